@@ -1,0 +1,64 @@
+# One word a chore. Needs Python 3.11 or newer, pip and make; everything else goes into .venv.
+
+PYTHON ?= python3
+JOBS   ?= 2
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+FILES  := pyproject.toml constraints.txt src/rain_debug/version.py
+
+# Public data sets: the folder beside the checkout, if it stands there and no other was named.
+ifneq ($(wildcard ../shared/data/.),)
+export RAIN_DATA ?= $(abspath ../shared/data)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench docs clean
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: $(VENV)/.core     ## the shop's story from query to resolved complaint
+	@$(PY) -m rain_debug demo
+
+test: lint              ## lint, types, all tests, doctests and snippets of the docs
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
+
+lint: $(VENV)/.test     ## style, format and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.test   ## put the format right
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(VENV)/.core    ## the papers' figures, one script each; JSON into benchmarks/results
+	$(PY) benchmarks/run.py $(ARGS)
+
+docs: $(VENV)/.docs     ## the documentation, into site/
+	$(PY) -m mkdocs build --strict --quiet --site-dir site
+
+clean:                  ## remove what the other chores made
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp file per installed set: nothing is installed again until what it depends on changes.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rain needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo "making $(VENV) (once)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(FILES) | $(PY)
+	@echo "installing rain-debug into $(VENV) (once; about a minute)" >&2
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(FILES) | $(PY)
+	@echo "installing rain-debug and what its tests need into $(VENV) (once)" >&2
+	@$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.docs: $(FILES) | $(PY)
+	@$(PIP) --editable '.[docs]'
+	@touch $@
