@@ -1,0 +1,294 @@
+"""A project file as plain values: what database, models, queries and complaints it names. Nothing is run here."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rain_debug.config.lines import lines_of
+from rain_debug.config.section import Section, Source
+from rain_debug.errors import ConfigError, nearest
+
+VERSION = 1
+DATASETS = ("shop", "adult", "dblp", "enron", "mnist")
+ESTIMATORS = ("logistic_regression",)
+RANKERS = ("holistic", "loss", "self_influence", "random")
+CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
+"""What a complaint about a value may say, one of them each."""
+
+
+@dataclass(frozen=True)
+class DatabaseSpec:
+    """One of: a DuckDB file, a bundled or public data set with its options, files by table name."""
+
+    where: str
+    path: Path | None = None
+    dataset: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: an estimator with its options, a CREATE MODEL statement, or a Python function that makes one."""
+
+    name: str
+    where: str
+    sql: str | None = None
+    python: str | None = None
+    estimator: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    training: str | None = None
+    key: str | None = None
+    label: str | None = None
+    features: tuple[str, ...] | None = None
+    weight: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuerySpec:
+    name: str
+    where: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class ComplaintSpec:
+    """A complaint about a cell or row of a query, or about one prediction of a model.
+
+    `claim` is the method that says it (`should_be`, …, `should_exist`), `value` its argument, None where it takes none.
+    """
+
+    where: str
+    claim: str
+    value: Any = None
+    tolerance: float | None = None
+    query: str | None = None
+    column: str | None = None
+    place: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    key: Any = None
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """All that a project file says; `debug` holds the arguments of `Database.debug`."""
+
+    file: Path
+    database: DatabaseSpec
+    models: tuple[ModelSpec, ...]
+    queries: tuple[QuerySpec, ...]
+    complaints: tuple[ComplaintSpec, ...]
+    debug: dict[str, Any]
+
+
+def load(path: str | Path) -> Project:
+    """The project that the TOML file at `path` describes; ConfigError names file, line and key of what is wrong."""
+    file = Path(path)
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError("there is no such project file", where=str(file), hint="`rain init` writes one") from None
+    except IsADirectoryError:
+        raise ConfigError("a folder was named, not a project file", where=str(file), hint="name a .toml file") from None
+    except UnicodeDecodeError as error:
+        message = f"the project file is not UTF-8 text (byte {error.start})"
+        raise ConfigError(message, where=str(file), hint="save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"the project file cannot be read: {error.strerror}", where=str(file)) from None
+    return parse(text, file)
+
+
+def parse(text: str, file: Path) -> Project:
+    """The project in TOML `text`; relative paths in it start at `file`'s folder."""
+    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(file), hint="`rain init` writes an example") from None
+    top = Section(Source(file, lines_of(text)), values, ())
+    version = top.whole("version", VERSION)
+    if version != VERSION:
+        top.fail(f"version {version} of the project file is not known", "version", hint=f"version = {VERSION}")
+    trusted = top.get("trust_python", bool, False)
+    database = _database(top.section("database"), file.parent)
+    models = tuple(_model(name, section, trusted) for name, section in top.sections("models"))
+    queries = tuple(_query(name, section) for name, section in top.sections("queries"))
+    complaints = tuple(
+        _complaint(s, [m.name for m in models], [q.name for q in queries]) for s in top.items("complaints")
+    )
+    debug = _debug(top.section("debug"))
+    top.done()
+    return Project(file, database, models, queries, complaints, debug)
+
+
+def _database(section: Section, folder: Path) -> DatabaseSpec:
+    kind = section.only_one(("path", "dataset", "tables"), "where the data is")
+    where = section.place(kind)
+    if kind == "path":
+        spec = DatabaseSpec(where, path=_file(folder, section.get("path", str)))
+    elif kind == "dataset":
+        name = section.choice("dataset", DATASETS)
+        options = section.section("options")
+        spec = DatabaseSpec(where, dataset=name, options=dict(options.values))
+    else:
+        files = section.section("tables")
+        tables = {name: _file(folder, files.get(name, str)) for name in files.values}
+        for name, file in tables.items():
+            if file.suffix.lower() not in (".csv", ".parquet"):
+                files.fail(f"table '{name}' is read from '{file.name}'", name, hint="name a .csv or .parquet file")
+        spec = DatabaseSpec(where, tables=tables)
+    section.done()
+    return spec
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / Path(name).expanduser()
+
+
+def _model(name: str, section: Section, trusted: bool) -> ModelSpec:
+    kind = section.only_one(("estimator", "sql", "python"), "what the model is")
+    where = section.place()
+    if kind == "sql":
+        spec = ModelSpec(name, where, sql=section.get("sql", str))
+        section.done()
+        return spec
+    python = section.get("python", str)
+    if python is not None and not trusted:
+        section.fail(
+            f"model '{name}' runs Python code, '{python}', and this file does not allow that",
+            "python",
+            hint="if you trust the file and that code, add at its top: trust_python = true",
+        )
+    if python is not None and python.count(":") != 1:
+        section.fail(
+            f"'python' is '{python}'", "python", hint='name a module and a function: python = "my_models:churn"'
+        )
+    estimator = section.choice("estimator", ESTIMATORS)
+    spec = ModelSpec(
+        name,
+        where,
+        python=python,
+        estimator=estimator,
+        options=_options(section) if estimator else {},
+        training=section.need("training", str, 'training = "SELECT * FROM churn_training"'),
+        label=section.need("label", str, 'label = "churned"'),
+        key=section.get("key", str),
+        features=section.names("features"),
+        weight=section.get("weight", str),
+        aliases=section.names("aliases") or (),
+    )
+    section.done()
+    return spec
+
+
+def _options(section: Section) -> dict[str, Any]:
+    """The estimator's own settings; the names are scikit-learn's."""
+    options: dict[str, Any] = {}
+    c = section.number("C")
+    if c is not None and not c > 0:
+        section.fail(f"'C' must be positive, not {c:g}", "C", hint="C = 1.0; smaller is a stronger penalty")
+    weights = section.values.get("class_weight")
+    if section.has("class_weight") and weights != "balanced" and not isinstance(weights, dict):
+        section.fail(
+            f"'class_weight' is {weights!r}", "class_weight", hint='class_weight = "balanced", or a table {yes = 2.0}'
+        )
+    found = {
+        "C": c,
+        "class_weight": weights,
+        "max_iter": section.whole("max_iter", least=1),
+        "tol": section.number("tol", least=0.0),
+        "fit_intercept": section.get("fit_intercept", bool),
+        "scale": section.get("scale", bool),
+        "text": section.get("text", str),
+        "min_df": section.whole("min_df", least=1),
+        "max_features": section.whole("max_features", least=1),
+    }
+    for key in ("min_df", "max_features"):
+        if found[key] is not None and found["text"] is None:
+            section.fail(f"'{key}' is about a text column, and none is named", key, hint='text = "body"')
+    options.update({k: v for k, v in found.items() if v is not None})
+    return options
+
+
+def _query(name: str, section: Section) -> QuerySpec:
+    spec = QuerySpec(
+        name, section.place("sql"), section.need("sql", str, f'sql = """SELECT …""" under [queries.{name}]')
+    )
+    section.done()
+    return spec
+
+
+def _complaint(section: Section, models: list[str], queries: list[str]) -> ComplaintSpec:
+    where = section.place()
+    if section.only_one(("query", "model"), "what it is about") == "model":
+        claims = ("should_be",)
+        section.only_one(claims, "what is wrong")
+        spec = ComplaintSpec(
+            where,
+            "should_be",
+            section.values["should_be"],
+            model=_known(section, "model", models, "models"),
+            key=section.need("key", object, "key = 17"),
+            table=section.get("table", str),
+        )
+    else:
+        query = _known(section, "query", queries, "queries")
+        place = dict(section.section("where").values)
+        section.asked.append("where")
+        if section.only_one((*CLAIMS, "exists"), "what is wrong") == "exists":
+            claim = "should_exist" if section.get("exists", bool) else "should_not_exist"
+            if section.has("column"):
+                section.fail("a complaint that a row exists or not is about no column", "column", hint="drop this key")
+            if not place:
+                section.fail(
+                    "which row should exist or not is not said", "exists", hint='where = {week = "2026-11-02"}'
+                )
+            spec = ComplaintSpec(where, claim, query=query, place=place)
+        else:
+            claim, value = _claim(section)
+            tolerance = section.number("tolerance", least=0.0)
+            if tolerance is not None and claim not in ("should_be", "at_least", "at_most"):
+                section.fail(
+                    f"'tolerance' means nothing beside '{claim}'", "tolerance", hint="drop it, or use should_be"
+                )
+            column = section.need("column", str, 'column = "n"')
+            spec = ComplaintSpec(where, claim, value, tolerance, query=query, column=column, place=place)
+    section.done()
+    return spec
+
+
+def _claim(section: Section) -> tuple[str, Any]:
+    """The method that says it and its argument: `too_low = 5` is too_low(by=5), `is = "too_low"` is too_low()."""
+    claim = section.only_one(CLAIMS, "what is wrong")
+    assert claim is not None
+    if claim == "is":
+        return str(section.choice("is", ("too_low", "too_high"))), None
+    if claim == "should_be" and isinstance(section.values[claim], str | bool):
+        return claim, section.values[claim]
+    if claim in ("too_low", "too_high") and section.values[claim] is True:
+        return claim, None
+    return claim, section.number(claim)
+
+
+def _known(section: Section, key: str, names: list[str], table: str) -> str:
+    name: str = section.get(key, str)
+    if name not in names:
+        section.fail(f"no {key} is named '{name}' under [{table}]", key, hint=nearest(name, names))
+    return name
+
+
+def _debug(section: Section) -> dict[str, Any]:
+    debug = {
+        "budget": section.whole("budget", least=1),
+        "step": section.whole("step", least=1),
+        "ranker": section.choice("ranker", RANKERS),
+        "until": section.choice("until", ("resolved", "budget")),
+        "seed": section.whole("seed"),
+    }
+    section.done()
+    return {k: v for k, v in debug.items() if v is not None}
