@@ -1,0 +1,50 @@
+"""What Rain asks of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from .table import Table
+
+
+class Engine(Protocol):
+    """A database: it runs SQL in its dialect and keeps Rain's own temporary tables apart from the user's.
+
+    Every method raises EngineError with the database's own message where it refuses.
+    """
+
+    dialect: str
+
+    def types(self, sql: str) -> list[tuple[str, str]]:
+        """Name and type of each column of a query, without running it."""
+
+    def is_table(self, name: str) -> bool:
+        """True where `name` is a base table, whose rows `rowid` tells apart."""
+
+    def tables(self) -> Sequence[str]:
+        """Names of the user's tables and views."""
+
+    def table(self, sql: str) -> Table:
+        """The answer to a query."""
+
+    def batches(self, sql: str) -> Iterator[Table]:
+        """The answer in batches, each valid until the next: a large one never stands in memory as a whole."""
+
+    def run(self, sql: str) -> None:
+        """Run a statement whose answer nobody reads."""
+
+    def upload(self, name: str, table: Table) -> None:
+        """Write `table` as Rain's own temporary table `name`, replacing an earlier one."""
+
+    def keep(self, name: str, sql: str) -> None:
+        """Write the answer to `sql` as Rain's own temporary table `name`, replacing an earlier one."""
+
+    def drop(self, name: str) -> None:
+        """Forget Rain's own temporary table `name`, if it is there."""
+
+    def literal(self, value: Any, sql_type: str | None = None) -> str:
+        """`value` as text of the dialect, cast to `sql_type`."""
+
+    def cancel(self) -> None:
+        """Stop the running query, from another thread or a signal handler."""

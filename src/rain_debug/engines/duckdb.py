@@ -1,0 +1,223 @@
+"""DuckDB, the embedded default. The user's database is attached read-only; what Rain writes are temporary tables."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from ..errors import EngineError
+from . import arrow
+from .table import Table
+
+_FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
+
+
+class DuckDB:
+    """A connection to DuckDB, seen through `Engine`."""
+
+    dialect = "duckdb"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def types(self, sql: str) -> list[tuple[str, str]]:
+        relation = self._relation(sql)
+        return [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
+
+    def is_table(self, name: str) -> bool:
+        try:
+            self.connection.sql(f"SELECT rowid FROM {name} LIMIT 0")
+        except duckdb.Error:
+            return False
+        bare = name.replace('"', "").split(".")[-1]
+        found = self.table(f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({_text(bare)})")
+        return bool(found["n"].values[0])
+
+    def tables(self) -> Sequence[str]:
+        found = self.table(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() "
+            "AND table_name NOT LIKE '\\_\\_rain\\_%' ESCAPE '\\' ORDER BY table_name"
+        )
+        return [str(n) for n in found["table_name"].values] if found.n_rows else []
+
+    def table(self, sql: str) -> Table:
+        relation = self._plain(sql)
+        try:
+            return arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
+        except duckdb.Error as error:
+            raise _refused(error, sql) from None
+
+    def batches(self, sql: str) -> Iterator[Table]:
+        relation = self._plain(sql)
+        try:
+            yield from arrow.batches(relation, copy=False)
+        except duckdb.Error as error:
+            raise _refused(error, sql) from None
+
+    def run(self, sql: str) -> None:
+        try:
+            self.connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise _refused(error, sql) from None
+
+    def upload(self, name: str, table: Table) -> None:
+        arrays: dict[str, Any] = {}
+        for column, values in table.items():
+            array = values.values
+            arrays[column] = array if values.valid is None else np.ma.masked_array(array, mask=~values.valid)
+        view = f"{name}_upload"
+        try:
+            self.connection.register(view, arrays)
+            self.keep(name, f"SELECT * FROM {view}")
+        except duckdb.Error as error:
+            raise _refused(error, name) from None
+        finally:
+            self.connection.unregister(view)
+
+    def keep(self, name: str, sql: str) -> None:
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    def drop(self, name: str) -> None:
+        self.run(f"DROP TABLE IF EXISTS temp.main.{name}")
+
+    def literal(self, value: Any, sql_type: str | None = None) -> str:
+        text = _literal(value)
+        return f"CAST({text} AS {sql_type})" if sql_type else text
+
+    def cancel(self) -> None:
+        self.connection.interrupt()
+
+    def _relation(self, sql: str) -> duckdb.DuckDBPyRelation:
+        try:
+            relation = self.connection.sql(sql)
+        except duckdb.Error as error:
+            raise _refused(error, sql) from None
+        if relation is None:
+            raise EngineError("this statement has no answer", where=sql[:200], hint="give a SELECT")
+        return relation
+
+    def _plain(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """The query, with exact decimals and 128-bit integers as the numbers that NumPy has."""
+        relation = self._relation(sql)
+        wide = {"HUGEINT": "BIGINT", "UHUGEINT": "DOUBLE", "UBIGINT": "DOUBLE"}
+        casts = []
+        for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
+            target = "DOUBLE" if kind.startswith("DECIMAL") else wide.get(kind)
+            quoted = '"' + name.replace('"', '""') + '"'
+            casts.append(quoted if target is None else f"CAST({quoted} AS {target}) AS {quoted}")
+        if all(c.startswith('"') for c in casts):
+            return relation
+        return relation.project(", ".join(casts))
+
+
+def open_duckdb(source: Any) -> DuckDB:
+    """The engine behind what a user hands to `connect`: a path, ":memory:", an open connection, or named data frames.
+
+    A file is attached read-only beside an in-memory scratch database. A mapping's values may be data frames (anything
+    with the Arrow PyCapsule interface, or that DuckDB registers), `Table`s, dictionaries of arrays, or paths of CSV,
+    Parquet and JSON files. EngineError where there is no such file, or DuckDB cannot read it.
+    """
+    if isinstance(source, duckdb.DuckDBPyConnection):
+        return DuckDB(source)
+    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    engine = DuckDB(duckdb.connect(":memory:", config=config))
+    if isinstance(source, Mapping):
+        for name, frame in source.items():
+            _load(engine, str(name), frame)
+        return engine
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if text == ":memory:":
+            return engine
+        if "://" in text:
+            raise EngineError(
+                f"{text.split('://')[0]} databases are not supported in this version",
+                hint="connect to a DuckDB file, ':memory:', an open DuckDB connection, or a dictionary of data frames",
+            )
+        _attach(engine, Path(text))
+        return engine
+    raise EngineError(
+        f"cannot connect to a {type(source).__name__}",
+        hint="give a path, ':memory:', an open DuckDB connection, or a dictionary such as {'users': frame}",
+    )
+
+
+def _attach(engine: DuckDB, path: Path) -> None:
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.glob("*.duckdb")) if path.parent.is_dir() else []
+        hint = f"DuckDB files beside it: {', '.join(near)}" if near else "check the path; ':memory:' opens an empty one"
+        raise EngineError(f"there is no database file {path}", hint=hint)
+    if path.suffix.lower() in _FILES:
+        _load(engine, path.stem, path)
+        return
+    try:
+        engine.connection.execute(f"ATTACH {_text(str(path))} AS rain_user (READ_ONLY)")
+        engine.connection.execute("USE rain_user")
+    except duckdb.Error as error:
+        raise EngineError(
+            f"{path} cannot be opened as a DuckDB database",
+            where=str(error).split("\n")[0],
+            hint="give a file that DuckDB wrote, or a CSV or Parquet file; close programs that write to it",
+        ) from None
+
+
+def _load(engine: DuckDB, name: str, frame: Any) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    if isinstance(frame, str | os.PathLike):
+        path = Path(frame)
+        reader = _FILES.get(path.suffix.lower())
+        if reader is None or not path.exists():
+            what = f"there is no file {path}" if reader else f"{path.name} is neither CSV, Parquet nor JSON"
+            raise EngineError(what, where=f"table '{name}'", hint="give the path of a .csv, .parquet or .json file")
+        engine.run(f"CREATE TABLE {quoted} AS SELECT * FROM {reader}({_text(str(path))})")
+        return
+    if isinstance(frame, Table):
+        frame = {
+            n: c.values if c.valid is None else np.ma.masked_array(c.values, mask=~c.valid) for n, c in frame.items()
+        }
+    try:
+        engine.connection.register("__rain_frame", frame)
+        engine.connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM __rain_frame")
+    except (duckdb.Error, TypeError, ValueError) as error:
+        raise EngineError(
+            f"table '{name}' cannot be read from a {type(frame).__name__}",
+            where=str(error).split("\n")[0],
+            hint="give a pandas or polars data frame, an Arrow table, a dictionary of arrays, or the path of a file",
+        ) from None
+    finally:
+        engine.connection.unregister("__rain_frame")
+
+
+def _refused(error: duckdb.Error, sql: str) -> EngineError:
+    if isinstance(error, duckdb.InterruptException):
+        return EngineError("the database was asked to stop")
+    lines = [line for line in str(error).split("\n") if line.strip()]
+    return EngineError(f"the database says: {lines[0] if lines else type(error).__name__}", where=sql.strip()[:300])
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | np.bool_):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | np.integer | Decimal):
+        return str(value)
+    if isinstance(value, float | np.floating):
+        if math.isfinite(value):
+            return repr(float(value)) + ("" if "e" in repr(float(value)) else "e0")
+        return f"CAST('{float(value)}' AS DOUBLE)"
+    if isinstance(value, datetime.date | datetime.time):
+        return _text(value.isoformat(" ") if isinstance(value, datetime.datetime) else value.isoformat())
+    return _text(str(value))

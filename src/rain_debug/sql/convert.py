@@ -1,0 +1,170 @@
+"""Qualified tree → `Expr`: logic, comparisons, arithmetic, CASE and aggregates become operators, the rest stays text."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from ..errors import SQLError
+from .expr import Expr
+
+ATOM = "RAIN_ATOM"
+
+_BINARY: dict[type[exp.Expr], str] = {
+    exp.And: "and",
+    exp.Or: "or",
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+}
+_AGGREGATES: dict[type[exp.Expr], str] = {exp.Count: "count", exp.Sum: "sum", exp.Avg: "avg"}
+
+
+def span(node: exp.Expr) -> tuple[int, int]:
+    """Character offsets (start, end) of the part of the query that `node` was read from; (0, 0) where unknown."""
+    marks = [n.meta for n in node.walk() if "start" in n.meta]
+    if not marks:
+        return (0, 0)
+    return (min(m["start"] for m in marks), max(m["end"] for m in marks) + 1)
+
+
+class Converter:
+    """Turns qualified expressions of one query into `Expr`s; refuses what it cannot place, underlined."""
+
+    def __init__(self, sql: str, dialect: str) -> None:
+        self.sql = sql
+        self.dialect = dialect
+
+    def refuse(self, node: exp.Expr, message: str, hint: str | None = None) -> SQLError:
+        """The error that underlines `node`."""
+        start, end = span(node)
+        closing = self.sql[end:].find(")") if self.sql[start:end].count("(") > self.sql[start:end].count(")") else -1
+        if 0 <= closing < 80:
+            end += closing + 1
+        return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
+
+    def __call__(self, node: exp.Expr) -> Expr:
+        """The expression that `node` stands for."""
+        node = node.unnest()
+        text = node.sql(self.dialect)
+        start, end = span(node)
+        atoms = tuple(sorted({atom_number(n) for n in node.walk() if is_atom(n)}))
+        columns = any(isinstance(n, exp.Column) for n in node.walk())
+        aggregate = any(isinstance(n, exp.AggFunc) for n in node.walk())
+
+        def make(op: str, *args: Expr, name: str = "", filter: Expr | None = None) -> Expr:
+            return Expr(op, args, text, atoms, columns, start, end, name, filter)
+
+        if is_atom(node):
+            return make("atom")
+        if not atoms and not aggregate:
+            return make("pure" if columns else "const")
+        kind = type(node)
+        if kind in _BINARY:
+            return make(_BINARY[kind], self(node.this), self(node.expression))
+        if isinstance(node, exp.Not):
+            return make("not", self(node.this))
+        if isinstance(node, exp.Neg):
+            return make("neg", self(node.this))
+        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+            return make("is_null", self(node.this))
+        if isinstance(node, exp.In) and node.args.get("expressions"):
+            return self._in(node, node.expressions)
+        if isinstance(node, exp.Between):
+            low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
+            high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
+            return make("and", self(low), self(high))
+        if isinstance(node, exp.Case):
+            return make("case", *self._case(node))
+        if isinstance(node, exp.If):
+            otherwise = node.args.get("false") or exp.Null()
+            return make("case", self(node.this), self(node.args["true"]), self(otherwise))
+        if isinstance(node, exp.Coalesce):
+            return make("coalesce", self(node.this), *[self(e) for e in node.expressions])
+        if isinstance(node, exp.Filter):
+            inner = self(node.this)
+            if inner.op != "agg":
+                raise self.refuse(node, "FILTER is read after COUNT, SUM and AVG only")
+            return make("agg", *inner.args, name=inner.name, filter=self(node.expression.this))
+        if isinstance(node, exp.AggFunc):
+            return self._aggregate(node, make("agg"))
+        if isinstance(node, exp.Round):
+            digits = node.args.get("decimals")
+            return make("round", self(node.this), name=digits.sql(self.dialect) if digits is not None else "0")
+        if isinstance(node, exp.Cast):
+            return make("cast", self(node.this), name=node.to.sql(self.dialect).upper())
+        if isinstance(node, exp.Nullif):
+            return make("nullif", self(node.this), self(node.expression))
+        below = [self(child) for child in node.iter_expressions() if _has_atom_or_aggregate(child)]
+        return make("other", *below, name=node.key)
+
+    def _in(self, node: exp.In, items: list[exp.Expr]) -> Expr:
+        either: exp.Expr = exp.EQ(this=node.this.copy(), expression=items[0].copy())
+        for item in items[1:]:
+            either = exp.Or(this=either, expression=exp.EQ(this=node.this.copy(), expression=item.copy()))
+        return self(either)
+
+    def _case(self, node: exp.Case) -> list[Expr]:
+        parts: list[Expr] = []
+        for branch in node.args["ifs"]:
+            condition = branch.this
+            if node.this is not None:
+                condition = exp.EQ(this=node.this.copy(), expression=condition.copy())
+            parts += [self(condition), self(branch.args["true"])]
+        parts.append(self(node.args.get("default") or exp.Null()))
+        return parts
+
+    def _aggregate(self, node: exp.AggFunc, empty: Expr) -> Expr:
+        name = _AGGREGATES.get(type(node))
+        argument = node.this
+        if name is None or isinstance(argument, exp.Distinct):
+            if empty.atoms:
+                what = "DISTINCT inside an aggregate" if isinstance(argument, exp.Distinct) else node.key.upper()
+                raise self.refuse(
+                    node,
+                    f"{what} over predictions is not supported",
+                    "COUNT, SUM and AVG are the aggregates that predictions can go through",
+                )
+            return _replace(empty, name="engine")
+        if argument is None or isinstance(argument, exp.Star):
+            return _replace(empty, name=name)
+        return Expr("agg", (self(argument),), empty.sql, empty.atoms, empty.has_columns, empty.start, empty.end, name)
+
+
+def _replace(e: Expr, name: str) -> Expr:
+    return Expr(e.op, e.args, e.sql, e.atoms, e.has_columns, e.start, e.end, name, e.filter)
+
+
+def is_atom(node: exp.Expr) -> bool:
+    """True where `node` stands for a prediction."""
+    return isinstance(node, exp.Anonymous) and node.name.upper() == ATOM
+
+
+def atom_number(node: exp.Expr) -> int:
+    """The number of the prediction that `node` stands for."""
+    return int(node.expressions[0].name)
+
+
+def _has_atom_or_aggregate(node: exp.Expr) -> bool:
+    return any(is_atom(n) or isinstance(n, exp.AggFunc) for n in node.walk())
+
+
+def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
+    """The conditions that AND joins, in order.
+
+    >>> from sqlglot import parse_one
+    >>> [c.sql() for c in conjuncts(parse_one("a AND (b OR c) AND d"))]
+    ['a', 'b OR c', 'd']
+    """
+    if node is None:
+        return []
+    node = node.unnest()
+    if isinstance(node, exp.And):
+        return conjuncts(node.this) + conjuncts(node.expression)
+    return [node]

@@ -1,0 +1,147 @@
+"""The plan of one query: what the engine does, where predictions come in, what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .expr import Expr
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What a name in FROM stands for in the engine.
+
+    `columns` are (name, type) pairs; `is_table` is True for a base table, whose rows have the engine's row id.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    is_table: bool
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a query needs to know of a model: its features by name, and its classes as Python scalars."""
+
+    name: str
+    features: tuple[str, ...]
+    classes: tuple[Any, ...]
+
+
+class Catalog(Protocol):
+    """What the planner asks of its surroundings."""
+
+    def relation(self, from_sql: str) -> Relation:
+        """The relation that `from_sql` names in the engine; EngineError where there is none."""
+
+    def relations(self) -> Sequence[str]:
+        """Known names of tables and views, for suggestions."""
+
+    def model(self, name: str) -> ModelInfo | None:
+        """The model of that name or alias, None where there is none."""
+
+    def models(self) -> Sequence[str]:
+        """Known names of models."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One alias of FROM: `rid` is the text of its row's identity, `identity` says whose rows these are.
+
+    Two aliases with the same identity range over the same rows: their predictions are the same variables. A derived
+    table has the identity and row id of the base table whose columns it passes on (`origin`: column → base column);
+    where there is none it is computed once, as the temporary table `materialised`, from the text `relation`.
+    `rid` is None where no prediction reads it.
+    """
+
+    alias: str
+    relation: str
+    columns: tuple[str, ...]
+    identity: str | None
+    rid: str | None
+    nullable: bool = False
+    materialised: str | None = None
+    origin: tuple[tuple[str, str], ...] = ()
+
+    def base_column(self, name: str) -> str:
+        """The base table's name of a column that this source passes on."""
+        return dict(self.origin).get(name, name)
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One distinct call of a model: `kind` is `class`, or `proba` of the class at position `class_code`.
+
+    `features` are the engine's texts of the model's inputs, in the model's order; `aliases` those they read.
+    `identity` is shared by calls of the same model on the same columns of the same rows.
+    """
+
+    index: int
+    kind: str
+    model: str
+    features: tuple[str, ...]
+    aliases: tuple[str, ...]
+    identity: tuple[str, ...]
+    rids: tuple[str, ...]
+    start: int
+    end: int
+    class_code: int | None = None
+
+
+@dataclass(frozen=True)
+class OutputColumn:
+    """One column of the answer; `key` is True where it is a group key (or the query has no groups)."""
+
+    name: str
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A select–project–join–aggregate block over predictions.
+
+    >>> str(plan)  # doctest: +SKIP
+    """
+
+    sql: str
+    with_sql: str
+    from_sql: str
+    sources: tuple[Source, ...]
+    atoms: tuple[Atom, ...]
+    conjuncts: tuple[Expr, ...]
+    outputs: tuple[OutputColumn, ...]
+    group_by: tuple[Expr, ...] | None
+    order_by: tuple[tuple[Expr, str], ...]
+    limit_sql: str
+    inner: bool
+
+    @property
+    def is_aggregate(self) -> bool:
+        """True where the answer has one row a group."""
+        return self.group_by is not None
+
+    def source(self, alias: str) -> Source:
+        """The source of that alias."""
+        return next(s for s in self.sources if s.alias == alias)
+
+    def output(self, name: str) -> OutputColumn | None:
+        """The output column of that name, letter case aside."""
+        return next((o for o in self.outputs if o.name.lower() == name.lower()), None)
+
+    def __str__(self) -> str:
+        lines = ["Plan"]
+        lines += [f"  {a.kind} p{a.index} = {a.model}({', '.join(a.aliases)})" for a in self.atoms]
+        lines.append(f"  from {self.from_sql}")
+        for c in self.conjuncts:
+            lines.append(f"  where [{'engine' if c.is_pure else 'program'}] {c.sql}")
+        if self.group_by is not None:
+            keys = ", ".join(e.sql for e in self.group_by)
+            lines.append(f"  group by {keys}" if keys else "  one group")
+        lines += [f"  out {o.name} := {o.expr.sql}" for o in self.outputs]
+        if self.order_by:
+            lines.append("  order by " + ", ".join(f"{e.sql}{suffix}" for e, suffix in self.order_by))
+        if self.limit_sql:
+            lines.append(f"  {self.limit_sql}")
+        return "\n".join(lines)

@@ -1,0 +1,340 @@
+"""The order in which text becomes a plan: read, name the relations, find the predictions, qualify, split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+
+from ..errors import EngineError, SQLError, nearest
+from .atoms import AtomCall, atoms_of, mark_atoms
+from .convert import Converter, atom_number, conjuncts, is_atom, span
+from .derived import RID, expose_row_ids, fingerprint
+from .expr import Expr
+from .plan import Catalog, OutputColumn, Plan, Relation, Source
+from .read import read
+from .tokens import PREDICT, PREDICT_PROBA
+
+SUPPORTED = (
+    "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, in "
+    "COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
+)
+
+
+def plan_query(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Plan:
+    """The plan of one SELECT over predictions; SQLError, underlined, for what lies outside the supported class."""
+    return _Planner(sql, catalog, dialect).plan()
+
+
+class _Planner:
+    """One query on its way from text to plan; nothing of it outlives `plan()`."""
+
+    def __init__(self, sql: str, catalog: Catalog, dialect: str) -> None:
+        self.sql = sql
+        self.catalog = catalog
+        self.dialect = dialect
+        self.convert = Converter(sql, dialect)
+        self.relations: dict[str, Relation] = {}
+        self.texts: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        tree = read(self.sql, self.dialect)
+        self._refuse_shape(tree)
+        self._name_relations(tree)
+        calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
+        declared = self._declared_names(tree)
+        tree = self._qualify(tree)
+        self._restore_relations(tree)
+        return self._split(tree, calls, declared)
+
+    # -- refusals -----------------------------------------------------------------------------------------------
+
+    def _refuse_shape(self, tree: exp.Expr) -> None:
+        predictions = [n for n in tree.find_all(exp.Anonymous) if n.name.upper() in (PREDICT, PREDICT_PROBA)]
+        if isinstance(tree, exp.Query) and not predictions:
+            known = nearest("", self.catalog.models())
+            raise SQLError(
+                "this query holds no prediction",
+                hint=f"use predict(model, alias) somewhere in it; models: {known}. Run plain SQL on the database itself",
+            )
+        if isinstance(tree, exp.SetOperation):
+            raise self._refuse(predictions[0], f"{tree.key.upper()} over predictions is not supported")
+        if not isinstance(tree, exp.Select):
+            raise self._refuse(tree, f"{tree.key.upper()} is not a query")
+        for node in predictions:
+            owner = node.find_ancestor(exp.Select)
+            if owner is not tree:
+                raise self._refuse(node, "a prediction inside a subquery or CTE is not supported")
+            window = node.find_ancestor(exp.Window)
+            if window is not None:
+                raise self._refuse(window, "a window function over predictions is not supported")
+        for clause, what in (("distinct", "DISTINCT"), ("having", "HAVING"), ("qualify", "QUALIFY")):
+            found = tree.args.get(clause)
+            if found:
+                raise self._refuse(found, f"{what} over predictions is not supported")
+        for window in tree.find_all(exp.Window):
+            if window.find_ancestor(exp.Select) is tree:
+                raise self._refuse(window, "a window function in a query with predictions is not supported")
+        for clause in ("laterals", "pivots", "sample", "match", "connect"):
+            found = tree.args.get(clause)
+            if found:
+                raise self._refuse(found[0] if isinstance(found, list) else found, f"{clause} is not supported here")
+        group = tree.args.get("group")
+        if group is not None:
+            for kind in ("rollup", "cube", "grouping_sets"):
+                if group.args.get(kind):
+                    raise self._refuse(group, f"{kind.replace('_', ' ').upper()} over predictions is not supported")
+
+    def _refuse(self, node: exp.Expr, message: str) -> SQLError:
+        return self.convert.refuse(node, message, SUPPORTED)
+
+    # -- relations ----------------------------------------------------------------------------------------------
+
+    def _name_relations(self, tree: exp.Expr) -> None:
+        """Every table gets a short name of its own: the tree is then qualified against one flat schema."""
+        ctes = {c.alias.lower() for c in tree.find_all(exp.CTE)}
+        for table in list(tree.find_all(exp.Table)):
+            if isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() in ctes:
+                continue
+            bare = table.copy()
+            for part in ("alias", "joins", "pivots", "sample"):
+                bare.set(part, None)
+            text = bare.sql(self.dialect)
+            try:
+                relation = self.catalog.relation(text)
+            except EngineError as error:
+                known = nearest(table.name, self.catalog.relations())
+                message = f"there is no table {text}" if isinstance(table.this, exp.Identifier) else error.message
+                raise self.convert.refuse(table.this, message, known) from None
+            name = next((n for n, t in self.texts.items() if t == text), f"rain_t{len(self.texts)}")
+            self.texts[name] = text
+            self.relations[name] = relation
+            alias = table.args.get("alias")
+            if alias is None or not alias.this:
+                columns = alias.columns if alias is not None else []
+                this = exp.to_identifier(table.name or name)
+                this.update_positions(**_positions(table.this))
+                table.set("alias", exp.TableAlias(this=this, columns=columns))
+            table.set("this", exp.to_identifier(name))
+            for part in ("db", "catalog"):
+                table.set(part, None)
+
+    def _aliases(self, tree: exp.Select) -> list[str]:
+        sources = [tree.args["from_"].this] if tree.args.get("from_") else []
+        sources += [j.this for j in tree.args.get("joins") or []]
+        return [s.alias_or_name for s in sources]
+
+    def _declared_names(self, tree: exp.Select) -> dict[str, str]:
+        """Lower-case name → the name as its table or the query spells it."""
+        names: dict[str, str] = {}
+        for relation in self.relations.values():
+            names |= {c.lower(): c for c, _ in relation.columns}
+        names |= {e.alias.lower(): e.alias for e in tree.expressions if e.alias}
+        names |= {e.name.lower(): e.name for e in tree.expressions if isinstance(e, exp.Column) and e.name != "*"}
+        return names
+
+    def _qualify(self, tree: exp.Expr) -> exp.Select:
+        schema: dict[str, Any] = {n: dict(r.columns) for n, r in self.relations.items()}
+        group = tree.args.get("group")
+        if group is not None and group.args.get("all"):
+            keys = [e.unalias() for e in tree.expressions if not e.find(exp.AggFunc)]
+            tree.set("group", exp.Group(expressions=[k.copy() for k in keys]))
+        try:
+            qualified = qualify(tree, schema=schema, dialect=self.dialect)
+        except SqlglotError as error:
+            raise self._unresolved(tree, str(error)) from None
+        assert isinstance(qualified, exp.Select)
+        return qualified
+
+    def _unresolved(self, tree: exp.Expr, message: str) -> SQLError:
+        name = message.split("'")[1] if "'" in message else ""
+        known = {c for r in self.relations.values() for c, _ in r.columns}
+        for column in tree.find_all(exp.Column):
+            if name and name.lower() in (column.name.lower(), column.sql(self.dialect).lower(), column.table.lower()):
+                if "mbiguous" in message:
+                    return self.convert.refuse(column, f"column '{name}' is ambiguous", "write it as alias.column")
+                if name.lower() == column.table.lower():
+                    return self.convert.refuse(column, f"there is no table or alias '{name}' here",
+                                               nearest(name, self._aliases_anywhere(tree)))  # fmt: skip
+                return self.convert.refuse(column, f"there is no column '{name}'", nearest(name, known))
+        return SQLError(f"this query cannot be resolved: {message.split(' Line:')[0]}", hint=nearest(name, known))
+
+    def _aliases_anywhere(self, tree: exp.Expr) -> set[str]:
+        return {t.alias_or_name for t in tree.find_all(exp.Table, exp.Subquery) if t.alias_or_name}
+
+    def _restore_relations(self, tree: exp.Expr) -> None:
+        for table in tree.find_all(exp.Table):
+            text = self.texts.get(table.name)
+            if text is not None:
+                original = exp.maybe_parse(text, into=exp.Table, dialect=self.dialect)
+                table.set("this", original.this)
+                table.set("db", original.args.get("db"))
+                table.set("catalog", original.args.get("catalog"))
+                table.meta["relation"] = text
+
+    # -- the parts of the plan ----------------------------------------------------------------------------------
+
+    def _split(self, tree: exp.Select, calls: list[AtomCall], declared: dict[str, str]) -> Plan:
+        self._take_arguments(tree, calls)
+        wanted = {alias for call in calls for alias in call.reads}
+        sources, from_sql, where, inner = self._from(tree, wanted)
+        by_alias = {s.alias: s for s in sources}
+        atoms, renumber = atoms_of(calls, by_alias, self.sql, self.catalog, self.convert, self.dialect)
+        for node in tree.find_all(exp.Anonymous):
+            if is_atom(node):
+                node.set("expressions", [exp.Literal.number(renumber[atom_number(node)])])
+        for node in where:
+            for atom in node.find_all(exp.Anonymous):
+                if is_atom(atom):
+                    atom.set("expressions", [exp.Literal.number(renumber[atom_number(atom)])])
+        where += conjuncts(tree.args["where"].this) if tree.args.get("where") else []
+        outputs = tuple(
+            OutputColumn(declared.get(e.alias_or_name.lower(), e.alias_or_name), self.convert(e.unalias()))
+            for e in tree.expressions
+        )
+        grouped = tree.args.get("group") is not None or any(o.expr.has_aggregate for o in outputs)
+        group_by = None
+        if grouped:
+            group = tree.args.get("group")
+            group_by = tuple(self._group_key(e, outputs) for e in (group.expressions if group is not None else []))
+        limit = " ".join(
+            tree.args[part].sql(self.dialect).strip() for part in ("limit", "offset") if tree.args.get(part) is not None
+        )
+        return Plan(
+            sql=self.sql,
+            with_sql=tree.args["with_"].sql(self.dialect) if tree.args.get("with_") else "",
+            from_sql=from_sql,
+            sources=tuple(sources),
+            atoms=atoms,
+            conjuncts=tuple(self.convert(c) for c in where),
+            outputs=outputs,
+            group_by=group_by,
+            order_by=tuple(self._order(e) for e in (tree.args["order"].expressions if tree.args.get("order") else [])),
+            limit_sql=limit,
+            inner=inner,
+        )
+
+    def _take_arguments(self, tree: exp.Select, calls: list[AtomCall]) -> None:
+        """Positional features stand inside the atom while the tree is qualified; here they leave it."""
+        for node in list(tree.find_all(exp.Anonymous)):
+            if is_atom(node):
+                call = calls[atom_number(node)]
+                call.arguments = [a.copy() for a in node.expressions[1:]]
+                for argument in call.arguments:
+                    for column in argument.find_all(exp.Column):
+                        if column.table not in call.reads:
+                            call.reads.append(column.table)
+                node.set("expressions", [node.expressions[0]])
+
+    def _from(self, tree: exp.Select, wanted: set[str]) -> tuple[list[Source], str, list[exp.Expr], bool]:
+        if tree.args.get("from_") is None:
+            raise self._refuse(tree, "a prediction needs rows: there is no FROM")
+        joins = tree.args.get("joins") or []
+        sources = [self._source(tree, tree.args["from_"].this, wanted)]
+        text = [self._source_sql(tree.args["from_"].this, sources[0])]
+        moved: list[exp.Expr] = []
+        inner = True
+        for join in joins:
+            side, kind, method = join.side.upper(), join.kind.upper(), (join.args.get("method") or "").upper()
+            source = self._source(tree, join.this, wanted)
+            source_sql = self._source_sql(join.this, source)
+            on = join.args.get("on")
+            if not side and not method and kind in ("", "INNER", "CROSS"):
+                text.append(f"CROSS JOIN {source_sql}")
+                moved += conjuncts(on)
+                sources.append(source)
+                continue
+            inner = False
+            if on is not None and any(is_atom(n) for n in on.walk()):
+                raise self._refuse(on, f"a prediction in the ON of a {(side or method or kind)} JOIN is not supported")
+            if side in ("RIGHT", "FULL") and moved:
+                raise self._refuse(join, f"a {side} JOIN after an inner join is not supported in a query with predictions")
+            if side in ("RIGHT", "FULL"):
+                sources = [_nullable(s) for s in sources]
+            sources.append(_nullable(source) if side in ("LEFT", "FULL") else source)
+            words = " ".join(w for w in (method, side, kind, "JOIN") if w)
+            text.append(f"{words} {source_sql}" + (f" ON {on.sql(self.dialect)}" if on is not None else ""))
+        return sources, " ".join(text), moved, inner
+
+    def _source(self, tree: exp.Select, node: exp.Expr, wanted: set[str]) -> Source:
+        alias = node.alias_or_name
+        relation = self._relation_of(node)
+        if relation is not None and relation.is_table:
+            name = node.meta["relation"]
+            columns = tuple(c for c, _ in relation.columns)
+            return Source(alias, name, columns, name, f"{_quote(alias)}.rowid")
+        body = _body(tree, node)
+        if relation is not None:
+            body = exp.select(*[exp.column(c, quoted=True) for c, _ in relation.columns]).from_(_unaliased(node))
+        if body is None:
+            return Source(alias, node.sql(self.dialect), (), None, None)
+        columns = tuple(body.named_selects)
+        if alias not in wanted:
+            return Source(alias, alias, columns, None, None)
+        exposed = expose_row_ids(body, lambda table: self._relation_of(table), lambda t: _body(tree, t))
+        if exposed is not None:
+            rid = f"{_quote(alias)}.{_quote(RID)}"
+            return Source(alias, alias, columns, exposed.identity, rid, origin=exposed.origin)
+        prefix = tree.args["with_"].sql(self.dialect) + " " if tree.args.get("with_") else ""
+        text = prefix + body.sql(self.dialect)
+        return Source(alias, text, columns, fingerprint(text), f"{_quote(alias)}.rowid", materialised=fingerprint(text))
+
+    def _source_sql(self, node: exp.Expr, source: Source) -> str:
+        if source.materialised is not None:
+            return f"{source.materialised} AS {_quote(source.alias)}"
+        return node.sql(self.dialect)
+
+    def _relation_of(self, node: exp.Expr) -> Relation | None:
+        text = node.meta.get("relation") if isinstance(node, exp.Table) else None
+        return next((self.relations[n] for n, t in self.texts.items() if t == text), None) if text else None
+
+    def _group_key(self, node: exp.Expr, outputs: tuple[OutputColumn, ...]) -> Expr:
+        if isinstance(node, exp.Literal) and node.is_int:
+            return outputs[int(node.name) - 1].expr
+        if isinstance(node, exp.Column) and not node.table:
+            found = next((o for o in outputs if o.name.lower() == node.name.lower()), None)
+            if found is not None:
+                return found.expr
+        return self.convert(node)
+
+    def _order(self, node: exp.Expr) -> tuple[Expr, str]:
+        expression = node.this
+        start, end = span(expression)
+        whole = node.sql(self.dialect)
+        text = expression.sql(self.dialect)
+        atoms = tuple(sorted({atom_number(n) for n in expression.walk() if is_atom(n)}))
+        return Expr("other", (), text, atoms, True, start, end), whole[len(text):]  # fmt: skip
+
+
+def _nullable(source: Source) -> Source:
+    return replace(source, nullable=True)
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _positions(node: exp.Expr) -> dict[str, int]:
+    return {k: node.meta[k] for k in ("line", "col", "start", "end") if k in node.meta}
+
+
+def _unaliased(node: exp.Expr) -> exp.Expr:
+    bare = node.copy()
+    bare.set("alias", None)
+    return bare
+
+
+def _body(tree: exp.Select, node: exp.Expr) -> exp.Query | None:
+    """The query behind a derived table or the name of a CTE; None for what has none (VALUES, a function)."""
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
+        return node.this
+    if isinstance(node, exp.Table) and "relation" not in node.meta:
+        with_ = tree.args.get("with_")
+        for cte in with_.expressions if with_ else []:
+            if cte.alias.lower() == node.name.lower() and isinstance(cte.this, exp.Query):
+                return cte.this
+    return None
+

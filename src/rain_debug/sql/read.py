@@ -1,0 +1,49 @@
+"""Text → one parsed statement, with errors that point into the text."""
+
+from __future__ import annotations
+
+from sqlglot import Dialect, exp
+from sqlglot.errors import ParseError, TokenError
+
+from ..errors import SQLError
+from .tokens import rename_predictions
+
+
+def read(sql: str, dialect: str) -> exp.Expr:
+    """The one statement in `sql`, predictions renamed; SQLError where it cannot be read.
+
+    >>> read("SELECT predict(m, u) FROM users u", "duckdb").sql("duckdb")
+    'SELECT RAIN_PREDICT(m, u) FROM users AS u'
+    """
+    speaker = Dialect.get_or_raise(dialect)
+    try:
+        tokens = rename_predictions(speaker.tokenize(sql))
+        statements = [s for s in speaker.parser().parse(tokens, sql) if s is not None]
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        start = _offset(sql, first.get("line"), first.get("col"), first.get("highlight"))
+        what = (first.get("description") or str(error)).rstrip(".")
+        raise SQLError(f"this SQL cannot be read: {what}", sql=sql, start=start, end=_end(start, first)) from None
+    except TokenError as error:
+        raise SQLError(
+            "this SQL cannot be read: a quote or comment is not closed", sql=sql, start=max(0, len(sql.rstrip()) - 1),
+            hint=str(error).split("\n")[0],
+        ) from None
+    if len(statements) != 1:
+        what = "there is no statement in it" if not statements else f"{len(statements)} statements in one text"
+        raise SQLError(f"this SQL cannot be read: {what}", hint="give one SELECT at a time")
+    return statements[0]
+
+
+def _offset(sql: str, line: int | None, col: int | None, highlight: str | None) -> int:
+    if not line or not col:
+        return max(0, len(sql.rstrip()) - 1)
+    begin = 0
+    for _ in range(line - 1):
+        begin = sql.find("\n", begin) + 1
+    # sqlglot's column is where the token ends.
+    return max(begin, min(len(sql) - 1, begin + col - len(highlight or " ")))
+
+
+def _end(start: int, first: dict[str, str]) -> int:
+    return start + max(1, len(first.get("highlight") or " "))
