@@ -106,7 +106,7 @@ BAD = [  # what is changed, into what; the line and the key named; what the mess
     ('path = "shop.duckdb"', 'path = "x"\ndataset = "shop"', 5, "database.dataset", "exclude each other"),
     ('path = "shop.duckdb"', 'path = "  "', 4, "database.path", "is empty"),
     ('path = "shop.duckdb"', 'dataset = "shopp"', 4, "database.dataset", "did you mean 'shop'"),
-    ('path = "shop.duckdb"', 'tables = {u = "u.xls"}', 4, "database.tables.u", ".csv or .parquet"),
+    ('path = "shop.duckdb"', 'tables = {u = "u.xls"}', 4, "database.tables.u", ".csv, .tsv, .parquet, .json"),
     ('"logistic_regression"', '"random_forest"', 7, "models.churn.estimator", "logistic_regression"),
     ("C = 1\n", "C = 0\n", 8, "models.churn.C", "positive"),
     ("C = 1\n", "c = 1\n", 8, "models.churn.c", "did you mean 'C'"),

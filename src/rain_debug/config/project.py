@@ -15,6 +15,7 @@ VERSION = 1
 DATASETS = ("shop", "adult", "dblp", "enron", "mnist")
 ESTIMATORS = ("logistic_regression",)
 RANKERS = ("holistic", "loss", "self_influence", "random")
+FILES = (".csv", ".tsv", ".parquet", ".json")
 CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
 """What a complaint about a value may say, one of them each."""
 
@@ -139,8 +140,12 @@ def _database(section: Section, folder: Path) -> DatabaseSpec:
         files = section.section("tables")
         tables = {name: _file(folder, files.get(name, str)) for name in files.values}
         for name, file in tables.items():
-            if file.suffix.lower() not in (".csv", ".parquet"):
-                files.fail(f"table '{name}' is read from '{file.name}'", name, hint="name a .csv or .parquet file")
+            if file.suffix.lower() not in FILES:
+                files.fail(
+                    f"table '{name}' is read from '{file.name}'",
+                    name,
+                    hint=f"name a file that ends in {', '.join(FILES)}",
+                )
         spec = DatabaseSpec(where, tables=tables)
     section.done()
     return spec
@@ -188,7 +193,6 @@ def _model(name: str, section: Section, trusted: bool) -> ModelSpec:
 
 def _options(section: Section) -> dict[str, Any]:
     """The estimator's own settings; the names are scikit-learn's."""
-    options: dict[str, Any] = {}
     c = section.number("C")
     if c is not None and not c > 0:
         section.fail(f"'C' must be positive, not {c:g}", "C", hint="C = 1.0; smaller is a stronger penalty")
@@ -207,12 +211,16 @@ def _options(section: Section) -> dict[str, Any]:
         "text": section.get("text", str),
         "min_df": section.whole("min_df", least=1),
         "max_features": section.whole("max_features", least=1),
+        "stop_words": section.choice("stop_words", ("english",)),
     }
-    for key in ("min_df", "max_features"):
+    for key in ("min_df", "max_features", "stop_words"):
         if found[key] is not None and found["text"] is None:
             section.fail(f"'{key}' is about a text column, and none is named", key, hint='text = "body"')
-    options.update({k: v for k, v in found.items() if v is not None})
-    return options
+    if found["text"] is not None:
+        for key in ("scale", "features"):
+            if section.has(key):
+                section.fail(f"a model of a text column's words has no '{key}'", key, hint="drop this key, or 'text'")
+    return {k: v for k, v in found.items() if v is not None}
 
 
 def _query(name: str, section: Section) -> QuerySpec:
@@ -252,7 +260,7 @@ def _complaint(section: Section, models: list[str], queries: list[str]) -> Compl
         else:
             claim, value = _claim(section)
             tolerance = section.number("tolerance", least=0.0)
-            if tolerance is not None and claim not in ("should_be", "at_least", "at_most"):
+            if tolerance is not None and claim != "should_be":
                 section.fail(
                     f"'tolerance' means nothing beside '{claim}'", "tolerance", hint="drop it, or use should_be"
                 )
@@ -288,6 +296,10 @@ def _debug(section: Section) -> dict[str, Any]:
         "step": section.whole("step", least=1),
         "ranker": section.choice("ranker", RANKERS),
         "until": section.choice("until", ("resolved", "budget")),
+        "judge": section.choice("judge", ("exact", "relaxed")),
+        "scale": section.choice("scale", ("relative", "none")),
+        "loss": section.choice("loss", ("l1", "squared")),
+        "damping": section.number("damping", least=0.0),
         "seed": section.whole("seed"),
     }
     section.done()

@@ -1,0 +1,208 @@
+"""What `rain` understands, and how each failure ends: a sentence on stderr and an exit code, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import get_completion_class
+
+from rain_debug.errors import RainError
+from rain_debug.version import __version__
+
+MET, NOT_MET, COULD_NOT, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+"""Exit codes: every complaint met; some not met; could not run; stopped with Ctrl-C; the reader went away."""
+
+ISSUES = "this is a defect of Rain: please report it, with `--debug`'s output"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _note(context: click.Context, option: click.Parameter, value: bool) -> None:
+    """Remember a flag that concerns how things are said, whichever command it stood behind."""
+    assert option.name is not None
+    if value:
+        context.find_root().ensure_object(dict)[option.name] = True
+
+
+def talk(command: F) -> F:
+    """Add the options that every command which runs something has."""
+    debug = click.option(
+        "--debug", is_flag=True, expose_value=False, callback=_note, help="On a defect, show the traceback."
+    )
+    quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and nothing on stderr but errors.")
+    machine = click.option(
+        "--json", "as_json", is_flag=True, callback=_keep, help="JSON on stdout, errors too; progress stays on stderr."
+    )
+    return machine(quiet(debug(command)))
+
+
+def _keep(context: click.Context, option: click.Parameter, value: bool) -> bool:
+    _note(context, option, value)
+    return value
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 every complaint is met, 1 some are not, 2 it could not run.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="rain", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Debug the training data behind SQL.
+
+    Say which output of a query over a model's predictions is wrong; Rain finds the training records that made it
+    wrong, and shows the answer without them. Start with `rain demo`.
+    """
+
+
+@cli.command()
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the shop's database, project file and report in DIR.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the generated shop.")
+@talk
+def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
+    """Tell the shop's story, from a query whose line falls to the records behind it.
+
+    Writes nothing outside a temporary folder unless --keep is given.
+    """
+    from rain_debug.cli.demo import tell
+
+    return tell(keep=keep, seed=seed, quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Save the report too: .json, .csv, .parquet or .txt. Can be given several times.",
+)
+@click.option(
+    "--budget", type=click.IntRange(min=1), metavar="N", help="At most so many records, whatever the file says."
+)
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=0), help="Records to show.")
+@talk
+def run(file: Path, outputs: tuple[Path, ...], budget: int | None, top: int, quiet: bool, as_json: bool) -> int:
+    """Find the training records behind FILE's complaints.
+
+    Exits with 0 where every complaint is met once the records are gone (one that says only a direction: where the
+    value moved that way), with 1 where some are not, with 2 where it could not run.
+    """
+    from rain_debug.cli.run import debug_file
+
+    return debug_file(file, outputs=outputs, budget=budget, top=top, quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@talk
+def check(file: Path, quiet: bool, as_json: bool) -> int:
+    """Tell which of FILE's complaints hold now; nothing is debugged.
+
+    Exits with 0 where every complaint is met, 1 where some are not, 2 where it could not run. One that says only
+    a direction is never met: say at_least or at_most, or by how much.
+    """
+    from rain_debug.cli.run import check_file
+
+    return check_file(file, quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("path", default="rain.toml", type=click.Path(path_type=Path))
+def init(path: Path) -> int:
+    """Write a commented project file to PATH (rain.toml), which runs as it is.
+
+    A file that is there already is never written over.
+    """
+    from rain_debug.cli.template import write
+
+    write(path)
+    click.echo(f"wrote {path}: edit it, then `rain check {path}` and `rain run {path}`", err=True)
+    return MET
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the script that completes `rain` in SHELL.
+
+    In bash: eval "$(rain completion bash)"
+    """
+    found = get_completion_class(shell)
+    assert found is not None
+    maker = found(cli, {}, "rain", "_RAIN_COMPLETE")
+    click.echo(maker.source_template % maker.source_vars())
+    return MET
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; `arguments` are those of the process by default."""
+    sys.exit(outcome(arguments))
+
+
+def outcome(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    said: dict[str, bool] = {}
+    try:
+        code = cli.main(args=arguments, prog_name="rain", standalone_mode=False, obj=said)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else MET
+    except RainError as error:
+        return _fail(error, said)
+    except click.ClickException as error:
+        return _misuse(error, said, arguments)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped; nothing was changed", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing more
+        return PIPE_CLOSED
+    except Exception as error:  # a defect of ours: a line, and the traceback for whoever asks
+        return _defect(error, said)
+
+
+def _fail(error: RainError, said: dict[str, bool]) -> int:
+    if said.get("as_json"):
+        _tell_json(type(error).__name__, error.message, error.where, error.hint)
+    else:
+        click.echo(f"rain: {error}", err=True)
+    return COULD_NOT
+
+
+def _misuse(error: click.ClickException, said: dict[str, bool], arguments: Sequence[str] | None) -> int:
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        _tell_json("UsageError", error.format_message(), None, "rain --help")
+    else:
+        error.show()
+    return COULD_NOT
+
+
+def _defect(error: Exception, said: dict[str, bool]) -> int:
+    if said.get("debug"):
+        traceback.print_exception(error)
+    message = f"{type(error).__name__}: {error}".splitlines()[0]
+    if said.get("as_json"):
+        _tell_json("InternalError", message, None, ISSUES)
+    else:
+        click.echo(f"rain: {message}\n  try:   {ISSUES}", err=True)
+    return COULD_NOT
+
+
+def _tell_json(kind: str, message: str, where: str | None, hint: str | None) -> None:
+    """The one shape that an error has in JSON."""
+    error = {"kind": kind, "message": message, "where": where, "hint": hint}
+    click.echo(json.dumps({"error": error}, ensure_ascii=False, indent=2))

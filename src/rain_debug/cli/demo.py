@@ -1,0 +1,129 @@
+"""`rain demo`: the shop's story, told by the same calls that anyone would make."""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rain_debug.cli.chart import chart
+from rain_debug.cli.run import exit_code, show
+from rain_debug.cli.template import TEMPLATE
+from rain_debug.config import load
+from rain_debug.config.build import build
+from rain_debug.datasets import shop
+from rain_debug.errors import ReportError
+
+WANTED = 100
+"""What the fallen weeks should be at least, going by the weeks before them."""
+
+STORY = """\
+A shop counts, week by week, the active users whom its model predicts to leave:
+
+{sql}
+
+Nobody changed the query. Yet the last two weeks fell:
+
+{answer}
+
+The analyst does not believe it. Each of these is a complaint:
+
+{complaints}
+
+Rain looks for the training records that made them so …"""
+
+ENDING = """\
+After removing them and training again:
+
+{chart}
+
+{verdict}
+
+Next: `rain init` writes a project file to edit; `rain run FILE.toml` does this for it."""
+
+
+def tell(*, keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
+    """Print the story; 0 if it ends well. Writes to a temporary folder, or to `keep`, where it overwrites nothing."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="rain-demo-") as folder:
+            return _tell(Path(folder), seed, quiet, as_json, kept=False)
+    _make(keep)
+    return _tell(keep, seed, quiet, as_json, kept=True)
+
+
+def _make(folder: Path) -> None:
+    for name in ("shop.duckdb", "shop.toml", "report.json"):
+        if (folder / name).exists():
+            raise ReportError(f"{name} is there already", where=str(folder), hint="name an empty or a new folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from None
+
+
+def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) -> int:
+    shop(seed).write(folder / "shop.duckdb")
+    (folder / "shop.toml").write_text(project_text(), encoding="utf-8")
+    session = build(load(folder / "shop.toml"))
+    weekly = session.queries["weekly"]
+    if not as_json:
+        rows = weekly.rows()
+        fallen = {dict(c.target.where)["week"] for c in session.complaints}
+        click.echo(
+            STORY.format(
+                sql=_indent(weekly.sql.strip()),
+                answer=_indent(_line(rows, rows, fallen)),
+                complaints=_indent("\n".join(c.describe() for c in session.complaints)),
+            )
+        )
+    progress = False if quiet or as_json else None
+    report = session.db.debug(list(session.complaints), progress=progress, **session.project.debug)
+    if not as_json:
+        click.echo()
+    show(report, as_json=as_json, top=10)
+    code = exit_code(report)
+    if not as_json:
+        click.echo()
+        click.echo(_ending(report, fallen, code))
+    if kept:
+        report.save(folder / "report.json")
+        click.echo(f"kept shop.duckdb, shop.toml and report.json in {folder}", err=True)
+    return code
+
+
+def project_text() -> str:
+    """The demo's project file: what `rain init` writes, about the database beside it."""
+    return TEMPLATE.replace("rain.toml", "shop.toml").replace('dataset = "shop"   ', 'path = "shop.duckdb"', 1)
+
+
+def _ending(report: Any, fallen: set[str], code: int) -> str:
+    query = report.run.queries[0]
+    after = query.before if query.after is None else query.after
+    verdict = "The complaints are resolved." if code == 0 else "Not every complaint is resolved."
+    return ENDING.format(chart=_indent(_line(query.before.rows(), after.rows(), fallen)), verdict=verdict)
+
+
+def _line(before: list[dict[str, Any]], after: list[dict[str, Any]], fallen: set[str]) -> str:
+    """The weekly counts as a chart, the fallen weeks marked; a week that is missing from one answer has no number."""
+    was, now = ({row["week"]: float(row["n"]) for row in rows} for rows in (before, after))
+    weeks = sorted(was.keys() | now.keys())
+    return chart(
+        weeks,
+        [was.get(w, math.nan) for w in weeks],
+        [now.get(w, math.nan) for w in weeks],
+        marked=[w in fallen for w in weeks],
+        width=40,
+        ascii_only=not _speaks_unicode(),
+    )
+
+
+def _speaks_unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "").startswith("utf")
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
