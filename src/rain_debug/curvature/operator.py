@@ -1,0 +1,83 @@
+"""The Hessian H of a training loss, and H + λI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+Linear = Callable[[np.ndarray], np.ndarray]
+"""A linear map of (n_params,) vectors."""
+
+
+class Curvature(Protocol):
+    """The Hessian of a convex loss at one point, as an operator.
+
+    `flat` (n_params, k) has orthonormal columns along which the loss is constant whatever the data (adding one number
+    to every class's intercept): H is 0 there, and so is every gradient. None where there are none.
+    `cheap` says that `dense` costs little enough to be the first choice.
+    """
+
+    @property
+    def n_params(self) -> int:
+        """The order of H."""
+        ...
+
+    @property
+    def cheap(self) -> bool:
+        """Whether `dense` is affordable."""
+        ...
+
+    @property
+    def flat(self) -> sp.csr_array | None:
+        """Directions of no curvature, (n_params, k), orthonormal."""
+        ...
+
+    def matvec(self, v: np.ndarray) -> np.ndarray:
+        """H v, (n_params,)."""
+        ...
+
+    def dense(self) -> np.ndarray:
+        """H, (n_params, n_params)."""
+        ...
+
+    def precondition(self, damping: float) -> Linear:
+        """An approximation of (H + damping·I)⁻¹ that is symmetric, positive definite and cheap to apply."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Damped:
+    """H + λI; singular only along `curvature.flat`, and only while `damping` λ is 0."""
+
+    curvature: Curvature
+    damping: float = 0.0
+
+    @property
+    def n_params(self) -> int:
+        """The order of the matrix."""
+        return self.curvature.n_params
+
+    def matvec(self, v: np.ndarray) -> np.ndarray:
+        """(H + λI) v."""
+        out = self.curvature.matvec(v)
+        return out + self.damping * v if self.damping else out
+
+    def dense(self) -> np.ndarray:
+        """H + λI, made definite along `flat`: no right-hand side has a part there, so no solution changes."""
+        H = self.curvature.dense()
+        if self.damping:
+            H[np.diag_indices_from(H)] += self.damping
+        if self.curvature.flat is not None:
+            scale = float(np.trace(H)) / len(H) or 1.0
+            F = (self.curvature.flat @ self.curvature.flat.T).tocoo()
+            np.add.at(H, (F.row, F.col), scale * F.data)
+        return H
+
+    def project(self, v: np.ndarray) -> np.ndarray:
+        """`v` without its part along `flat`."""
+        flat = self.curvature.flat
+        return v if flat is None else v - flat @ (flat.T @ v)

@@ -1,0 +1,23 @@
+"""The training set: checked columns turned into a design matrix, and passes over it as sums over blocks."""
+
+from __future__ import annotations
+
+from rain_debug.data.blocks import blocks
+from rain_debug.data.columns import label_classes, label_codes, record_keys, record_weights
+from rain_debug.data.design import Design, as_design, gram, max_abs
+from rain_debug.data.numeric import numeric_design
+from rain_debug.data.records import Records
+
+__all__ = [
+    "Design",
+    "Records",
+    "as_design",
+    "blocks",
+    "gram",
+    "label_classes",
+    "label_codes",
+    "max_abs",
+    "numeric_design",
+    "record_keys",
+    "record_weights",
+]

@@ -1,0 +1,145 @@
+"""The columns of a training table that are no features: label, key, weight; every doubt is a `DataError`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rain_debug.engines.table import Column, Table
+from rain_debug.errors import DataError, nearest
+
+
+def require(table: Table, name: str, role: str, where: str) -> Column:
+    """The column `name`, or a `DataError` that lists the columns there are."""
+    if name not in table:
+        raise DataError(f"there is no column '{name}' to be the {role}", where=where, hint=nearest(name, table))
+    return table[name]
+
+
+def missing(column: Column) -> np.ndarray:
+    """(n_rows,) bool: NULL, None or NaN."""
+    absent = np.zeros(len(column), dtype=bool) if column.valid is None else ~column.valid
+    if column.values.dtype.kind == "f":
+        return absent | np.isnan(column.values)
+    if column.values.dtype == object:
+        return absent | np.fromiter((v is None or v != v for v in column.values), dtype=bool, count=len(column))
+    return absent
+
+
+def at(mask: np.ndarray) -> str:
+    """How many rows a mask marks and which is the first, as text.
+
+    >>> at(np.array([False, True, True]))
+    '2 rows (the first is row 2)'
+    """
+    count = int(mask.sum())
+    first = int(np.argmax(mask)) + 1
+    return f"row {first}" if count == 1 else f"{count:,} rows (the first is row {first:,})"
+
+
+def label_classes(table: Table, label: str, where: str) -> tuple[Any, ...]:
+    """The distinct labels as Python scalars, sorted as scikit-learn sorts them; two at least.
+
+    >>> label_classes(Table.of(y=["b", "a", "b"]), "y", "training data")
+    ('a', 'b')
+    """
+    column = require(table, label, "label", where)
+    if table.n_rows == 0:
+        raise DataError("the training data holds no records", where=where, hint="check its query: it returns no rows")
+    absent = missing(column)
+    if absent.any():
+        raise DataError(
+            f"the label '{label}' is NULL in {at(absent)}",
+            where=where,
+            hint=f"leave them out: … WHERE {label} IS NOT NULL",
+        )
+    if column.kind == "other":
+        kinds = ", ".join(sorted({type(v).__name__ for v in column.values}))
+        raise DataError(
+            f"the label '{label}' holds {kinds}; labels are text, numbers or booleans",
+            where=where,
+            hint=f"cast it in the training query: CAST({label} AS VARCHAR)",
+        )
+    classes = tuple(sorted(set(column.values.tolist())))
+    if len(classes) < 2:
+        raise DataError(
+            f"the label '{label}' has only one class, {classes[0]!r}; a classifier needs two",
+            where=where,
+            hint="check the training query, or the label= column",
+        )
+    fractional = column.values.dtype.kind == "f" and bool(np.any(column.values != np.floor(column.values)))
+    if fractional or (len(classes) == table.n_rows and table.n_rows > 20):
+        raise DataError(
+            f"the label '{label}' looks like a quantity, not a class: {len(classes):,} distinct values in "
+            f"{table.n_rows:,} records",
+            where=where,
+            hint="name the class column with label=, or turn the quantity into classes in the training query",
+        )
+    return classes
+
+
+def label_codes(table: Table, label: str, classes: tuple[Any, ...]) -> np.ndarray:
+    """(n_records,) int64 positions of the labels in `classes`, all of which are known.
+
+    >>> label_codes(Table.of(y=["b", "a", "b"]), "y", ("a", "b"))
+    array([1, 0, 1])
+    """
+    code = {c: i for i, c in enumerate(classes)}
+    values = table[label].values.tolist()
+    return np.fromiter((code[v] for v in values), dtype=np.int64, count=len(values))
+
+
+def record_keys(table: Table, key: str | None, where: str) -> np.ndarray:
+    """(n_records,) the keys, unique and never NULL; without a key column, positions from 0.
+
+    >>> record_keys(Table.of(id=[7, 5]), "id", "training data").tolist()
+    [7, 5]
+    """
+    if key is None:
+        return np.arange(table.n_rows, dtype=np.int64)
+    column = require(table, key, "key", where)
+    absent = missing(column)
+    if absent.any():
+        raise DataError(
+            f"the key '{key}' is NULL in {at(absent)}", where=where, hint="a key names one record; fill or drop them"
+        )
+    values = column.values.tolist()
+    if len(set(map(_hashable, values))) < len(values):
+        seen: set[Any] = set()
+        twice = next(v for v in values if _hashable(v) in seen or seen.add(_hashable(v)))  # type: ignore[func-returns-value]
+        extra = len(values) - len(set(map(_hashable, values)))
+        raise DataError(
+            f"the key '{key}' is not unique: {twice!r} occurs twice ({extra:,} records too many)",
+            where=where,
+            hint="use a column that names each record once, or leave key= out to number the records",
+        )
+    return column.values
+
+
+def record_weights(table: Table, weight: str | None, where: str) -> np.ndarray:
+    """(n_records,) float64 sample weights, finite, none negative, not all 0; without a column, ones.
+
+    >>> record_weights(Table.of(w=[1, 2]), "w", "training data")
+    array([1., 2.])
+    """
+    if weight is None:
+        return np.ones(table.n_rows)
+    column = require(table, weight, "weight", where)
+    if column.kind not in ("number", "bool"):
+        raise DataError(f"the weight '{weight}' holds text; it must be a number", where=where, hint="CAST it")
+    values = column.values.astype(np.float64)
+    wrong = missing(column) | ~np.isfinite(values) | (values < 0)
+    if wrong.any():
+        raise DataError(
+            f"the weight '{weight}' is NULL, infinite or negative in {at(wrong)}",
+            where=where,
+            hint="weights are finite and at least 0",
+        )
+    if not values.any():
+        raise DataError(f"the weight '{weight}' is 0 in every record", where=where, hint="check the weight column")
+    return values
+
+
+def _hashable(value: Any) -> Any:
+    return value if value.__hash__ is not None else repr(value)

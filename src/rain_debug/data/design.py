@@ -1,0 +1,60 @@
+"""Design matrices: dense float64 in row-major order, or CSR; nothing else gets past `as_design`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from rain_debug.data.blocks import blocks
+
+Design: TypeAlias = Any
+"""(n_rows, n_columns) float64: a `numpy.ndarray` in C order or a `scipy.sparse.csr_array`."""
+
+
+def as_design(X: Any) -> Design:
+    """`X` as a float64 design matrix, without a copy where it already is one.
+
+    >>> as_design([[1, 2]]).dtype
+    dtype('float64')
+    """
+    if sp.issparse(X):
+        return sp.csr_array(X, dtype=np.float64)
+    return np.ascontiguousarray(X, dtype=np.float64)
+
+
+def max_abs(X: Design) -> float:
+    """The largest magnitude in `X`; NaN where there is a NaN, 0 where there is nothing.
+
+    >>> max_abs(np.array([[-3.0, 2.0]]))
+    3.0
+    """
+    values = X.data if sp.issparse(X) else X
+    return float(max(-values.min(), values.max())) if values.size else 0.0
+
+
+def gram(X: Design, weight: np.ndarray, intercept: bool) -> np.ndarray:
+    """X̃ᵀ diag(weight) X̃, (n_columns[+1], n_columns[+1]), where X̃ has a last column of ones if `intercept`.
+
+    A sum over blocks: besides X itself only one block of √weight·X exists at a time. A sparse X is made dense a block
+    at a time when its columns are few enough for the result to be dense.
+
+    >>> gram(np.array([[1.0], [2.0]]), np.array([1.0, 0.5]), intercept=True)
+    array([[3. , 2. ],
+           [2. , 1.5]])
+    """
+    n, d = X.shape
+    out = np.zeros((d + intercept, d + intercept))
+    root = np.sqrt(np.maximum(weight, 0.0))
+    for rows in blocks(n, d):
+        part = X[rows]
+        # numpy sends A.T @ A to SYRK, half the work of GEMM.
+        scaled = (part.toarray() if sp.issparse(part) else part) * root[rows, None]
+        out[:d, :d] += scaled.T @ scaled
+        if intercept:
+            out[d, :d] += root[rows] @ scaled
+    if intercept:
+        out[:d, d] = out[d, :d]
+        out[d, d] = weight.sum()
+    return out

@@ -1,0 +1,8 @@
+"""Adapters: one per kind of estimator, all of them parameters, probabilities, losses per record and a fit."""
+
+from __future__ import annotations
+
+from rain_debug.models.adapt import adapt
+from rain_debug.models.base import Fit, Model
+
+__all__ = ["Fit", "Model", "adapt"]

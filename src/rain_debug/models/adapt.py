@@ -1,0 +1,47 @@
+"""An estimator → its adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from rain_debug.errors import ModelError
+from rain_debug.models.base import Model
+from rain_debug.models.logistic import LogisticModel
+from rain_debug.models.pipeline import PipelineModel, flatten
+
+SUPPORTED = (
+    "supported: sklearn.linear_model.LogisticRegression (two or more classes; l2 penalty or none), "
+    "and any sklearn Pipeline that ends in one"
+)
+
+
+def adapt(estimator: Any, *, where: str) -> Model:
+    """The adapter of `estimator`; `where` names the model in errors, as in "model 'churn'".
+
+    `ModelError` on what cannot be differentiated, with the list of what can.
+
+    >>> adapt(LogisticRegression(), where="model 'm'").initial() is None
+    True
+    """
+    if isinstance(estimator, type):
+        raise ModelError(
+            f"{estimator.__name__} is a class, not an estimator", where=where, hint=f"call it: {estimator.__name__}()"
+        )
+    if isinstance(estimator, Pipeline):
+        steps = flatten(estimator)
+        last = steps[-1][1]
+        if type(last) is not LogisticRegression:
+            raise ModelError(
+                f"the pipeline ends in {_name(last)}, which cannot be differentiated", where=where, hint=SUPPORTED
+            )
+        return PipelineModel(estimator, where=where) if len(steps) > 1 else LogisticModel(last, where=where)
+    if type(estimator) is LogisticRegression:
+        return LogisticModel(estimator, where=where)
+    raise ModelError(f"{_name(estimator)} cannot be differentiated", where=where, hint=SUPPORTED)
+
+
+def _name(estimator: Any) -> str:
+    return repr(estimator) if isinstance(estimator, str) else type(estimator).__name__

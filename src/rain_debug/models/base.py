@@ -1,0 +1,107 @@
+"""What every adapter offers, whatever library its estimator comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from rain_debug.curvature.operator import Curvature
+from rain_debug.data.design import Design
+from rain_debug.data.records import Records
+from rain_debug.engines.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Parameters `theta` (n_params,) at the optimum if `converged`; `note` says why not, in words for the user.
+
+    `gradient_norm` is ‖∇L(theta)‖ of the mean loss, `products` the number of Hessian-vector products spent.
+    """
+
+    theta: np.ndarray
+    converged: bool
+    iterations: int
+    gradient_norm: float
+    seconds: float
+    products: int = 0
+    note: str = ""
+
+
+class Model(Protocol):
+    """A classifier that can be refitted and differentiated.
+
+    With n records kept, w their weights and ℓ the log-loss, the training loss is L(θ) = (1/n)[Σ w ℓ + penalty(θ)].
+    `classes` (plain Python scalars, in scikit-learn's order), `features` and `n_params` are known after `bind`.
+    """
+
+    classes: tuple[Any, ...]
+    features: tuple[str, ...]
+
+    @property
+    def n_params(self) -> int:
+        """Length of θ."""
+        ...
+
+    def bind(
+        self,
+        table: Table,
+        label: str,
+        features: Sequence[str] | None = None,
+        key: str | None = None,
+        weight: str | None = None,
+    ) -> Records:
+        """The training set; fits a pipeline's head if it is not fitted. `DataError` on what cannot be trained on."""
+        ...
+
+    def encode(self, table: Table, where: str) -> Design:
+        """The design matrix (n_rows, n_columns) of the feature columns; `where` names the table in a `DataError`."""
+        ...
+
+    def probabilities(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        """(n_rows, n_classes), rows sum to 1."""
+        ...
+
+    def predict(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        """(n_rows,) int64 codes into `classes`, the same as the estimator's own `predict`."""
+        ...
+
+    def backprop(self, X: Design, theta: np.ndarray, dP: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ dP_i, (n_params,), where J_i = ∂probabilities_i/∂θ and dP is (n_rows, n_classes)."""
+        ...
+
+    def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
+        """The optimum over the records that `keep` (n_records,) bool marks, searched from `start`."""
+        ...
+
+    def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records,) w ℓ, as each record enters the training loss, the penalty left out."""
+        ...
+
+    def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records,) w ∇ℓ_i·v, in one pass and without per-record gradients."""
+        ...
+
+    def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
+        """∇²L(theta) as an operator."""
+        ...
+
+    def quadratic_forms(
+        self, records: Records, keep: np.ndarray | None, theta: np.ndarray, damping: float
+    ) -> tuple[np.ndarray, str]:
+        """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i with one factorisation, and a note on how, empty where exact."""
+        ...
+
+    def initial(self) -> np.ndarray | None:
+        """Parameters of an estimator that was handed over fitted, else None."""
+        ...
+
+    def estimator(self, theta: np.ndarray) -> Any:
+        """A fitted copy of the user's estimator with these parameters."""
+        ...
+
+    def fingerprint(self, theta: np.ndarray) -> str:
+        """16 hexadecimal digits that tell parameters apart."""
+        ...

@@ -1,0 +1,124 @@
+"""Newton's method for a convex loss: dense steps while H is small, conjugate gradients beyond; it always descends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from rain_debug.curvature import Damped, cg, factorise
+from rain_debug.models.base import Fit
+from rain_debug.models.linear import Objective, margins
+
+STEP = 1e-10
+"""A dense fit ends when a full Newton step is this small against θ: the error is its square."""
+LIMIT = 200
+"""Newton steps; data that can be separated takes one for each factor e of the loss."""
+PRODUCTS = 5000
+"""Hessian-vector products of a whole fit by conjugate gradients."""
+
+
+@dataclass
+class _Point:
+    """θ with what the loss needs there, each computed once."""
+
+    theta: np.ndarray
+    P: np.ndarray
+    Z: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+    @property
+    def norm(self) -> float:
+        return float(np.linalg.norm(self.gradient))
+
+
+def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
+    """The minimum of `objective`, searched from `start`.
+
+    Dense: until the Newton step vanishes. Conjugate gradients: until ‖∇L‖ ≤ tolerance · ‖∇L(0)‖.
+    """
+    clock = time.perf_counter()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        origin = _at(objective, np.zeros_like(start))
+        here = _at(objective, objective.project(start)) if start.any() else origin
+        if not np.isfinite(here.value) or here.value > origin.value:
+            here = origin
+        cheap = objective.curvature(here.P).cheap
+        scale = max(origin.norm, 1e-300)
+        products, done, steps = 0, False, 0
+        while not done and steps < LIMIT and products < PRODUCTS:
+            H = Damped(objective.curvature(here.P))
+            if cheap:
+                step = H.project(-factorise(H).solve(here.gradient))
+                last = float(np.abs(step).max()) <= STEP * max(1.0, float(np.abs(here.theta).max()))
+            else:
+                if here.norm <= tolerance * scale:
+                    done = True
+                    break
+                forcing = _forcing(here.norm / scale, tolerance)
+                solution = cg(H, -here.gradient, tolerance=forcing, limit=PRODUCTS - products)
+                products += solution.iterations
+                step, last = solution.value, False
+            there = _search(objective, here, step)
+            steps += 1
+            if there is None:
+                # Rounding hides any further descent; whether this is the optimum is for the gradient to say.
+                done = last or here.norm <= max(tolerance, 1e-9) * scale
+                break
+            here = there
+            done = last
+    flat_out = _separated(objective, here, origin)
+    converged = done and not flat_out
+    return Fit(
+        objective.project(here.theta),
+        converged,
+        steps,
+        here.norm,
+        time.perf_counter() - clock,
+        products,
+        "" if converged else _why(flat_out, here.norm / scale),
+    )
+
+
+def _at(objective: Objective, theta: np.ndarray) -> _Point:
+    Z = margins(objective.shape, objective.records.X, theta)
+    P = objective.link.probabilities(Z)
+    return _Point(theta, P, Z, objective.value(theta, Z), objective.gradient(theta, P))
+
+
+def _forcing(progress: float, tolerance: float) -> float:
+    """How exactly to solve the next Newton system: loosely while far away, to the tolerance once near."""
+    return min(0.1, max(0.3 * tolerance / progress, min(progress, 0.01)))
+
+
+def _search(objective: Objective, here: _Point, step: np.ndarray) -> _Point | None:
+    """The first of here + step, here + step/2, … that descends enough (Armijo), or None.
+
+    Close to the optimum the loss no longer resolves the descent; there a smaller gradient decides.
+    """
+    slope = float(here.gradient @ step)
+    if not slope < 0.0:
+        return None
+    share, noise = 1.0, 16 * np.finfo(float).eps * max(abs(here.value), 1e-300)
+    for _ in range(40):
+        there = _at(objective, here.theta + share * step)
+        if np.isfinite(there.value):
+            if there.value <= here.value + 1e-4 * share * slope:
+                return there
+            if there.value <= here.value + noise and there.norm < here.norm:
+                return there
+        share *= 0.5
+    return None
+
+
+def _separated(objective: Objective, here: _Point, origin: _Point) -> bool:
+    """Whether an unpenalised loss fell to nothing: the classes are separable and the optimum lies at infinity."""
+    return not objective.penalty.any() and here.value < 1e-7 * origin.value
+
+
+def _why(separated: bool, progress: float) -> str:
+    if separated:
+        return "the records can be separated without error and nothing is penalised: no finite optimum; use a finite C"
+    return f"the fit stopped at a gradient of {progress:.1e} of its start; scale the features, or lower C"
