@@ -1,0 +1,22 @@
+"""Holistic: influence on the relaxed complaints (SIGMOD 2020, §5.3)."""
+
+from __future__ import annotations
+
+from rain_debug.influence import ihvp, products, scores
+from rain_debug.rankers.base import Problem, Ranking
+
+
+def holistic(problem: Problem) -> Ranking:
+    """Records by how much removing each lowers q; positive = it does."""
+    p = problem
+    solution = ihvp(p.model, p.records, p.keep, p.theta, p.query_gradient, p.damping, p.start)
+    along = products(p.model, p.records, p.keep, p.theta, solution.value)
+    note = "" if solution.converged else _doubt(solution.residual, solution.iterations)
+    return Ranking(scores(along, p.keep), note, solution)
+
+
+def _doubt(residual: float, iterations: int) -> str:
+    return (
+        f"the influence solve stopped after {iterations} iterations at a residual of {residual:.1e}; "
+        "a larger damping makes it exact"
+    )
