@@ -1,8 +1,7 @@
 """A place in an answer + what is wrong with it → a term of q, the scalar that fixing the training data should lower.
 
 A `Cell` or a `Row` names the place, its methods make `Complaint`s. Once the first answer is known, a complaint becomes
-a `Goal`: bounds in numbers, a tolerance and a scale. A goal turns each round's exact and relaxed reading into a `Term`
-of
+a `Goal`: bounds in numbers, a tolerance and a scale. A goal turns each round's exact and relaxed reading into a `Term`:
 
     q(θ) = Σ_j |relaxed_j(θ) − target_j| / scale_j          (loss "l1";  "squared": the square of each summand)
 

@@ -1,0 +1,49 @@
+"""Train → rank → fix, one frozen `Round` at a time.
+
+A round refits every involved model on the records that are left (from its last parameters), reads the complained
+cells exactly and relaxed, and unless it is time to stop, ranks the records by how much removing each should lower q
+and removes the top `step`. The rounds are the run's whole state: which records are left follows from what the rounds
+chose. The last round chooses nothing; it holds the answer after the last removal.
+
+`session` says what the front door has to offer, `rounds` holds the values of a run, `loop` runs it.
+"""
+
+from __future__ import annotations
+
+from rain_debug.debugger.loop import check, debug
+from rain_debug.debugger.rounds import (
+    Chosen,
+    ModelRun,
+    Outcome,
+    QueryRun,
+    Reading,
+    Round,
+    Run,
+    Seconds,
+    Settings,
+    Stopped,
+    Until,
+)
+from rain_debug.debugger.session import Block, Capture, ComplainedQuery, Program, Session, Trained
+
+__all__ = [
+    "Block",
+    "Capture",
+    "Chosen",
+    "ComplainedQuery",
+    "ModelRun",
+    "Outcome",
+    "Program",
+    "QueryRun",
+    "Reading",
+    "Round",
+    "Run",
+    "Seconds",
+    "Session",
+    "Settings",
+    "Stopped",
+    "Trained",
+    "Until",
+    "check",
+    "debug",
+]
