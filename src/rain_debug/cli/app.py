@@ -48,7 +48,21 @@ def _keep(context: click.Context, option: click.Parameter, value: bool) -> bool:
     return value
 
 
+class _Quiet(click.Group):
+    """A group whose commands end quietly when the reader of their output goes away; click would exit with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing more
+            return PIPE_CLOSED
+
+
 @click.group(
+    cls=_Quiet,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 every complaint is met, 1 some are not, 2 it could not run.",
 )
@@ -159,7 +173,6 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     said: dict[str, bool] = {}
     try:
         code = cli.main(args=arguments, prog_name="rain", standalone_mode=False, obj=said)
-        sys.stdout.flush()
         return code if isinstance(code, int) else MET
     except RainError as error:
         return _fail(error, said)
@@ -168,9 +181,6 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nstopped; nothing was changed", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing more
-        return PIPE_CLOSED
     except Exception as error:  # a defect of ours: a line, and the traceback for whoever asks
         return _defect(error, said)
 

@@ -80,7 +80,7 @@ def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) ->
                 complaints=_indent("\n".join(c.describe() for c in session.complaints)),
             )
         )
-    progress = False if quiet or as_json else None
+    progress = False if quiet else None
     report = session.db.debug(list(session.complaints), progress=progress, **session.project.debug)
     if not as_json:
         click.echo()
