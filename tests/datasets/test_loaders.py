@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from rain_debug import datasets
-from rain_debug.datasets import catalogue, enron, store
+from rain_debug.datasets import catalogue, spam, store
 from rain_debug.datasets.store import PublicFile
 from rain_debug.errors import DatasetError
 
@@ -274,8 +274,8 @@ def _mails(**extra: bytes) -> bytes:
 
 
 def test_enron_from_an_archive(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enron, "COUNTS", {"enron1": (1, 1)})
-    monkeypatch.setattr(enron, "DIGESTS", {})
+    monkeypatch.setattr(spam, "COUNTS", {"enron1": (1, 1)})
+    monkeypatch.setattr(spam, "DIGESTS", {})
     monkeypatch.setattr(catalogue, "ENRON", server.url(""))
     server.answers["enron1.tar.gz"] = _mails()
     mails = datasets.enron_spam(["enron1"]).mails
@@ -297,8 +297,8 @@ def test_enron_from_an_archive(server: Server, tmp_path: Path, monkeypatch: pyte
 def test_enron_refuses_other_archives(
     server: Server, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
 ) -> None:
-    monkeypatch.setattr(enron, "COUNTS", {"enron1": (1, 1)})
-    monkeypatch.setattr(enron, "DIGESTS", {"enron1": "0"})
+    monkeypatch.setattr(spam, "COUNTS", {"enron1": (1, 1)})
+    monkeypatch.setattr(spam, "DIGESTS", {"enron1": "0"})
     monkeypatch.setattr(catalogue, "ENRON", server.url(""))
     server.answers["enron1.tar.gz"] = answer
     with pytest.raises(DatasetError, match=reason):

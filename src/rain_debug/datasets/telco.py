@@ -19,6 +19,10 @@ class TelcoChurn:
 
     customers: Table
 
+    def frames(self) -> dict[str, Table]:
+        """The one table, `customers`."""
+        return {"customers": self.customers}
+
 
 def telco_churn(*, download: bool = True) -> TelcoChurn:
     """The customers from $RAIN_DATA/telco_churn, the cache, or IBM's repository; DatasetError where none has them."""

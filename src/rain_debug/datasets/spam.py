@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.model_selection import train_test_split
 
 from rain_debug.datasets import catalogue
+from rain_debug.datasets.corrupt import Corrupted, relabelled, with_column
 from rain_debug.datasets.store import PublicFile, present, read
 from rain_debug.engines.table import Table
 from rain_debug.errors import DatasetError, nearest
@@ -36,6 +39,9 @@ COUNTS = {
 DIGESTS = {"enron1": "ba3a55958303df3083b651a86798aeeb717497acdf8b55b0da5fce80b1e53285"}
 """sha256 of a corpus: of each message in the order of paths its path, a line feed, its text as below, a zero byte."""
 
+HOLDING = "regexp_matches(text, '\\b{word}\\b')"
+"""SQL for "the mail holds the word as a whole word"; `.format(word=…)`."""
+
 _PATH = re.compile(r"(enron[1-6])/(ham|spam)/(\d{4,5})\.(\d{4}-\d\d-\d\d)\.(\w+)\.(?:ham|spam)\.txt")
 _LARGEST = 1 << 24
 _Message = tuple[str, str]
@@ -45,13 +51,49 @@ _Message = tuple[str, str]
 class EnronSpam:
     """The `mails` in the order of paths: id from 1, corpus, label 'ham' or 'spam', date (ISO), mailbox, path, text.
 
-    Text is read as latin-1 with line feeds alone; its first line starts with 'Subject: '.
+    Text is read as latin-1 with line feeds alone; its first line starts with 'Subject: '. `word` and `seed` say which
+    labels `frames` makes wrong.
     """
 
     mails: Table
+    word: str | None = None
+    seed: int = 0
+
+    def corrupted(self, word: str | None, seed: int = 0) -> Corrupted:
+        """The experiment of SIGMOD 2020, §6.2: four fifths of the mails to train on, all with `word` labelled spam."""
+        labels = self.mails["label"].values
+        halves = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=seed)
+        trained, queried = (np.sort(half) for half in halves)
+        hit = trained[self.holding(word)[trained] & (labels[trained] == "ham")] if word else np.empty(0, dtype=int)
+        plain = self.mails.select([n for n in self.mails if n not in ("label", "path", "mailbox")])
+        return Corrupted(
+            "enron",
+            with_column(plain.take(trained), "label", relabelled(labels, hit, "spam")[trained]),
+            plain.take(queried),
+            ("text",),
+            "label",
+            self.mails["id"].values[hit],
+            labels[queried],
+        )
+
+    def holding(self, word: str) -> np.ndarray:
+        """Which mails hold `word` as a whole word, (n_mails,) bool: what `HOLDING` says in SQL."""
+        pattern = re.compile(rf"\b{re.escape(word)}\b", re.ASCII)
+        return np.array([pattern.search(text) is not None for text in self.mails["text"].values], dtype=bool)
+
+    def vectoriser(self, min_df: int = 15) -> CountVectorizer:
+        """Counts of words that at least `min_df` of all mails hold, without English stop words (3,362 of enron1)."""
+        words = CountVectorizer(min_df=min_df, stop_words="english").fit(self.mails["text"].values)
+        return CountVectorizer(stop_words="english", vocabulary=words.vocabulary_)
+
+    def frames(self) -> dict[str, Table]:
+        """`enron` and `enron_training`, with the labels that `word` and `seed` make wrong."""
+        return self.corrupted(self.word, self.seed).frames()
 
 
-def enron_spam(corpora: Sequence[str] = tuple(COUNTS), *, download: bool = True) -> EnronSpam:
+def enron_spam(
+    corpora: Sequence[str] = tuple(COUNTS), word: str | None = None, seed: int = 0, *, download: bool = True
+) -> EnronSpam:
     """The mails of the `corpora`, from $RAIN_DATA/enron_spam (enron_spam.parquet, or the archives), the cache, or the
     authors' site; DatasetError where none has them."""
     unknown = [name for name in corpora if name not in COUNTS]
@@ -71,7 +113,7 @@ def enron_spam(corpora: Sequence[str] = tuple(COUNTS), *, download: bool = True)
         else:
             found = _of_archive(read("enron_spam", archive(name), download=download), name)
         messages += found
-    return EnronSpam(_table(messages))
+    return EnronSpam(_table(messages), word, seed)
 
 
 def archive(name: str) -> PublicFile:
