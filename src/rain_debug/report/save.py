@@ -1,0 +1,137 @@
+"""Files: a report is written beside its name first and takes it in one step, so that there is never half a report."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rain_debug.engines import open_duckdb
+from rain_debug.engines.table import Table, column
+from rain_debug.errors import EngineError, ReportError
+from rain_debug.report.grid import Grid, plain
+
+SUFFIXES = (".json", ".csv", ".parquet", ".txt")
+
+
+def place(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """The path to write to; ReportError where its suffix is none of ours, it is taken, or its folder is not there."""
+    where = Path(path)
+    if where.suffix.lower() not in SUFFIXES:
+        raise ReportError(
+            f"a report cannot be saved as '{where.suffix or where.name}'",
+            where=str(where),
+            hint=f"end the name in one of {', '.join(SUFFIXES)}",
+        )
+    if where.is_dir():
+        raise ReportError("this is a folder", where=str(where), hint="name a file in it")
+    if not where.parent.is_dir():
+        raise ReportError("the folder does not exist", where=str(where.parent), hint="create it first")
+    if where.exists() and not overwrite:
+        raise ReportError(
+            "there is a file of that name already", where=str(where), hint="choose another name, or pass overwrite=True"
+        )
+    return where
+
+
+def write(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write a temporary file in the same folder, then give it the name `path`."""
+    handle, name = -1, ""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        fill(Path(name))
+        _flush(name)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except (OSError, EngineError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ReportError(
+            f"the report cannot be written: {why}", where=str(path), hint="choose another place"
+        ) from None
+    finally:
+        if name and os.path.exists(name):
+            os.unlink(name)
+
+
+def text(content: str) -> Callable[[Path], None]:
+    """A writer of `content` in UTF-8."""
+
+    def fill(path: Path) -> None:
+        path.write_bytes(content.encode("utf-8"))
+
+    return fill
+
+
+def to_csv(grid: Grid) -> str:
+    """RFC 4180 with "\\n"; NULL is an empty field, dates are in ISO 8601."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(grid.columns)
+    writer.writerows([_flat(v) for v in row] for row in grid.values)
+    return out.getvalue()
+
+
+def parquet(grid: Grid) -> Callable[[Path], None]:
+    """A writer through DuckDB: numbers, booleans and dates keep their kind, all else is text."""
+
+    def fill(path: Path) -> None:
+        table = Table({n: column(_one_kind(grid.column(n))) for n in grid.columns}, len(grid))
+        engine = open_duckdb(":memory:")
+        engine.upload("__rain_report", table)
+        quoted = str(path).replace("'", "''")
+        dates = [
+            f"CAST({q} AS {kind}) AS {q}"
+            for n in grid.columns
+            for q, kind in [('"' + n.replace('"', '""') + '"', _sql_type(grid.column(n)))]
+            if kind
+        ]
+        replace = f" REPLACE ({', '.join(dates)})" if dates else ""
+        engine.run(f"COPY (SELECT *{replace} FROM __rain_report) TO '{quoted}' (FORMAT parquet)")
+
+    return fill
+
+
+def _sql_type(values: list[Any]) -> str | None:
+    """What Parquet should hold in the place of text."""
+    some = [v for v in values if v is not None]
+    if not some:
+        return "VARCHAR"
+    if all(isinstance(v, datetime.datetime) for v in some):
+        return "TIMESTAMPTZ" if any(v.tzinfo for v in some) else "TIMESTAMP"
+    return "DATE" if all(isinstance(v, datetime.date) and not isinstance(v, datetime.datetime) for v in some) else None
+
+
+def _one_kind(values: list[Any]) -> list[Any]:
+    """The column as numbers, as booleans, or else as text throughout."""
+    some = [v for v in values if v is not None]
+    for kinds in (bool, int | float, str):
+        if all(isinstance(v, kinds) and (kinds is bool or not isinstance(v, bool)) for v in some):
+            return values
+    return [None if v is None else str(plain(v)) for v in values]
+
+
+def _flat(value: Any) -> Any:
+    safe = plain(value)
+    if isinstance(safe, bool):
+        return str(safe).lower()
+    return safe if not isinstance(safe, list | dict) else str(safe)
+
+
+def _flush(name: str) -> None:
+    handle = os.open(name, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,166 @@
+"""A run as tables: the ranking, where each complaint ended, the complained answers before and after."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rain_debug.complaints import Goal, value_text
+from rain_debug.debugger import Chosen, QueryRun, Round, Run
+from rain_debug.report.grid import Grid, Ranking
+
+BEND = 0.2
+"""How far the normalised curve must bulge over its chord for a bend to be worth a word."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where one complaint stood before and after, exact and relaxed; `bends_at` is the number of records after which
+    further removals moved it markedly less, None where there is no such point."""
+
+    goal: Goal
+    before: float
+    after: float
+    relaxed_before: float
+    relaxed_after: float
+    bends_at: int | None
+
+    @property
+    def resolved(self) -> bool | None:
+        """Whether it holds in the exact answer in the end; None where only a direction was asked for."""
+        return None if self.goal.open else self.goal.resolved(self.after)
+
+    @property
+    def moved(self) -> float:
+        """How far the exact value went the way that was asked for; NaN from or to NULL."""
+        return (self.after - self.before) * self.goal.direction
+
+    @property
+    def met(self) -> bool:
+        """Resolved, or where only a direction was asked for, moved that way."""
+        return self.moved > 0 if self.goal.open else bool(self.resolved)
+
+    def text(self, value: float) -> str:
+        """A reading in the complaint's own words."""
+        return value_text(value, self.goal.complaint)
+
+
+def endings(run: Run) -> tuple[Ending, ...]:
+    """One per complaint, in the order given."""
+    first, last = run.rounds[0], run.rounds[-1]
+    made = []
+    for i, goal in enumerate(run.goals):
+        a, b = first.readings[i], last.readings[i]
+        made.append(Ending(goal, a.exact, b.exact, a.relaxed, b.relaxed, bend(run.rounds, i, goal.direction)))
+    return tuple(made)
+
+
+def bend(rounds: Sequence[Round], i: int, direction: int) -> int | None:
+    """The number of removed records at which complaint `i`'s exact curve bends down most clearly, None if it does not.
+
+    The point of the normalised curve that lies farthest above the chord from first to last reading.
+    """
+    points = [(r.removed, (r.readings[i].exact - rounds[0].readings[i].exact) * direction) for r in rounds]
+    points = [(x, y) for x, y in points if not math.isnan(y)]
+    if len(points) < 4 or points[-1][0] == 0 or points[-1][1] <= 0:
+        return None
+    bulge, at = max((y / points[-1][1] - x / points[-1][0], -x) for x, y in points)
+    return -at if bulge >= BEND else None
+
+
+def complaint_grid(ends: Sequence[Ending], names: Sequence[str]) -> Grid:
+    """complaint, (query,) before, after, asked, resolved ("yes", "no", or "" for a mere direction)."""
+    several = len(set(names)) > 1
+    columns = ("complaint", *(("query",) if several else ()), "before", "after", "asked", "resolved")
+    rows = []
+    for end, name in zip(ends, names, strict=True):
+        yes = "" if end.resolved is None else ("yes" if end.resolved else "no")
+        place = end.goal.complaint.place
+        query = (name,) if several else ()
+        rows.append((place, *query, end.text(end.before), end.text(end.after), end.goal.complaint.asked, yes))
+    return Grid(columns, tuple(rows))
+
+
+def ranking(run: Run) -> Ranking:
+    """Every removed record, in order of removal."""
+    several = len(run.models) > 1
+    lead = ("rank", *(("model",) if several else ()), "key", "score", "label")
+    own = list(dict.fromkeys(name for m in run.models for name in m.removed))
+    named = [name + "_" * (name in lead) for name in own]
+    tables = {m.name: {name: m.removed[name].to_list() for name in m.removed} for m in run.models}
+    labels = {m.name: m.labels for m in run.models}
+    taken: Counter[str] = Counter()
+    rows = []
+    for rank, c in enumerate(removals(run), start=1):
+        i = taken[c.model]
+        taken[c.model] += 1
+        values = [tables[c.model][name][i] if name in tables[c.model] else None for name in own]
+        rows.append((rank, *((c.model,) if several else ()), c.key, c.score, labels[c.model][i], *values))
+    columns = (*lead, *named)
+    at = {name: i for i, name in enumerate(columns)}
+    twins = [n for n in named if any(all(r[at[n]] == r[at[t]] for r in rows) for t in ("key", "label"))]
+    return Ranking(columns, tuple(rows), frozenset(twins))
+
+
+def removals(run: Run) -> list[Chosen]:
+    """Every removed record, in order."""
+    return [c for r in run.rounds for c in r.chosen]
+
+
+def before_after(queries: Sequence[QueryRun]) -> Grid:
+    """Every cell of the complained queries, before and after; `change` says "changed", "new", "gone" or nothing.
+
+    Rows are matched by the query's key columns, by position where the answer has one row, else by all their values.
+    Several queries share the columns that bear the same names; the others are None.
+    """
+    several = len(queries) > 1
+    parts = [(q.name, *_compare(q)) for q in queries if q.after is not None]
+    names = list(dict.fromkeys(name for _, columns, _ in parts for name in columns))
+    rows = []
+    for name, columns, values in parts:
+        for change, row in values:
+            cells = dict(zip(columns, row, strict=True))
+            rows.append((*((name,) if several else ()), *(cells.get(n) for n in names), change))
+    return Grid((*(("query",) if several else ()), *names, "change"), tuple(rows))
+
+
+def _compare(query: QueryRun) -> tuple[list[str], list[tuple[str, list[Any]]]]:
+    """One query's columns, keys first, and its rows with what became of each."""
+    assert query.after is not None
+    columns = list(query.before) or list(query.after)
+    single = query.before.n_rows <= 1 and query.after.n_rows <= 1
+    keys = [k for k in query.keys if k in columns] or ([] if single else columns)
+    rest = [c for c in columns if c not in keys]
+    old, new = ({_key(row, keys, seen): row for row in table.rows()} for table, seen in _tables(query))
+    order = {**dict.fromkeys(old), **dict.fromkeys(new)}
+    names = keys + [f"{c} {when}" for c in rest for when in ("before", "after")]
+    rows = []
+    for key in order:
+        a, b = old.get(key), new.get(key)
+        present = a or b
+        assert present is not None
+        cells = [(a and a[c], b and b[c]) for c in rest]
+        change = "gone" if b is None else "new" if a is None else ""
+        change = change or ("changed" if any(not _same(x, y) for x, y in cells) else "")
+        rows.append((change, [*(present[k] for k in keys), *(value for pair in cells for value in pair)]))
+    return names, rows
+
+
+def _tables(query: QueryRun) -> list[tuple[Any, Counter[Any]]]:
+    return [(query.before, Counter()), (query.after, Counter())]
+
+
+def _key(row: dict[str, Any], keys: Sequence[str], seen: Counter[Any]) -> tuple[Any, ...]:
+    """The row's key values, and how often they were seen before: equal rows pair up one by one."""
+    values = tuple(str(row[k]) if isinstance(row[k], list | dict | float) else row[k] for k in keys)
+    seen[values] += 1
+    return (*values, seen[values])
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
+    return bool(a == b)
