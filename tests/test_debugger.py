@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from rain_debug.complaints import Cell, Complaint, Row
 from rain_debug.curvature.solution import Solution
@@ -19,9 +20,10 @@ from rain_debug.data import Records
 from rain_debug.debugger import Round, Run, Trained, check, debug
 from rain_debug.debugger.merge import merge
 from rain_debug.debugger.rounds import Chosen
-from rain_debug.engines.table import Table
+from rain_debug.engines.table import Table, column
 from rain_debug.errors import ComplaintError, DebugError, ProgramError
-from rain_debug.models import Fit
+from rain_debug.models import Fit, adapt
+from rain_debug.rankers import RANKERS
 from rain_debug.relax.target import Target
 
 
@@ -453,6 +455,49 @@ def test_progress_is_drawn_on_stderr_only_when_asked(ranker: str, capsys: pytest
     out, err = capsys.readouterr()
     assert out == ""
     assert re.match(r"removed 2 of 4; n where grp = 'a': \d+ \(asked: too low\)\nremoved 4 of 4; ", err)
+
+
+class RealDoor(Door):
+    """The same, with scikit-learn's logistic regression behind the real adapter; rankers are the real ones."""
+
+    def __init__(self, **training: tuple[Sequence[float], Sequence[int]]) -> None:
+        super().__init__(**training)
+        for name, t in self.models.items():
+            model = adapt(LogisticRegression(C=1.0), where=name)
+            own = {**t.records.table, "churned": column(["yes" if y else "no" for y in t.records.y])}
+            self.models[name] = Trained(model, model.bind(Table(own), label="churned", features=["x"], key="id"))
+
+    def answers(self, queries: Sequence[Counts], thetas: Mapping[str, np.ndarray]) -> list[Table]:
+        made = []
+        for q in queries:
+            models = [self.models[m].model for m in q.models]
+            X = [m.encode(Table.of(x=q.x), "rows") for m in models]
+            made.append(q.answer([m.predict(x, thetas[n]) for m, n, x in zip(models, q.models, X, strict=True)]))
+        return made
+
+
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_with_the_real_models_and_rankers(monkeypatch: pytest.MonkeyPatch, ranker: str) -> None:
+    monkeypatch.undo()  # the rankers' stand-ins
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=200)
+    y = (x > 0).astype(int)
+    wrong = np.flatnonzero(x > 0)[:40]
+    y[wrong] = 0
+    query = Counts(["churn"], rng.normal(size=80) + 0.3, ["a", "b"] * 40)
+    runs = []
+    for _ in range(2):
+        door = RealDoor(churn=(x, y))
+        runs.append(debug(door, query.cell("a").too_low(), budget=40, step=10, ranker=ranker, until="budget"))
+    run = runs[0]
+    assert run.stopped == "budget" and chosen(run) == chosen(runs[1])
+    assert run.rounds == runs[1].rounds
+    hits = len(set(chosen(run)) & set((wrong + 100).tolist()))
+    assert all(o.converged for r in run.rounds for o in r.outcomes)
+    if ranker == "holistic":
+        assert hits >= 35 and values(run)[-1] > values(run)[0]
+    if ranker == "random":
+        assert hits < 25
 
 
 @st.composite

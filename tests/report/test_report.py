@@ -111,8 +111,8 @@ PLACE = "n where week = 'w2'"
             [[56, 80, 111], [3, 3, 3], [1, 1, 0], [0, 0, 0]],
             {},
             f"Removing 4 of 2,400 training records moves {PLACE} from 56 to 111 (asked: at least 100), leaves n "
-            "where week = 'w1' at 3 (asked: at most 2), moves the row from there to not there (asked: not there) and 1 more; 2 "
-            "of 4 complaints resolved.",
+            "where week = 'w1' at 3 (asked: at most 2), moves the row from there to not there (asked: not there) and 1 "
+            "more; 2 of 4 complaints resolved.",
         ),
         (
             [N.too_low()],
