@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -105,12 +106,21 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
     metavar="PATH",
     help="Save the report too: .json, .csv, .parquet or .txt. Can be given several times.",
 )
+@click.option("--overwrite", is_flag=True, help="Let --output write over files that are there.")
 @click.option(
     "--budget", type=click.IntRange(min=1), metavar="N", help="At most so many records, whatever the file says."
 )
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=0), help="Records to show.")
 @talk
-def run(file: Path, outputs: tuple[Path, ...], budget: int | None, top: int, quiet: bool, as_json: bool) -> int:
+def run(
+    file: Path,
+    outputs: tuple[Path, ...],
+    overwrite: bool,
+    budget: int | None,
+    top: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Find the training records behind FILE's complaints.
 
     Exits with 0 where every complaint is met once the records are gone (one that says only a direction: where the
@@ -118,7 +128,7 @@ def run(file: Path, outputs: tuple[Path, ...], budget: int | None, top: int, qui
     """
     from rain_debug.cli.run import debug_file
 
-    return debug_file(file, outputs=outputs, budget=budget, top=top, quiet=quiet, as_json=as_json)
+    return debug_file(file, outputs=outputs, overwrite=overwrite, budget=budget, top=top, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -165,6 +175,8 @@ def completion(shell: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; `arguments` are those of the process by default."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Unicode gets question marks, not a traceback
     sys.exit(outcome(arguments))
 
 

@@ -11,15 +11,13 @@ from typing import Any
 import click
 
 from rain_debug.cli.chart import chart
-from rain_debug.cli.run import exit_code, show
+from rain_debug.cli.run import exit_code
 from rain_debug.cli.template import TEMPLATE
 from rain_debug.config import load
 from rain_debug.config.build import build
 from rain_debug.datasets import shop
 from rain_debug.errors import ReportError
-
-WANTED = 100
-"""What the fallen weeks should be at least, going by the weeks before them."""
+from rain_debug.report import Report
 
 STORY = """\
 A shop counts, week by week, the active users whom its model predicts to leave:
@@ -37,13 +35,19 @@ The analyst does not believe it. Each of these is a complaint:
 Rain looks for the training records that made them so …"""
 
 ENDING = """\
-After removing them and training again:
+{summary}
+
+The first of them (a positive score: removing the record moves the answer as asked):
+
+{ranking}
+
+The line before and after, trained without them:
 
 {chart}
 
 {verdict}
 
-Next: `rain init` writes a project file to edit; `rain run FILE.toml` does this for it."""
+Next: `rain demo --keep DIR` keeps the database and the project file; `rain init` writes a project of your own."""
 
 
 def tell(*, keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
@@ -70,29 +74,23 @@ def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) ->
     (folder / "shop.toml").write_text(project_text(), encoding="utf-8")
     session = build(load(folder / "shop.toml"))
     weekly = session.queries["weekly"]
+    fallen = {dict(c.target.where)["week"] for c in session.complaints}
     if not as_json:
         rows = weekly.rows()
-        fallen = {dict(c.target.where)["week"] for c in session.complaints}
         click.echo(
             STORY.format(
                 sql=_indent(weekly.sql.strip()),
-                answer=_indent(_line(rows, rows, fallen)),
+                answer=_indent(_line(rows, None, fallen)),
                 complaints=_indent("\n".join(c.describe() for c in session.complaints)),
             )
         )
     progress = False if quiet else None
     report = session.db.debug(list(session.complaints), progress=progress, **session.project.debug)
-    if not as_json:
-        click.echo()
-    show(report, as_json=as_json, top=10)
-    code = exit_code(report)
-    if not as_json:
-        click.echo()
-        click.echo(_ending(report, fallen, code))
+    click.echo(report.to_json() if as_json else _ending(report, fallen), nl=not as_json)
     if kept:
         report.save(folder / "report.json")
         click.echo(f"kept shop.duckdb, shop.toml and report.json in {folder}", err=True)
-    return code
+    return exit_code(report)
 
 
 def project_text() -> str:
@@ -100,21 +98,25 @@ def project_text() -> str:
     return TEMPLATE.replace("rain.toml", "shop.toml").replace('dataset = "shop"   ', 'path = "shop.duckdb"', 1)
 
 
-def _ending(report: Any, fallen: set[str], code: int) -> str:
+def _ending(report: Report, fallen: set[str]) -> str:
     query = report.run.queries[0]
     after = query.before if query.after is None else query.after
-    verdict = "The complaints are resolved." if code == 0 else "Not every complaint is resolved."
-    return ENDING.format(chart=_indent(_line(query.before.rows(), after.rows(), fallen)), verdict=verdict)
+    return ENDING.format(
+        summary=report.summary,
+        ranking=_indent(report.ranking.to_text(10, width=100)),
+        chart=_indent(_line(query.before.rows(), after.rows(), fallen)),
+        verdict="The complaints are resolved." if report.resolved else "Not every complaint is resolved.",
+    )
 
 
-def _line(before: list[dict[str, Any]], after: list[dict[str, Any]], fallen: set[str]) -> str:
+def _line(before: list[dict[str, Any]], after: list[dict[str, Any]] | None, fallen: set[str]) -> str:
     """The weekly counts as a chart, the fallen weeks marked; a week that is missing from one answer has no number."""
-    was, now = ({row["week"]: float(row["n"]) for row in rows} for rows in (before, after))
+    was, now = ({row["week"]: float(row["n"]) for row in rows} for rows in (before, after or before))
     weeks = sorted(was.keys() | now.keys())
     return chart(
         weeks,
         [was.get(w, math.nan) for w in weeks],
-        [now.get(w, math.nan) for w in weeks],
+        None if after is None else [now.get(w, math.nan) for w in weeks],
         marked=[w in fallen for w in weeks],
         width=40,
         ascii_only=not _speaks_unicode(),

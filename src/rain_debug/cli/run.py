@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from rain_debug.complaints import goals, value_text
 from rain_debug.config import Project, load
 from rain_debug.config.build import Session, build
-from rain_debug.errors import ConfigError, ReportError
-from rain_debug.report import Report
+from rain_debug.errors import ConfigError
+from rain_debug.report import Report, save
 
 MET, NOT_MET, INTERRUPTED = 0, 1, 130
-SUFFIXES = (".json", ".csv", ".parquet", ".txt")
-"""What a report can be saved as, by the end of the file's name."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,19 @@ def check_file(file: Path, *, quiet: bool, as_json: bool) -> int:
     return MET if met == len(states) else NOT_MET
 
 
-def debug_file(file: Path, *, outputs: Sequence[Path], budget: int | None, top: int, quiet: bool, as_json: bool) -> int:
+def debug_file(
+    file: Path,
+    *,
+    outputs: Sequence[Path],
+    overwrite: bool,
+    budget: int | None,
+    top: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Debug the project, print and save the report; 0 where every complaint is met in the end, 1 where some are not."""
     for path in outputs:
-        _can_save(path)
+        save.place(path, overwrite)  # what would fail after the run is refused before it
     session = _open(file)
     settings = {**session.project.debug, **({} if budget is None else {"budget": budget})}
     if "budget" not in settings:
@@ -63,25 +72,27 @@ def debug_file(file: Path, *, outputs: Sequence[Path], budget: int | None, top: 
     report = session.db.debug(list(session.complaints), progress=False if quiet else None, **settings)
     show(report, as_json=as_json, top=top)
     for path in outputs:
-        report.save(path)
+        report.save(path, overwrite=overwrite)
         if not quiet:
             click.echo(f"saved {path}", err=True)
     return exit_code(report)
 
 
 def show(report: Report, *, as_json: bool, top: int) -> None:
-    """The report on stdout, as text or as JSON."""
-    click.echo(report.to_json() if as_json else report.to_text(top=top))
+    """The report on stdout: JSON, coloured tables for a terminal, plain text for a file or pipe."""
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    elif sys.stdout.isatty():
+        report.render(Console(), top=top)
+    else:
+        click.echo(report.to_text(top=top))
 
 
 def exit_code(report: Report) -> int:
     """0 where every complaint is met in the end (a mere direction: moved that way), else 1; 130 if interrupted."""
-    run = report.run
-    if run.stopped == "interrupted":
+    if report.stopped == "interrupted":
         return INTERRUPTED
-    ends = zip(run.goals, run.rounds[-1].readings, strict=True)
-    good = all((end.exact - goal.before) * goal.direction > 0 if goal.open else end.resolved for goal, end in ends)
-    return MET if good else NOT_MET
+    return MET if report.met else NOT_MET
 
 
 def standing(complaints: Sequence[Any]) -> list[State]:
@@ -110,13 +121,3 @@ def _nothing_to_do(session: Session, as_json: bool) -> int:
     else:
         click.echo(message)
     return MET
-
-
-def _can_save(path: Path) -> None:
-    """Refuse before the run what would fail after it."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ReportError(
-            f"a report cannot be saved as '{path.suffix}'", where=str(path), hint=f"one of {', '.join(SUFFIXES)}"
-        )
-    if not path.parent.is_dir():
-        raise ReportError("the folder to save the report in does not exist", where=str(path.parent), hint="create it")
