@@ -379,6 +379,18 @@ def test_interrupted_twice_drops_the_round_that_was_not_read(monkeypatch: pytest
     assert "interrupted before" in run.warnings[0]
 
 
+def test_interrupted_after_the_last_round_changes_nothing() -> None:
+    door, query = shop()
+    whole = debug(door, query.cell("a").too_low(), budget=6, step=2)
+
+    def stop(done: Round) -> None:
+        if not done.chosen:
+            raise KeyboardInterrupt
+
+    run = debug(door, query.cell("a").too_low(), budget=6, step=2, on_round=stop)
+    assert run.stopped == "budget" and run.rounds == whole.rounds and run.queries[0].after is not None
+
+
 def test_interrupted_before_anything_is_done() -> None:
     door, query = shop()
     door.trained = lambda name: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign]

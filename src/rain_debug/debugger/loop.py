@@ -134,25 +134,21 @@ class _Loop:
 
     def run(self, progress: bool | None) -> Run:
         """Rounds until one chooses nothing, then the database's own answer; Ctrl-C keeps the rounds that are done."""
-        stopped: Stopped
-        after: Sequence[Table] | None = None
+        reason: Stopped | None = None
+        after: Sequence[Table] | None
         try:
             with Progress(progress, self.settings.budget) as bar:
-                while True:
+                while reason is None:
                     reason = self._round()
                     bar.update(*self._standing())
                     if self.on_round is not None:
                         self.on_round(self.rounds[-1])
-                    if reason is not None:
-                        stopped = reason
-                        break
             after = self._answers()
         except KeyboardInterrupt:
             if not self.rounds:
                 raise
-            stopped = "interrupted"
             after = self._wind_up()
-        return self._result(stopped, after)
+        return self._result(reason or "interrupted", after)
 
     def look(self) -> tuple[tuple[Goal, Reading], ...]:
         """The first answer's readings, with every record in place."""
