@@ -45,7 +45,16 @@ class Curvature(Protocol):
         ...
 
     def precondition(self, damping: float) -> Linear:
-        """An approximation of (H + damping·I)⁻¹ that is symmetric, positive definite and cheap to apply."""
+        """An approximation of (H + damping·I)⁻¹ that is symmetric, positive definite and at hand."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """Iterations of conjugate gradients after which `sharpen` pays."""
+        ...
+
+    def sharpen(self, damping: float) -> Linear | None:
+        """A better approximation, made anew at some cost and kept for the rounds to come; None where none is."""
         ...
 
 

@@ -1,103 +1,68 @@
 """A linear classifier's loss, gradient and curvature, as matrix products with the design.
 
-θ is (n_margins, n_columns + 1) row by row, the intercept last, or (n_margins, n_columns) without one. A record that was
-removed has the weight 0; the design is never copied.
+A record that was removed has the weight 0; the design is never cut.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from rain_debug.curvature.operator import Linear
 from rain_debug.data.design import Design, gram
-from rain_debug.data.records import Records
+from rain_debug.models.factored import factored
 from rain_debug.models.kronecker import diagonal, kronecker
 from rain_debug.models.links import Link
+from rain_debug.models.shape import Shape, lay, margins, pullback
 
 SMALL = 300
 """Up to so many parameters H is dense without further thought."""
-LARGE = 1500
+MEDIUM = 1500
 """Beyond so many it never is, for a fit or a ranking."""
 WORK = 5e10
 """Multiply-adds for which forming H is still cheap: about a second."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """θ as `margins` rows of `columns` weights, and an intercept each if `intercept`."""
-
-    margins: int
-    columns: int
-    intercept: bool
-
-    @property
-    def width(self) -> int:
-        """Parameters of one margin."""
-        return self.columns + self.intercept
-
-    @property
-    def n_params(self) -> int:
-        """Length of θ."""
-        return self.margins * self.width
-
-    def unpack(self, theta: np.ndarray) -> np.ndarray:
-        """θ as (margins, width)."""
-        return theta.reshape(self.margins, self.width)
-
-
-def margins(shape: Shape, X: Design, theta: np.ndarray) -> np.ndarray:
-    """Z = W Xᵀ + b, (margins, n_rows)."""
-    T = shape.unpack(theta)
-    W = T[:, : shape.columns]
-    if sp.issparse(X):
-        Z = np.ascontiguousarray((X @ W[0])[None] if shape.margins == 1 else (X @ np.ascontiguousarray(W.T)).T)
-    else:
-        Z = (X @ W[0])[None] if shape.margins == 1 else W @ X.T
-    if shape.intercept:
-        Z += T[:, shape.columns :]
-    return Z
-
-
-def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
-    """Σ_i R[:, i] ⊗ x̃_i, (n_params,), for R (margins, n_rows): the transpose of `margins`."""
-    G = np.empty((shape.margins, shape.width))
-    if sp.issparse(X):
-        G[:, : shape.columns] = (X.T @ R[0])[None] if shape.margins == 1 else (X.T @ np.ascontiguousarray(R.T)).T
-    else:
-        G[:, : shape.columns] = (R[0] @ X)[None] if shape.margins == 1 else R @ X
-    if shape.intercept:
-        G[:, shape.columns] = R.sum(axis=1)
-    return G.ravel()
+SHARP = 9000
+"""Up to so many parameters a single-precision factor of H may serve as preconditioner: 320 MB at the most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """L(θ) = Σ_i weight_i ℓ_i(θ) + ½ Σ_j penalty_j θ_j², with `weight` (n_records,) already divided by n."""
+    """L(θ) = Σ_i weight_i ℓ_i(θ) + ½ Σ_j penalty_j θ_j², with `weight` (n_records,) already divided by n.
+
+    `cache` keeps preconditioners from one fit to the next.
+    """
 
     shape: Shape
     link: Link
-    records: Records
+    X: Design
+    y: np.ndarray
     weight: np.ndarray
     penalty: np.ndarray
+    cache: dict[str, Any] = field(default_factory=dict)
+
+    def margins(self, theta: np.ndarray) -> np.ndarray:
+        """Z at θ."""
+        return margins(self.shape, self.X, theta)
 
     def value(self, theta: np.ndarray, Z: np.ndarray) -> float:
         """L at θ, given its margins."""
-        data = float(self.weight @ self.link.losses(Z, self.records.y))
+        data = float(self.weight @ self.link.losses(Z, self.y))
         return data + 0.5 * float(self.penalty @ (theta * theta))
 
     def gradient(self, theta: np.ndarray, P: np.ndarray) -> np.ndarray:
         """∇L at θ, given its probabilities."""
-        R = self.link.residuals(P, self.records.y)
+        R = self.link.residuals(P, self.y)
         R *= self.weight
-        return pullback(self.shape, self.records.X, R) + self.penalty * theta
+        return pullback(self.shape, self.X, R) + self.penalty * theta
 
     def curvature(self, P: np.ndarray) -> LinearCurvature:
         """∇²L where the probabilities are P."""
-        return LinearCurvature(self.shape, self.link, self.records, P, self.weight, self.penalty)
+        return LinearCurvature(self.shape, self.link, self.X, P, self.weight, self.penalty, self.cache)
 
     def project(self, theta: np.ndarray) -> np.ndarray:
         """θ without its part along directions that change nothing: the θ a fit from 0 ends in."""
@@ -111,10 +76,11 @@ class LinearCurvature:
 
     shape: Shape
     link: Link
-    records: Records
+    X: Design
     P: np.ndarray
     weight: np.ndarray
     penalty: np.ndarray
+    cache: dict[str, Any]
 
     @property
     def n_params(self) -> int:
@@ -125,8 +91,8 @@ class LinearCurvature:
     def cheap(self) -> bool:
         """Whether H is small enough to be formed for a fit or a ranking."""
         p, k = self.shape.n_params, self.shape.margins
-        work = self.records.n_records * p * p * (k + 1) / (2 * k)
-        return p <= SMALL or (p <= LARGE and work <= WORK)
+        work = len(self.weight) * p * p * (k + 1) / (2 * k)
+        return p <= SMALL or (p <= MEDIUM and work <= WORK)
 
     @cached_property
     def flat(self) -> sp.csr_array | None:
@@ -135,31 +101,50 @@ class LinearCurvature:
 
     def matvec(self, v: np.ndarray) -> np.ndarray:
         """H v in two products with the design."""
-        U = self.link.curve(self.P, margins(self.shape, self.records.X, v))
+        U = self.link.curve(self.P, margins(self.shape, self.X, v))
         U *= self.weight
-        return pullback(self.shape, self.records.X, U) + self.penalty * v
+        return pullback(self.shape, self.X, U) + self.penalty * v
 
     def dense(self) -> np.ndarray:
         """H, from one Gram matrix for each pair of margins."""
         k, w = self.shape.margins, self.shape.width
-        H = np.empty((k, w, k, w))
-        for a in range(k):
-            for b in range(a + 1):
-                sign = 1.0 if a == b else -1.0
-                block = sign * gram(
-                    self.records.X, sign * self.weight * self.link.pair(self.P, a, b), self.shape.intercept
-                )
-                H[a, :, b, :] = block
-                H[b, :, a, :] = block
+        H = np.zeros((k, w, k, w))
+        for a, b, weight in self.pairs():
+            lay(H, a, b, gram(self.X, weight, self.shape.intercept))
         out = H.reshape(k * w, k * w)
         out[np.diag_indices_from(out)] += self.penalty
         return out
 
+    def pairs(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(a, b, weight_i p_a p_b): H is a sum over pairs of classes, because p_a (1 − p_a) = Σ_{b≠a} p_a p_b."""
+        if self.shape.margins == 1:
+            yield 0, 0, self.weight * self.P[0] * (1.0 - self.P[0])
+        for a in range(self.shape.margins):
+            for b in range(a):
+                yield a, b, self.weight * self.P[a] * self.P[b]
+
+    @property
+    def patience(self) -> int:
+        """Iterations after which a sharper preconditioner pays; a sparse design makes each of them cheap."""
+        if self.n_params > SHARP:
+            return 10**9
+        return 200 if sp.issparse(self.X) else 20
+
     def precondition(self, damping: float) -> Linear:
-        """Kronecker for a dense design with several margins, else the diagonal."""
-        if sp.issparse(self.records.X) or self.shape.width > 3000:
+        """The factor of an earlier round where there is one; else Kronecker, or the diagonal of a sparse design."""
+        factor: Linear | None = self.cache.get(f"factor {damping}")
+        if factor is not None:
+            return factor
+        if sp.issparse(self.X) or self.shape.width > SHARP:
             return diagonal(self, damping)
         return kronecker(self, damping)
+
+    def sharpen(self, damping: float) -> Linear | None:
+        """H + λI nearly, factored in single precision at this very point, and kept for the rounds to come."""
+        factor = factored(self, damping) if self.n_params <= SHARP else None
+        if factor is not None:
+            self.cache[f"factor {damping}"] = factor
+        return factor
 
 
 def flat_directions(shape: Shape, penalty: np.ndarray) -> sp.csr_array | None:

@@ -31,10 +31,6 @@ class Link(Protocol):
         """∂²ℓ/∂Z² applied to U (n_margins, n_rows), row by row; U is overwritten."""
         ...
 
-    def pair(self, P: np.ndarray, a: int, b: int) -> np.ndarray:
-        """The entry (a, b) of ∂²ℓ/∂Z², (n_rows,)."""
-        ...
-
     def spread(self, P: np.ndarray) -> np.ndarray:
         """P (n_margins, n_rows) as (n_rows, n_classes)."""
         ...
@@ -64,9 +60,6 @@ class Logistic:
         U *= P
         U *= 1.0 - P
         return U
-
-    def pair(self, P: np.ndarray, a: int, b: int) -> np.ndarray:
-        return P[0] * (1.0 - P[0])
 
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.stack([1.0 - P[0], P[0]], axis=1)
@@ -100,9 +93,6 @@ class Softmax:
         U *= P
         U -= P * U.sum(axis=0)
         return U
-
-    def pair(self, P: np.ndarray, a: int, b: int) -> np.ndarray:
-        return P[a] * (1.0 - P[a]) if a == b else -P[a] * P[b]
 
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(P.T)

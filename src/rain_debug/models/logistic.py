@@ -6,6 +6,7 @@ import copy
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ from rain_debug.data import (
 )
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, ModelError, nearest
+from rain_debug.models.active import Active, Expanded, active
 from rain_debug.models.base import Fit
-from rain_debug.models.linear import LinearCurvature, Objective, Shape, margins, pullback
+from rain_debug.models.linear import LinearCurvature, Objective
 from rain_debug.models.links import Link, Logistic, Softmax
 from rain_debug.models.newton import newton
 from rain_debug.models.selfproduct import quadratic_forms
+from rain_debug.models.shape import Shape, margins, pullback
 
 _WEIGHTED_BALANCE = "sample_weight" in inspect.signature(compute_class_weight).parameters
 """Whether this scikit-learn counts sample weights when it balances classes (from 1.7 on)."""
@@ -142,15 +145,14 @@ class LogisticModel:
 
     def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
         """The optimum over the kept records; see `Model.fit`."""
-        if start is None:
-            start = np.zeros(self.n_params)
-        objective = self._objective(records, keep)
-        fit = newton(objective, start, _tolerance(records, self._known))
-        return fit
+        part = active(records, self._known)
+        begin = np.zeros(part.shape.n_params) if start is None else part.take(np.asarray(start, dtype=np.float64))
+        fit = newton(self._objective(records, keep, part), begin, _tolerance(records, self._known))
+        return replace(fit, theta=part.give(fit.theta))
 
     def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ℓ, class weights included."""
-        return self._weight(records, keep) * self._link.losses(margins(self._known, records.X, theta), records.y)
+        return self._weight(records, keep) * self._link.losses(self._margins(records, theta), records.y)
 
     def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ∇ℓ_i·v.
@@ -159,7 +161,7 @@ class LogisticModel:
         the result is what a refit without the record would see.
         """
         R = self._residuals(records, theta)
-        R *= margins(self._known, records.X, v)
+        R *= self._margins(records, v)
         slopes = R.sum(axis=0)
         weight = self._weight(records, keep)
         out: np.ndarray = weight * slopes
@@ -167,34 +169,51 @@ class LogisticModel:
 
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L(theta) as an operator."""
-        return self._curvature(records, keep, theta)
+        part = active(records, self._known)
+        inner = self._curvature(records, keep, theta, part)
+        if part.index is None:
+            return inner
+        return Expanded(inner, part, self._penalty(self._known, self._count(records, keep)))
 
     def quadratic_forms(
         self, records: Records, keep: np.ndarray | None, theta: np.ndarray, damping: float
     ) -> tuple[np.ndarray, str]:
         """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i; see `Model.quadratic_forms`."""
         R = self._residuals(records, theta) * self._weight(records, keep)
-        return quadratic_forms(self._curvature(records, keep, theta), R, damping)
+        return quadratic_forms(self._curvature(records, keep, theta, active(records, self._known)), R, damping)
 
-    def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> LinearCurvature:
-        objective = self._objective(records, keep)
-        return objective.curvature(self._link.probabilities(margins(self._known, records.X, theta)))
+    def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray, part: Active) -> LinearCurvature:
+        P = self._link.probabilities(self._margins(records, theta))
+        return self._objective(records, keep, part).curvature(P)
+
+    def _margins(self, records: Records, theta: np.ndarray) -> np.ndarray:
+        part = active(records, self._known)
+        return margins(part.shape, part.X, part.take(theta))
 
     def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
-        P = self._link.probabilities(margins(self._known, records.X, theta))
-        return self._link.residuals(P, records.y)
+        return self._link.residuals(self._link.probabilities(self._margins(records, theta)), records.y)
 
-    def _objective(self, records: Records, keep: np.ndarray | None) -> Objective:
-        kept = np.ones(records.n_records, dtype=bool) if keep is None else keep
-        n = max(1, int(kept.sum()))
-        weight = self._weight(records, keep) * kept / n
-        penalty = np.zeros((self._known.margins, self._known.width))
+    def _objective(self, records: Records, keep: np.ndarray | None, part: Active) -> Objective:
+        n = self._count(records, keep)
+        weight = self._weight(records, keep) / n
+        if keep is not None:
+            weight = weight * keep
+        penalty = self._penalty(part.shape, n)
+        return Objective(part.shape, self._link, part.X, records.y, weight, penalty, records.cache)
+
+    @staticmethod
+    def _count(records: Records, keep: np.ndarray | None) -> int:
+        return records.n_records if keep is None else max(1, int(keep.sum()))
+
+    def _penalty(self, shape: Shape, n: int) -> np.ndarray:
+        """(n_params,) the second derivative of the penalty of the mean loss over n records."""
+        penalty = np.zeros((shape.margins, shape.width))
         if np.isfinite(self._C):
-            penalty[:, : self._known.columns] = 1.0 / (self._C * n)
-            if self._known.intercept and self._estimator.solver == "liblinear":
+            penalty[:, : shape.columns] = 1.0 / (self._C * n)
+            if shape.intercept and self._estimator.solver == "liblinear":
                 # liblinear's intercept is the weight of a feature of constant value `intercept_scaling`.
-                penalty[:, self._known.columns] = 1.0 / (self._C * n * self._estimator.intercept_scaling**2)
-        return Objective(self._known, self._link, records, weight, penalty.ravel())
+                penalty[:, shape.columns] = 1.0 / (self._C * n * self._estimator.intercept_scaling**2)
+        return penalty.ravel()
 
     # ---- weights --------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rain_debug.curvature import Damped, cg, factorise
+from rain_debug.curvature import Damped, Solution, cg, factorise, solve
 from rain_debug.models.base import Fit
-from rain_debug.models.linear import Objective, margins
+from rain_debug.models.linear import Objective
 
 STEP = 1e-10
 """A dense fit ends when a full Newton step is this small against θ: the error is its square."""
@@ -17,6 +17,8 @@ LIMIT = 200
 """Newton steps; data that can be separated takes one for each factor e of the loss."""
 PRODUCTS = 5000
 """Hessian-vector products of a whole fit by conjugate gradients."""
+FAR = 0.03
+"""While the gradient exceeds this share of its start, H changes too fast for a factor of it to be worth its time."""
 
 
 @dataclass
@@ -57,8 +59,7 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
                 if here.norm <= tolerance * scale:
                     done = True
                     break
-                forcing = _forcing(here.norm / scale, tolerance)
-                solution = cg(H, -here.gradient, tolerance=forcing, limit=PRODUCTS - products)
+                solution = _truncated(H, here, here.norm / scale, tolerance)
                 products += solution.iterations
                 step, last = solution.value, False
             there = _search(objective, here, step)
@@ -83,14 +84,16 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
 
 
 def _at(objective: Objective, theta: np.ndarray) -> _Point:
-    Z = margins(objective.shape, objective.records.X, theta)
+    Z = objective.margins(theta)
     P = objective.link.probabilities(Z)
     return _Point(theta, P, Z, objective.value(theta, Z), objective.gradient(theta, P))
 
 
-def _forcing(progress: float, tolerance: float) -> float:
-    """How exactly to solve the next Newton system: loosely while far away, to the tolerance once near."""
-    return min(0.1, max(0.3 * tolerance / progress, min(progress, 0.01)))
+def _truncated(H: Damped, here: _Point, progress: float, tolerance: float) -> Solution:
+    """The Newton step, solved loosely while far away (any number of products descends), exactly once near."""
+    if progress > FAR:
+        return cg(H, -here.gradient, tolerance=0.1, limit=30)
+    return solve(H, -here.gradient, tolerance=min(0.1, max(0.3 * tolerance / progress, 0.3 * progress)))
 
 
 def _search(objective: Objective, here: _Point, step: np.ndarray) -> _Point | None:

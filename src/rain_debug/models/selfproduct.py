@@ -24,7 +24,7 @@ def _exact(H: LinearCurvature, R: np.ndarray, damping: float) -> np.ndarray:
     """One factorisation; the gradients exist a block of records at a time."""
     factor = factorise(Damped(H, damping))
     k, d, w = H.shape.margins, H.shape.columns, H.shape.width
-    X, out = H.records.X, np.empty(R.shape[1])
+    X, out = H.X, np.empty(R.shape[1])
     for rows in blocks(R.shape[1], H.n_params, cells=1 << 23):
         part = X[rows].toarray() if sp.issparse(X) else X[rows]
         G = np.empty((k, w, part.shape[0]))

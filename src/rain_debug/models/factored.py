@@ -1,0 +1,82 @@
+"""A preconditioner that is H itself, less what hardly counts, factored in single precision.
+
+Once a model is trained most records are certain about most pairs of classes: p_a p_b is nothing, and the pair's Gram
+matrix needs a small part of the records. On 10,000 × 784 × 10 the factor takes one second where H takes eight,
+conjugate gradients then need three iterations to 1e-4 instead of a hundred, and it still serves when some hundred
+records are gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
+
+from rain_debug.curvature.operator import Linear
+from rain_debug.data.blocks import blocks
+from rain_debug.models.shape import lay
+
+if TYPE_CHECKING:
+    from rain_debug.models.linear import LinearCurvature
+
+CUT = 1e-5
+"""Records whose weight in a pair falls below this share of a record's whole weight are left out of it."""
+BUDGET = 2e12
+"""Multiply-adds beyond which the factor is not worth its time: some twenty seconds."""
+
+
+def factored(H: LinearCurvature, damping: float) -> Linear | None:
+    """v ↦ about (H + damping·I)⁻¹ v, or None where it costs too much or breaks down."""
+    k, w = H.shape.margins, H.shape.width
+    cut = CUT * float(H.weight.max())
+    pairs = [(a, b, np.flatnonzero(weight > cut), weight) for a, b, weight in H.pairs()]
+    if w * w * sum(len(rows) for _, _, rows, _ in pairs) + (k * w) ** 3 / 3 > BUDGET:
+        return None
+    ridge = H.penalty + damping
+    single = bool(ridge[ridge > 0].size) and float(ridge[ridge > 0].min()) > 1e-6 * float(H.weight.sum())
+    dtype = np.float32 if single else np.float64
+    X = H.X.astype(dtype) if not sp.issparse(H.X) else H.X
+    A = np.zeros((k, w, k, w), dtype=dtype)
+    for a, b, rows, weight in pairs:
+        lay(A, a, b, _gram(X, rows, np.sqrt(weight[rows]).astype(dtype), H.shape.intercept))
+    return _cholesky(A.reshape(k * w, k * w), ridge, H.flat)
+
+
+def _gram(X: np.ndarray, rows: np.ndarray, root: np.ndarray, intercept: bool) -> np.ndarray:
+    """X̃ᵀ diag(root²) X̃ over the chosen rows, in the precision of `root`."""
+    d = X.shape[1]
+    out = np.zeros((d + intercept, d + intercept), dtype=root.dtype)
+    for part in blocks(len(rows), d, cells=1 << 22):
+        chosen = X[rows[part]]
+        scaled = np.empty((chosen.shape[0], d + intercept), dtype=root.dtype)
+        np.multiply(chosen.toarray() if sp.issparse(chosen) else chosen, root[part, None], out=scaled[:, :d])
+        if intercept:
+            scaled[:, d] = root[part]
+        out += scaled.T @ scaled
+    return out
+
+
+def _cholesky(A: np.ndarray, ridge: np.ndarray, flat: sp.csr_array | None) -> Linear | None:
+    top = float(np.diag(A).max())
+    # Rounding must not make it indefinite, nor a direction of no curvature break it down.
+    A[np.diag_indices_from(A)] += (ridge + 20 * np.finfo(A.dtype).eps * top).astype(A.dtype)
+    if flat is not None:
+        F = (flat @ flat.T).tocoo()
+        np.add.at(A, (F.row, F.col), (top * F.data).astype(A.dtype))
+    (potrf,) = get_lapack_funcs(("potrf",), (A,))
+    (trsv,) = get_blas_funcs(("trsv",), (A,))
+    # A is symmetric: its transpose is the same matrix, in the order that LAPACK overwrites without a copy.
+    L, failed = potrf(A.T, lower=1, overwrite_a=1, clean=0)
+    if failed:
+        return None
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        size = float(np.linalg.norm(v)) or 1.0
+        half = trsv(L, (v / size).astype(L.dtype), lower=1)
+        whole: np.ndarray = trsv(L, half, lower=1, trans=1).astype(np.float64)
+        whole *= size
+        return whole
+
+    return apply
