@@ -8,7 +8,7 @@ from typing import Any
 import nanoarrow as na
 import numpy as np
 
-from .table import Column, Table
+from rain_debug.engines.table import Column, Table
 
 _NUMBERS = {
     "int8": np.int8,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from .table import Table
+from rain_debug.engines.table import Table
 
 
 class Engine(Protocol):

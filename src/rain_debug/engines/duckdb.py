@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from ..errors import EngineError
-from . import arrow
-from .table import Table
+from rain_debug.engines import arrow
+from rain_debug.engines.table import Table
+from rain_debug.errors import EngineError
 
 _FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
 
@@ -29,7 +29,7 @@ class DuckDB:
         self.connection = connection
 
     def types(self, sql: str) -> list[tuple[str, str]]:
-        relation = self._relation(sql)
+        relation = self.relation(sql)
         return [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
 
     def is_table(self, name: str) -> bool:
@@ -95,7 +95,8 @@ class DuckDB:
     def cancel(self) -> None:
         self.connection.interrupt()
 
-    def _relation(self, sql: str) -> duckdb.DuckDBPyRelation:
+    def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """The query as DuckDB's own lazy relation."""
         try:
             relation = self.connection.sql(sql)
         except duckdb.Error as error:
@@ -106,7 +107,7 @@ class DuckDB:
 
     def _plain(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query, with exact decimals and 128-bit integers as the numbers that NumPy has."""
-        relation = self._relation(sql)
+        relation = self.relation(sql)
         wide = {"HUGEINT": "BIGINT", "UHUGEINT": "DOUBLE", "UBIGINT": "DOUBLE"}
         casts = []
         for name, kind in zip(relation.columns, map(str, relation.types), strict=True):

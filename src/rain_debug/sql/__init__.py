@@ -1,9 +1,9 @@
 """Text → plan. This room alone knows sqlglot; what leaves it is frozen and prints itself."""
 
-from .ddl import CreateModel, DropModel, parse_statement
-from .expr import Expr, render
-from .plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
-from .planner import plan_query
+from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
+from rain_debug.sql.expr import Expr, render
+from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
+from rain_debug.sql.planner import plan_query
 
 __all__ = [
     "Atom",

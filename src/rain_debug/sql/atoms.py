@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlglot import exp
 
-from ..errors import SQLError, nearest
-from .convert import ATOM, Converter
-from .plan import Atom, Catalog, ModelInfo, Source
-from .tokens import PREDICT, PREDICT_PROBA
+from rain_debug.errors import SQLError, nearest
+from rain_debug.sql.convert import ATOM, Converter
+from rain_debug.sql.plan import Atom, Catalog, ModelInfo, Source
+from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 
 @dataclass
@@ -27,9 +27,7 @@ class AtomCall:
     arguments: list[exp.Expr] = field(default_factory=list)
 
 
-def mark_atoms(
-    tree: exp.Expr, sql: str, catalog: Catalog, aliases: list[str], convert: Converter
-) -> list[AtomCall]:
+def mark_atoms(tree: exp.Expr, sql: str, catalog: Catalog, aliases: list[str], convert: Converter) -> list[AtomCall]:
     """Every call of a model, in order; in `tree` each becomes `RAIN_ATOM(k, positional features…)`."""
     calls: list[AtomCall] = []
     for node in list(tree.find_all(exp.Anonymous)):
@@ -191,7 +189,9 @@ def _features(
         lower = {a.lower(): a for a in sources}
         reads = list(dict.fromkeys(lower[r.lower()] for r in call.reads))
         for name in call.model.features:
-            found = [exp.column(c, table=a, quoted=True) for a in reads for c in _column(sources[a], name, len(reads) > 1)]
+            found = [
+                exp.column(c, table=a, quoted=True) for a in reads for c in _column(sources[a], name, len(reads) > 1)
+            ]
             if len(found) != 1:
                 there = ", ".join(c for a in reads for c in sources[a].columns[:30]) or "no columns"
                 what = "lacks" if not found else "has more than once"

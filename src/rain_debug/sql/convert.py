@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
-from ..errors import SQLError
-from .expr import Expr
+from rain_debug.errors import SQLError
+from rain_debug.sql.expr import Expr
 
 ATOM = "RAIN_ATOM"
 
@@ -55,15 +57,18 @@ class Converter:
         text = node.sql(self.dialect)
         start, end = span(node)
         atoms = tuple(sorted({atom_number(n) for n in node.walk() if is_atom(n)}))
-        columns = any(isinstance(n, exp.Column) for n in node.walk())
+        aliases = tuple(sorted({n.table for n in node.walk() if isinstance(n, exp.Column)}))
+        columns = bool(aliases) or node.find(exp.Query) is not None
         aggregate = any(isinstance(n, exp.AggFunc) for n in node.walk())
 
         def make(op: str, *args: Expr, name: str = "", filter: Expr | None = None) -> Expr:
-            return Expr(op, args, text, atoms, columns, start, end, name, filter)
+            return Expr(op, args, text, atoms, columns, start, end, name, filter, aliases)
 
         if is_atom(node):
             return make("atom")
         if not atoms and not aggregate:
+            if isinstance(node, exp.EQ) and aliases:
+                return make("pure", self(node.this), self(node.expression), name="=")
             return make("pure" if columns else "const")
         kind = type(node)
         if kind in _BINARY:
@@ -131,14 +136,10 @@ class Converter:
                     f"{what} over predictions is not supported",
                     "COUNT, SUM and AVG are the aggregates that predictions can go through",
                 )
-            return _replace(empty, name="engine")
+            return replace(empty, name="engine")
         if argument is None or isinstance(argument, exp.Star):
-            return _replace(empty, name=name)
-        return Expr("agg", (self(argument),), empty.sql, empty.atoms, empty.has_columns, empty.start, empty.end, name)
-
-
-def _replace(e: Expr, name: str) -> Expr:
-    return Expr(e.op, e.args, e.sql, e.atoms, e.has_columns, e.start, e.end, name, e.filter)
+            return replace(empty, name=name)
+        return replace(empty, args=(self(argument),), name=name)
 
 
 def is_atom(node: exp.Expr) -> bool:

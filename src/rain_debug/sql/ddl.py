@@ -9,7 +9,7 @@ from typing import Any
 from sqlglot import Dialect
 from sqlglot.tokens import Token, TokenType
 
-from ..errors import SQLError
+from rain_debug.errors import SQLError
 
 
 @dataclass(frozen=True)

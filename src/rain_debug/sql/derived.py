@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from .plan import Relation
+from rain_debug.sql.plan import Relation
 
 RID = "__rain_rid"
 

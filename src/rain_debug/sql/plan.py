@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .expr import Expr
+from rain_debug.sql.expr import Expr
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Source:
     Two aliases with the same identity range over the same rows: their predictions are the same variables. A derived
     table has the identity and row id of the base table whose columns it passes on (`origin`: column → base column);
     where there is none it is computed once, as the temporary table `materialised`, from the text `relation`.
-    `rid` is None where no prediction reads it.
+    `rid` is None where no prediction reads it; `from_sql` is the source as it stands in FROM.
     """
 
     alias: str
@@ -64,6 +64,7 @@ class Source:
     nullable: bool = False
     materialised: str | None = None
     origin: tuple[tuple[str, str], ...] = ()
+    from_sql: str = ""
 
     def base_column(self, name: str) -> str:
         """The base table's name of a column that this source passes on."""

@@ -9,14 +9,14 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 
-from ..errors import EngineError, SQLError, nearest
-from .atoms import AtomCall, atoms_of, mark_atoms
-from .convert import Converter, atom_number, conjuncts, is_atom, span
-from .derived import RID, expose_row_ids, fingerprint
-from .expr import Expr
-from .plan import Catalog, OutputColumn, Plan, Relation, Source
-from .read import read
-from .tokens import PREDICT, PREDICT_PROBA
+from rain_debug.errors import EngineError, SQLError, nearest
+from rain_debug.sql.atoms import AtomCall, atoms_of, mark_atoms
+from rain_debug.sql.convert import Converter, atom_number, conjuncts, is_atom, span
+from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
+from rain_debug.sql.expr import Expr
+from rain_debug.sql.plan import Catalog, OutputColumn, Plan, Relation, Source
+from rain_debug.sql.read import read
+from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 SUPPORTED = (
     "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, in "
@@ -234,16 +234,15 @@ class _Planner:
             raise self._refuse(tree, "a prediction needs rows: there is no FROM")
         joins = tree.args.get("joins") or []
         sources = [self._source(tree, tree.args["from_"].this, wanted)]
-        text = [self._source_sql(tree.args["from_"].this, sources[0])]
+        text = [sources[0].from_sql]
         moved: list[exp.Expr] = []
         inner = True
         for join in joins:
             side, kind, method = join.side.upper(), join.kind.upper(), (join.args.get("method") or "").upper()
             source = self._source(tree, join.this, wanted)
-            source_sql = self._source_sql(join.this, source)
             on = join.args.get("on")
             if not side and not method and kind in ("", "INNER", "CROSS"):
-                text.append(f"CROSS JOIN {source_sql}")
+                text.append(f"CROSS JOIN {source.from_sql}")
                 moved += conjuncts(on)
                 sources.append(source)
                 continue
@@ -251,15 +250,24 @@ class _Planner:
             if on is not None and any(is_atom(n) for n in on.walk()):
                 raise self._refuse(on, f"a prediction in the ON of a {(side or method or kind)} JOIN is not supported")
             if side in ("RIGHT", "FULL") and moved:
-                raise self._refuse(join, f"a {side} JOIN after an inner join is not supported in a query with predictions")
+                raise self._refuse(
+                    join, f"a {side} JOIN after an inner join is not supported in a query with predictions"
+                )
             if side in ("RIGHT", "FULL"):
                 sources = [_nullable(s) for s in sources]
             sources.append(_nullable(source) if side in ("LEFT", "FULL") else source)
             words = " ".join(w for w in (method, side, kind, "JOIN") if w)
-            text.append(f"{words} {source_sql}" + (f" ON {on.sql(self.dialect)}" if on is not None else ""))
+            text.append(f"{words} {source.from_sql}" + (f" ON {on.sql(self.dialect)}" if on is not None else ""))
         return sources, " ".join(text), moved, inner
 
     def _source(self, tree: exp.Select, node: exp.Expr, wanted: set[str]) -> Source:
+        source = self._identify(tree, node, wanted)
+        text = node.sql(self.dialect)
+        if source.materialised is not None:
+            text = f"{source.materialised} AS {_quote(source.alias)}"
+        return replace(source, from_sql=text)
+
+    def _identify(self, tree: exp.Select, node: exp.Expr, wanted: set[str]) -> Source:
         alias = node.alias_or_name
         relation = self._relation_of(node)
         if relation is not None and relation.is_table:
@@ -281,11 +289,6 @@ class _Planner:
         prefix = tree.args["with_"].sql(self.dialect) + " " if tree.args.get("with_") else ""
         text = prefix + body.sql(self.dialect)
         return Source(alias, text, columns, fingerprint(text), f"{_quote(alias)}.rowid", materialised=fingerprint(text))
-
-    def _source_sql(self, node: exp.Expr, source: Source) -> str:
-        if source.materialised is not None:
-            return f"{source.materialised} AS {_quote(source.alias)}"
-        return node.sql(self.dialect)
 
     def _relation_of(self, node: exp.Expr) -> Relation | None:
         text = node.meta.get("relation") if isinstance(node, exp.Table) else None
@@ -337,4 +340,3 @@ def _body(tree: exp.Select, node: exp.Expr) -> exp.Query | None:
             if cte.alias.lower() == node.name.lower() and isinstance(cte.this, exp.Query):
                 return cte.this
     return None
-

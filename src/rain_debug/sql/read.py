@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError, TokenError
 
-from ..errors import SQLError
-from .tokens import rename_predictions
+from rain_debug.errors import SQLError
+from rain_debug.sql.tokens import rename_predictions
 
 
 def read(sql: str, dialect: str) -> exp.Expr:
@@ -26,7 +26,9 @@ def read(sql: str, dialect: str) -> exp.Expr:
         raise SQLError(f"this SQL cannot be read: {what}", sql=sql, start=start, end=_end(start, first)) from None
     except TokenError as error:
         raise SQLError(
-            "this SQL cannot be read: a quote or comment is not closed", sql=sql, start=max(0, len(sql.rstrip()) - 1),
+            "this SQL cannot be read: a quote or comment is not closed",
+            sql=sql,
+            start=max(0, len(sql.rstrip()) - 1),
             hint=str(error).split("\n")[0],
         ) from None
     if len(statements) != 1:

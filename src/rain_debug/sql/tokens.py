@@ -25,7 +25,9 @@ def rename_predictions(tokens: list[Token]) -> list[Token]:
     while i < len(tokens):
         token = tokens[i]
         after = tokens[i + 1] if i + 1 < len(tokens) else None
-        name = _NAMES.get(token.text.lower()) if token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER) else None
+        name = (
+            _NAMES.get(token.text.lower()) if token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER) else None
+        )
         if name is None or after is None or after.token_type != TokenType.L_PAREN:
             out.append(token)
             i += 1

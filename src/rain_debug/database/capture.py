@@ -1,0 +1,169 @@
+"""Targets of one query → one program: captured per kind of place, contracted where pairs need not be formed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rain_debug.engines import Engine
+from rain_debug.errors import ComplaintError
+from rain_debug.lineage import Block, Place, capture_sides, capture_tuples, split_sides
+from rain_debug.relax import Program, Target, Wanted, lower, lower_split
+from rain_debug.sql import Expr, ModelInfo, Plan
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Several programs as one: their blocks one after another, their targets in the order that was asked for."""
+
+    parts: tuple[tuple[Program, tuple[int, ...]], ...]
+    n_targets: int
+
+    def relaxed(self, P: Sequence[Array]) -> Array:
+        """The expectation of each target, (n_targets,)."""
+        out = np.empty(self.n_targets)
+        for program, members, here in self._each(P):
+            out[list(members)] = program.relaxed(here)
+        return out
+
+    def exact(self, P: Sequence[Array], hard: Sequence[Array]) -> Array:
+        """Each target at the predicted classes, (n_targets,); NaN where NULL or absent."""
+        out = np.empty(self.n_targets)
+        at = 0
+        for program, members, here in self._each(P):
+            out[list(members)] = program.exact(here, hard[at : at + len(here)])
+            at += len(here)
+        return out
+
+    def gradient(self, P: Sequence[Array], weights: Array) -> list[Array]:
+        """Σ_t weights_t · ∂target_t/∂P, shaped as P."""
+        out: list[Array] = []
+        for program, members, here in self._each(P):
+            out += program.gradient(here, np.asarray(weights)[list(members)])
+        return out
+
+    def _each(self, P: Sequence[Array]):  # type: ignore[no-untyped-def]
+        at = 0
+        for program, members in self.parts:
+            n = len(program.shapes)
+            yield program, members, list(P[at : at + n])
+            at += n
+
+    def __str__(self) -> str:
+        return "\n".join(str(program) for program, _ in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """A program and the blocks of variables that it takes, with the features to predict them from."""
+
+    program: Joined
+    blocks: tuple[Block, ...]
+
+
+def capture(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    targets: Sequence[Target],
+    places: Sequence[Place],
+    outputs: Sequence[Expr | None],
+    *,
+    contract: bool = True,
+) -> Capture:
+    """One program for `targets`, which lie at `places` (one each) and read `outputs` (None for presence)."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, (target, place) in enumerate(zip(targets, places, strict=True)):
+        shape = (target.kind == "value" and plan.is_aggregate, _columns(place))
+        groups.setdefault(shape, []).append(i)
+    parts: list[tuple[Program, tuple[int, ...]]] = []
+    blocks: list[Block] = []
+    for (aggregate, _), members in groups.items():
+        distinct = list(dict.fromkeys(_key(places[i]) for i in members))
+        here = [next(places[i] for i in members if _key(places[i]) == k) for k in distinct]
+        wanted = [
+            Wanted(
+                targets[i].kind, distinct.index(_key(places[i])), outputs[i], targets[i].value, targets[i].column or ""
+            )
+            for i in members
+        ]
+        program, found = _part(plan, engine, models, here, wanted, targets, members, bool(aggregate) and contract)
+        parts.append((program, tuple(members)))
+        blocks += found
+    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks))
+
+
+def _part(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    places: Sequence[Place],
+    wanted: Sequence[Wanted],
+    targets: Sequence[Target],
+    members: Sequence[int],
+    contract: bool,
+) -> tuple[Program, tuple[Block, ...]]:
+    numbers, raws = _needs(plan, wanted)
+    if contract:
+        split = split_sides(plan, [*numbers, *raws], places)
+        sides = capture_sides(plan, engine, models, split, places, numbers, raws) if split is not None else None
+        if sides is not None:
+            return lower_split(plan, sides, places, wanted), sides.blocks
+    lineage = capture_tuples(plan, engine, models, places, numbers, raws)
+    found = np.bincount(lineage.place, minlength=len(places))
+    for w, i in zip(wanted, members, strict=True):
+        if found[w.place] == 0 and (plan.group_by or not plan.is_aggregate):
+            raise ComplaintError(
+                f"no row of the queried tables can produce {targets[i]}, whatever the model predicts",
+                where=plan.sql,
+                hint="check the values that name the place; Rain changes predictions, not the queried rows",
+            )
+        if found[w.place] > 1 and not plan.is_aggregate and w.kind != "present":
+            raise ComplaintError(
+                f"{targets[i]}: {found[w.place]} rows match",
+                where=plan.sql,
+                hint="name one row: add more columns to the condition",
+            )
+    return lower(plan, lineage, places, wanted), lineage.blocks
+
+
+def _needs(plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[Expr], list[Expr]]:
+    """Expressions to be read as numbers, and as values of any type."""
+    numbers: dict[str, Expr] = {}
+    raws: dict[str, Expr] = {}
+    for w in wanted:
+        if w.expr is None:
+            continue
+        if not plan.is_aggregate:
+            (raws if w.kind == "is" else numbers)[w.expr.sql] = w.expr
+            continue
+        for e in _leaves(w.expr):
+            if e.op != "agg":
+                numbers[e.sql] = e
+                continue
+            if e.filter is not None:
+                numbers[e.filter.sql] = e.filter
+            for argument in e.args:
+                (raws if e.name == "count" else numbers)[argument.sql] = argument
+    return list(numbers.values()), list(raws.values())
+
+
+def _leaves(e: Expr) -> list[Expr]:
+    """Aggregates and the pure expressions beside them."""
+    if e.op == "agg":
+        return [e]
+    if e.op == "pure":
+        return [e]
+    return [leaf for arg in e.args for leaf in _leaves(arg)]
+
+
+def _columns(place: Place) -> tuple[object, ...]:
+    return tuple(e.sql for e, _ in place.pure), tuple(e.sql for e, _ in place.predicted)
+
+
+def _key(place: Place) -> str:
+    return repr([(e.sql, repr(v)) for e, v in (*place.pure, *place.predicted)])

@@ -1,0 +1,355 @@
+"""A database with models in it: connect, create models, query, debug."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rain_debug.complaints import Cell, Complaint, Judge, Loss, Scale
+from rain_debug.data import Records
+from rain_debug.database.options import estimator_from_options
+from rain_debug.database.query import Query
+from rain_debug.debugger import Round, Trained, Until, debug
+from rain_debug.engines import DuckDB, Table, open_duckdb
+from rain_debug.errors import ComplaintError, EngineError, ModelError, SQLError, nearest
+from rain_debug.lineage import materialise, prepare_sources
+from rain_debug.models import Model, adapt
+from rain_debug.report import Report
+from rain_debug.sql import CreateModel, DropModel, ModelInfo, Plan, Relation, parse_statement, plan_query
+
+
+@dataclass
+class ModelHandle:
+    """A registered model: its adapter, its training records, its parameters and what else queries call it.
+
+    `theta` (n_params,) are the parameters that predictions are made with.
+    """
+
+    name: str
+    model: Model = field(repr=False)
+    records: Records | None = field(repr=False)
+    theta: np.ndarray = field(repr=False)
+    key: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def info(self) -> ModelInfo:
+        """What queries need to know of it."""
+        return ModelInfo(self.name, tuple(self.model.features), tuple(self.model.classes))
+
+    @property
+    def estimator(self) -> Any:
+        """A fitted copy of the scikit-learn estimator."""
+        return self.model.estimator(self.theta)
+
+
+def connect(source: Any = ":memory:") -> Database:
+    """A database to query with predictions.
+
+    `source` is the path of a DuckDB, CSV, Parquet or JSON file, ":memory:", an open DuckDB connection, or a dictionary
+    of named data frames, `Table`s, dictionaries of arrays, or paths. A file is opened read-only; what Rain writes are
+    temporary tables. EngineError where it cannot be opened.
+
+    >>> db = connect({"users": {"id": np.arange(4), "visits": np.array([0.0, 1.0, 8.0, 9.0])}})
+    >>> db.tables
+    ('users',)
+    """
+    return Database(open_duckdb(source))
+
+
+class Database:
+    """A database with models in it; made by `connect`."""
+
+    def __init__(self, engine: DuckDB) -> None:
+        self.engine = engine
+        self._models: dict[str, ModelHandle] = {}
+        self._numbers = itertools.count(1)
+        self._predictions: dict[tuple[str, str], Query] = {}
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the database's tables and views."""
+        return tuple(self.engine.tables())
+
+    @property
+    def models(self) -> Mapping[str, ModelHandle]:
+        """The registered models by name."""
+        return dict(self._models)
+
+    # -- models -------------------------------------------------------------------------------------------------
+
+    def create_model(
+        self,
+        name: str,
+        estimator: Any,
+        training: Any = None,
+        *,
+        key: str | None = None,
+        label: str | None = None,
+        features: Sequence[str] | None = None,
+        weight: str | None = None,
+        aliases: Sequence[str] = (),
+        replace: bool = True,
+    ) -> ModelHandle:
+        """Register a model: `estimator` is a scikit-learn LogisticRegression or a Pipeline that ends in one.
+
+        `training` is a SELECT, or a data frame; `key` names the column that identifies a record (without it records
+        are numbered from 0), `label` the class, `features` the inputs (by default all other columns), `weight` the
+        sample weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries. ModelError and
+        DataError say what a model cannot be trained on.
+        """
+        if not isinstance(name, str) or not name:
+            raise ModelError(f"a model's name is text, not {name!r}", hint="create_model('churn', …)")
+        for known in (name, *aliases):
+            holder = self._find(known)
+            if holder is not None and (holder.name.lower() != name.lower() or not replace):
+                raise ModelError(
+                    f"there is a model '{known}' already", hint="DROP MODEL it first, or choose another name"
+                )
+        where = f"model '{name}'"
+        model = adapt(estimator, where=where)
+        records: Records | None = None
+        theta = model.initial()
+        if training is None:
+            if theta is None:
+                raise ModelError(
+                    "the model is not fitted, and there is no training data",
+                    where=where,
+                    hint="give training=SELECT or frame and label=…; or a fitted estimator to query with only",
+                )
+            if not model.features and features is None:
+                raise ModelError("the fitted model does not know its features' names", where=where,
+                                 hint="fit it on a data frame, or give training data and features=…")  # fmt: skip
+        else:
+            if label is None:
+                raise ModelError("which column is the label?", where=where, hint="give label='…'")
+            records = model.bind(self._training(training, where), label, features, key, weight)
+            theta = model.initial()
+            if theta is None:
+                theta = model.fit(records, np.ones(records.n_records, dtype=bool), None).theta
+        assert theta is not None
+        handle = ModelHandle(name, model, records, theta, key, tuple(aliases))
+        self._models.pop((self._find(name) or handle).name, None)
+        self._models[name] = handle
+        return handle
+
+    def drop_model(self, name: str, *, missing_ok: bool = False) -> None:
+        """Forget a model; ModelError where there is none of that name."""
+        handle = self._find(name)
+        if handle is None:
+            if missing_ok:
+                return
+            raise ModelError(f"there is no model '{name}'", hint=nearest(name, self._models))
+        del self._models[handle.name]
+
+    def _training(self, training: Any, where: str) -> Table:
+        if isinstance(training, Table):
+            return training
+        if isinstance(training, str):
+            try:
+                return self.engine.table(training)
+            except EngineError as error:
+                raise EngineError(error.message, where=f"training query of {where}\n    {training.strip()}",
+                                  hint=f"tables: {', '.join(self.tables) or 'none'}") from None  # fmt: skip
+        with_frame = open_duckdb({"training": training})
+        return with_frame.table("SELECT * FROM training")
+
+    def _find(self, name: str) -> ModelHandle | None:
+        wanted = name.lower()
+        for handle in self._models.values():
+            if wanted == handle.name.lower() or wanted in (a.lower() for a in handle.aliases):
+                return handle
+        return None
+
+    # -- queries ------------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, *, name: str | None = None) -> Query:
+        """A query over predictions; SQLError, the fragment underlined, where it is not supported.
+
+        `name` is what reports call it.
+        """
+        if not isinstance(sql, str):
+            raise SQLError(f"a query is text, not {type(sql).__name__}", hint="db.query('SELECT …')")
+        statement = parse_statement(sql)
+        if statement is not None:
+            raise SQLError("this statement makes or drops a model: it has no answer", hint="use db.execute(…)")
+        plan = plan_query(sql, self, self.engine.dialect)
+        infos = {a.model: self._handle(a.model).info for a in plan.atoms}
+        query = Query(self, plan, infos, name or f"query {next(self._numbers)}")
+        if plan.is_aggregate:
+            query.answer  # noqa: B018 - an aggregate's answer is small: its errors should come now
+        return query
+
+    def execute(self, sql: str) -> ModelHandle | Query | None:
+        """Run `CREATE MODEL … AS SELECT …` (the model), `DROP MODEL …` (None), or a query (as `query` does)."""
+        statement = parse_statement(sql, self.engine.dialect)
+        if isinstance(statement, DropModel):
+            self.drop_model(statement.name, missing_ok=statement.if_exists)
+            return None
+        if isinstance(statement, CreateModel):
+            existing = self._find(statement.name)
+            if existing is not None and statement.if_not_exists:
+                return existing
+            estimator, options = estimator_from_options(statement, sql)
+            return self.create_model(
+                statement.name, estimator, training=statement.training, replace=statement.replace, **options
+            )
+        return self.query(sql)
+
+    def prediction(self, model: str, key: Any, *, table: str | None = None) -> Cell:
+        """One input's prediction, to say what it should be: the row of `table` whose key column is `key`.
+
+        The key column is the one that the model's training set has, or `id`; without `table` the one table that has it
+        and the model's features. A dictionary names other columns: `db.prediction("churn", {"user_id": 7})`.
+        """
+        handle = self._handle(model)
+        where = dict(key) if isinstance(key, Mapping) else None
+        name = table or self._queried_table(handle, set(where or ()))
+        columns = {c.lower(): c for c, _ in self.relation(name).columns}
+        if where is None:
+            own = next((columns[k.lower()] for k in (handle.key, "id") if k and k.lower() in columns), None)
+            if own is None:
+                raise ComplaintError(
+                    f"table '{name}' has no column '{handle.key or 'id'}' to find {key!r} by",
+                    hint=f"give a dictionary: db.prediction('{model}', {{'column': {key!r}}}); columns: {', '.join(columns.values())}",
+                )
+            where = {own: key}
+        missing = [k for k in where if k.lower() not in columns]
+        if missing:
+            raise ComplaintError(
+                f"table '{name}' has no column '{missing[0]}'", hint=nearest(missing[0], columns.values())
+            )
+        selected = ", ".join(f'"{columns[k.lower()]}"' for k in where)
+        cache = (handle.name, f"{name}({selected})")
+        query = self._predictions.get(cache)
+        if query is None or query.plan.atoms[0].model not in self._models:
+            sql = f"SELECT {selected}, predict({_quoted(handle.name)}, __t) AS prediction FROM {name} AS __t"
+            query = self._predictions[cache] = self.query(sql, name=f"predictions of {handle.name}")
+        cell = query.cell("prediction", where={columns[k.lower()]: v for k, v in where.items()})
+        words = " and ".join(f"{k} = {v!r}" for k, v in where.items())
+        return Cell(
+            query, cell.column, cell.where, "class", cell.classes, label=f"the prediction of '{model}' for {words}"
+        )
+
+    def _queried_table(self, handle: ModelHandle, extra: set[str]) -> str:
+        """The one table whose rows the model's queries predict: it has all features, and not the label's query alone."""
+        needed = {f.lower() for f in handle.model.features} | {c.lower() for c in extra}
+        found = []
+        for name in self.tables:
+            columns = {c.lower() for c, _ in self.relation(_quoted(name)).columns}
+            if needed <= columns:
+                found.append((name, columns))
+        labelled = handle.records.table if handle.records is not None else {}
+        unlabelled = [n for n, columns in found if not {c.lower() for c in labelled} <= columns]
+        names = unlabelled if len(unlabelled) == 1 else [n for n, _ in found]
+        if len(names) != 1:
+            what = "no table has" if not names else f"{len(names)} tables have"
+            raise ComplaintError(
+                f"{what} the features of model '{handle.name}'",
+                hint=f"name one: db.prediction('{handle.name}', key, table=…)"
+                + (f"; {', '.join(names)}" if names else ""),
+            )
+        return _quoted(names[0])
+
+    # -- debugging ----------------------------------------------------------------------------------------------
+
+    def debug(
+        self,
+        complaints: Complaint | Sequence[Complaint],
+        *,
+        budget: int,
+        step: int = 10,
+        ranker: str = "holistic",
+        until: Until = "resolved",
+        judge: Judge = "exact",
+        scale: Scale = "relative",
+        loss: Loss = "l1",
+        damping: float = 0.0,
+        seed: int = 0,
+        progress: bool | None = None,
+        on_round: Callable[[Round], None] | None = None,
+    ) -> Report:
+        """The training records responsible for what `complaints` say, and the answer without them.
+
+        Removes up to `budget` records, `step` a round, and refits; stops when every complaint is resolved in the exact
+        answer, or, `until="budget"`, only when the budget is spent. Ctrl-C keeps what is done. See
+        `rain_debug.debugger.debug` for the settings.
+        """
+        run = debug(
+            self, complaints, budget=budget, step=step, ranker=ranker, until=until, judge=judge, scale=scale, loss=loss,
+            damping=damping, seed=seed, progress=progress, on_round=on_round,
+        )  # fmt: skip
+        return Report(run)
+
+    def trained(self, model: str) -> Trained:
+        """The model with its training records, for the debugger; ModelError where it has none."""
+        handle = self._handle(model)
+        if handle.records is None:
+            raise ModelError(
+                f"model '{handle.name}' has no training records: nothing can be removed from them",
+                hint="create it with training=… and label=…",
+            )
+        return Trained(handle.model, handle.records, handle.theta)
+
+    def answers(self, queries: Sequence[Any], thetas: Mapping[str, np.ndarray]) -> list[Table]:
+        """Each query's whole answer, computed by the database with predictions at `thetas`."""
+        return [query.whole_answer(thetas) for query in queries]
+
+    # -- what queries ask ---------------------------------------------------------------------------------------
+
+    def materialise(
+        self, plan: Plan, models: Mapping[str, ModelInfo], name: str, thetas: Mapping[str, np.ndarray]
+    ) -> dict[tuple[str, ...], str]:
+        """Predictions at `thetas` (or the models' own parameters) as temporary tables; identity → table name."""
+
+        def predict(model: str, table: Table, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+            handle = self._handle(model)
+            theta = thetas.get(handle.name, handle.theta)
+            X = handle.model.encode(table, f"rows that model '{model}' predicts")
+            codes = handle.model.predict(X, theta)
+            return codes, handle.model.probabilities(X, theta) if probabilities else None
+
+        return materialise(plan, self.engine, models, predict, name)
+
+    def prepare(self, plan: Plan) -> None:
+        """Compute the derived tables that a plan's lineage reads."""
+        prepare_sources(plan, self.engine)
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Drop temporary tables of Rain's own."""
+        for name in names:
+            self.engine.drop(name)
+
+    def next_number(self) -> int:
+        """A number that was not given before."""
+        return next(self._numbers)
+
+    # -- the planner's catalog ----------------------------------------------------------------------------------
+
+    def relation(self, from_sql: str) -> Relation:
+        """What a name in FROM stands for."""
+        columns = tuple(self.engine.types(f"SELECT * FROM {from_sql}"))
+        return Relation(from_sql, columns, self.engine.is_table(from_sql))
+
+    def relations(self) -> Sequence[str]:
+        """Known tables and views."""
+        return self.engine.tables()
+
+    def model(self, name: str) -> ModelInfo | None:
+        """The model of that name or alias."""
+        handle = self._find(name)
+        return handle.info if handle is not None else None
+
+    def _handle(self, name: str) -> ModelHandle:
+        handle = self._find(name)
+        if handle is None:
+            raise ModelError(f"there is no model '{name}'", hint=nearest(name, self._models))
+        return handle
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,239 @@
+"""One query: its answer, its places, and what it takes to debug them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rain_debug.complaints import Cell, Row
+from rain_debug.database.capture import Capture, capture
+from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
+from rain_debug.engines import Column, Table
+from rain_debug.errors import ComplaintError, EngineError
+from rain_debug.lineage import Place, answer_sql
+from rain_debug.relax import Target
+from rain_debug.sql import ModelInfo, Plan
+
+if TYPE_CHECKING:
+    from rain_debug.database.connection import Database
+
+
+class Query:
+    """A query over predictions, as `db.query` returns it.
+
+    `sql` is its text, `name` what reports call it. The answer is computed by the database, predictions materialised, when it
+    is first looked at.
+    """
+
+    def __init__(self, db: Database, plan: Plan, models: Mapping[str, ModelInfo], name: str) -> None:
+        self._db = db
+        self._models = dict(models)
+        self.plan = plan
+        self.name = name
+        self.sql = plan.sql
+        self._outputs = outputs_of(plan)
+        self._full: Table | None = None
+        self._tables: dict[tuple[str, ...], str] | None = None
+
+    # -- the answer ---------------------------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the answer's columns."""
+        return tuple(o.name for o in self._outputs if not o.hidden)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell the answer's rows apart, where the query groups."""
+        keys = {e.sql for e in self.plan.group_by or ()}
+        return tuple(o.name for o in self._outputs if o.expr.sql in keys)
+
+    @property
+    def answer(self) -> Table:
+        """The answer, as the database computes it with the models' current predictions."""
+        return self._whole().select(self.columns)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The answer as a list of dictionaries."""
+        return self.answer.rows()
+
+    def to_pandas(self) -> Any:
+        """The answer as a pandas data frame; needs pandas."""
+        try:
+            import pandas
+        except ImportError:
+            raise EngineError("pandas is not installed", hint="pip install pandas, or use query.rows()") from None
+        return pandas.DataFrame({n: c.to_list() for n, c in self.answer.items()})
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The answer through the Arrow PyCapsule interface: polars.DataFrame(query), pyarrow.table(query), …"""
+        relation = self._db.engine.relation(self._kept_answer())
+        return relation.__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        return f"<Query {self.name}: {' '.join(self.sql.split())}>"
+
+    def _whole(self) -> Table:
+        if self._full is None:
+            self._full = self._named(self._db.engine.table(self._kept_answer()))
+        return self._full
+
+    def _kept_answer(self) -> str:
+        """The answer's SQL over predictions that are kept as temporary tables for as long as the query is."""
+        if self._tables is None:
+            name = f"__rain_{self._db.next_number()}"
+            self._tables = self._db.materialise(self.plan, self._models, name, {})
+            weakref.finalize(self, self._db.forget, tuple(self._tables.values()))
+        return self._answer_sql(self._tables)
+
+    def _answer_sql(self, tables: Mapping[tuple[str, ...], str]) -> str:
+        hidden = [o.expr for o in self._outputs if o.hidden]
+        return answer_sql(self.plan, tables, hidden)
+
+    def _named(self, table: Table) -> Table:
+        return Table({o.name: table[f"o{i}"] for i, o in enumerate(self._outputs)}, n_rows=table.n_rows)
+
+    def whole_answer(self, thetas: Mapping[str, np.ndarray]) -> Table:
+        """The answer, group keys that are not selected included, with the models' predictions at `thetas`."""
+        tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
+        try:
+            return self._named(self._db.engine.table(self._answer_sql(tables)))
+        finally:
+            self._db.forget(tuple(tables.values()))
+
+    # -- places -------------------------------------------------------------------------------------------------
+
+    def cell(self, column: str | None = None, /, where: Mapping[str, Any] | None = None, **conditions: Any) -> Cell:
+        """The cell of `column` in the row where `conditions` hold; `column` may be left out where only one is predicted.
+
+        Conditions whose names are no identifiers are given as `where={"count(*)": 3}`. ComplaintError lists what there
+        is: columns, values, predicted columns.
+        """
+        given = self._conditions(where, conditions)
+        output = find_output(self._outputs, column) if column is not None else self._only_predicted()
+        self._refuse_unpredicted(output)
+        if self.plan.is_aggregate:
+            if not output.expr.has_aggregate:
+                raise ComplaintError(
+                    f"'{output.name}' is what the query groups by",
+                    hint=f"say query.row({output.name}=…).should_exist() or .should_not_exist()",
+                )
+            answer = self._whole()
+            row = answer.row(find_row(answer, self._outputs, given))
+            place = tuple((k, row[k]) for k in self.keys)
+            return Cell(self, output.name, place, whole=self._whole_numbers(output))
+        self._one_row(given)
+        return self._tuple_cell(output, tuple(given.items()))
+
+    def row(self, where: Mapping[str, Any] | None = None, /, **conditions: Any) -> Row:
+        """The row (or group) of the answer where `conditions` hold, there or missed."""
+        given = self._conditions(where, conditions)
+        if self.plan.is_aggregate:
+            for name in given:
+                if find_output(self._outputs, name).expr.has_aggregate:
+                    raise ComplaintError(f"'{name}' is an aggregate, not a key", hint=f"keys: {', '.join(self.keys)}")
+        if not given and (self.plan.group_by or not self.plan.is_aggregate):
+            raise ComplaintError("row() names no row", hint=f"give values of {', '.join(self.keys or self.columns)}")
+        return Row(self, tuple(given.items()))
+
+    def _conditions(self, where: Mapping[str, Any] | None, conditions: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**(where or {}), **conditions}
+        return {find_output(self._outputs, name).name: _scalar(value) for name, value in given.items()}
+
+    def _only_predicted(self) -> Output:
+        predicted = [o for o in self._outputs if self._predicted(o)]
+        if len(predicted) != 1:
+            names = ", ".join(o.name for o in predicted) or "none"
+            raise ComplaintError("cell() names no column", hint=f"columns that depend on predictions: {names}")
+        return predicted[0]
+
+    def _predicted(self, output: Output) -> bool:
+        if output.expr.has_aggregate:
+            filtered = any(c.atoms for c in (*self.plan.conjuncts, *(self.plan.group_by or ())))
+            return bool(output.expr.atoms) or filtered
+        return bool(output.expr.atoms)
+
+    def _refuse_unpredicted(self, output: Output) -> None:
+        if not self._predicted(output):
+            names = ", ".join(o.name for o in self._outputs if self._predicted(o)) or "none"
+            raise ComplaintError(
+                f"'{output.name}' depends on no prediction: no training record can change it",
+                hint=f"columns that do: {names}; a row that should (not) be there is query.row(…)",
+            )
+
+    def _one_row(self, given: Mapping[str, Any]) -> None:
+        """A cell of a query without groups names exactly one row of the answer."""
+        conditions = []
+        for name, value in given.items():
+            i = next(i for i, o in enumerate(self._outputs) if o.name == name)
+            conditions.append(f"o{i} IS NOT DISTINCT FROM {self._db.engine.literal(value)}")
+        text = " AND ".join(conditions) or "TRUE"
+        inner = self._kept_answer()
+        found = self._db.engine.table(f"SELECT * FROM ({inner}) AS a WHERE {text} LIMIT 2")
+        if found.n_rows == 1:
+            return
+        if found.n_rows == 0 and given:
+            find_row(self._whole(), self._outputs, given)
+        shown = " and ".join(f"{n} = {v!r}" for n, v in given.items()) or "no condition"
+        what = "the answer is empty" if found.n_rows == 0 else f"several rows of the answer match ({shown})"
+        others = [o.name for o in self._outputs if o.name not in given]
+        raise ComplaintError(what, hint=f"name one row: add a condition on {', '.join(others[:20])}")
+
+    def _tuple_cell(self, output: Output, where: tuple[tuple[str, Any], ...]) -> Cell:
+        e = output.expr
+        if e.op == "atom" and self.plan.atoms[e.atoms[0]].kind == "class":
+            classes = self._models[self.plan.atoms[e.atoms[0]].model].classes
+            return Cell(self, output.name, where, "class", tuple(classes))
+        kind = self._whole()[output.name].kind
+        if kind in ("number", "bool"):
+            return Cell(self, output.name, where, whole=self._whole_numbers(output))
+        values = {v for v in self._whole()[output.name].to_list() if v is not None}
+        return Cell(self, output.name, where, "class", tuple(sorted(values, key=str)))
+
+    def _whole_numbers(self, output: Output) -> bool:
+        values = self._whole()[output.name]
+        return values.kind == "number" and values.values.dtype.kind == "i"
+
+    # -- debugging ----------------------------------------------------------------------------------------------
+
+    def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
+        """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        places, outputs = [], []
+        for target in targets:
+            pure, predicted = [], []
+            for name, value in target.where:
+                e = find_output(self._outputs, name).expr
+                (pure if not e.atoms else predicted).append((e, _scalar(value)))
+            places.append(Place(tuple(pure), tuple(predicted)))
+            outputs.append(find_output(self._outputs, target.column).expr if target.column is not None else None)
+        self._db.prepare(self.plan)
+        return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
+
+    def read(self, answer: Table, target: Target) -> float:
+        """`target` in an answer of the database's own: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
+        mask = np.ones(answer.n_rows, dtype=bool)
+        for name, value in target.where:
+            mask &= matches(answer, name, value)
+        if target.kind == "present":
+            return float(mask.any())
+        rows = np.flatnonzero(mask)
+        if not len(rows):
+            return 0.0 if target.kind == "is" else float("nan")
+        assert target.column is not None
+        value = answer[target.column].take(rows[:1])
+        if target.kind == "is":
+            return float(matches(Table({"x": value}), "x", target.value)[0])
+        return _number(value)
+
+
+def _number(value: Column) -> float:
+    if value.valid is not None and not value.valid[0]:
+        return float("nan")
+    return float(value.values[0])
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,213 @@
+"""Joins on predictions, split: an aggregate over pairs needs each side once, never the pairs.
+
+Where two predictions meet in conditions of their classes alone, Σ over pairs is a contraction of class histograms, one
+a side; equalities between columns of both sides split the histograms, and rows that meet themselves are put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rain_debug.engines import Column, Engine
+from rain_debug.lineage.capture import Place, collect_exports, fetch_blocks, fetch_tuples, number_blocks
+from rain_debug.lineage.exports import Reading
+from rain_debug.lineage.variables import Block
+from rain_debug.sql import Expr, ModelInfo, Plan
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a plan falls apart: aliases of each side, the atom of each, conditions of each, hard keys, class conditions."""
+
+    aliases: tuple[frozenset[str], frozenset[str]]
+    atoms: tuple[int, int]
+    conjuncts: tuple[tuple[Expr, ...], tuple[Expr, ...]]
+    keys: tuple[tuple[Expr, Expr], ...]
+    between: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Rows of one side: `rows` their variables' numbers, `key` the number of their hard key, `place` or None for all."""
+
+    reading: Reading
+    rows: Array
+    key: Array
+    place: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class SplitLineage:
+    """Both sides of a split plan; `shared` is True where they draw on the same variables (a self-join)."""
+
+    split: Split
+    sides: tuple[Side, Side]
+    block_of: tuple[int, int]
+    blocks: tuple[Block, ...]
+
+    @property
+    def shared(self) -> bool:
+        """True where a row can meet itself."""
+        return self.block_of[0] == self.block_of[1]
+
+
+def split_sides(plan: Plan, numbers: Sequence[Expr], places: Sequence[Place]) -> Split | None:
+    """The split of `plan`, for aggregates of `numbers`; None where pairs must be looked at one by one."""
+    if not plan.is_aggregate or not plan.inner or len(plan.atoms) != 2 or len(plan.sources) < 2:
+        return None
+    a, b = plan.atoms
+    if a.kind != "class" or b.kind != "class" or len(a.aliases) != 1 or len(b.aliases) != 1:
+        return None
+    left, right = _grow(plan, a.aliases[0], b.aliases[0])
+    if left & right or left | right != {s.alias for s in plan.sources}:
+        return None
+    sides = (frozenset(left), frozenset(right))
+    own: tuple[list[Expr], list[Expr]] = ([], [])
+    keys, between = [], []
+    for c in plan.conjuncts:
+        home = side_of(c, plan, sides)
+        if home is not None and home >= 0:
+            own[home].append(c)
+        elif home is not None:
+            between.append(c)
+        elif c.is_pure and c.name == "=":
+            homes = [side_of(x, plan, sides) for x in c.args]
+            if sorted(homes, key=str) != [0, 1]:
+                return None
+            keys.append((c.args[homes.index(0)], c.args[homes.index(1)]))
+        else:
+            return None
+    predicted = [e for p in places for e, _ in p.predicted]
+    pure = [e for p in places for e, _ in p.pure]
+    if any(side_of(e, plan, sides) is None for e in [*numbers, *predicted, *pure]):
+        return None
+    return Split(sides, (a.index, b.index), (tuple(own[0]), tuple(own[1])), tuple(keys), tuple(between))
+
+
+def side_of(e: Expr, plan: Plan, sides: tuple[frozenset[str], frozenset[str]]) -> int | None:
+    """0 or 1 where `e` reads one side alone, -1 where it reads classes of both and no columns, None otherwise."""
+    aliases = set(e.aliases) | {x for k in e.atoms for x in plan.atoms[k].aliases}
+    if e.has_columns and not e.aliases:
+        return None
+    for number in (0, 1):
+        if aliases and aliases <= sides[number]:
+            return number
+    return -1 if not e.has_columns else None
+
+
+def _grow(plan: Plan, left: str, right: str) -> tuple[set[str], set[str]]:
+    """The aliases of each side: what a condition other than an equality ties together, then along equalities."""
+    groups = [{s.alias} for s in plan.sources]
+
+    def tie(aliases: set[str]) -> None:
+        touched = [g for g in groups if g & aliases]
+        for g in touched:
+            groups.remove(g)
+        groups.append(set().union(*touched))
+
+    equalities = []
+    for c in plan.conjuncts:
+        aliases = set(c.aliases) | ({x for k in c.atoms for x in plan.atoms[k].aliases} if c.has_columns else set())
+        if c.is_pure and c.name == "=" and len(c.args) == 2 and len(aliases) > 1:
+            equalities.append(aliases)
+        elif len(aliases) > 1:
+            tie(aliases)
+    changed = True
+    while changed:
+        changed = False
+        for aliases in equalities:
+            touched = [g for g in groups if g & aliases]
+            loose = [g for g in touched if left not in g and right not in g]
+            if len(touched) == 2 and loose:
+                tie(aliases)
+                changed = True
+    for g in [g for g in groups if left not in g and right not in g]:
+        tie(g | {left})
+    find = {alias: g for g in groups for alias in g}
+    return find[left], find[right]
+
+
+def capture_sides(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    split: Split,
+    places: Sequence[Place],
+    numbers: Sequence[Expr],
+    raws: Sequence[Expr] = (),
+) -> SplitLineage | None:
+    """Both sides of `plan`, their rows fetched; None where the hard keys of the two sides are of different types."""
+    fetched = []
+    for number in (0, 1):
+        sub = _sub_plan(plan, split, number)
+        here = [_restrict(p, plan, split, number) for p in places]
+        mine = [e for e in numbers if side_of(e, plan, split.aliases) in (number, -1)]
+        any_type = [e for e in raws if side_of(e, plan, split.aliases) in (number, -1)]
+        exports = collect_exports(sub, engine, models, here, [*mine, *split.between], any_type)
+        items = [f"{pair[number].sql} AS key_{i}" for i, pair in enumerate(split.keys)]
+        keyed = any(p.pure for p in here)
+        _, table = fetch_tuples(sub, engine, exports, here if keyed else [Place((), ())], items)
+        fetched.append((exports, table, keyed))
+    columns = [[t[f"key_{i}"] for i in range(len(split.keys))] for _, t, _ in fetched]
+    keys = _number_keys(columns, [t.n_rows for _, t, _ in fetched])
+    if keys is None:
+        return None
+    uses = []
+    for number, (_, table, _) in enumerate(fetched):
+        atom = plan.atoms[split.atoms[number]]
+        keep = keys[number] >= 0
+        uses.append((atom, {atom.aliases[0]: table["rid_0"].values[keep]}))
+    numbering = number_blocks(plan, uses)
+    sides = []
+    for number, (exports, table, keyed) in enumerate(fetched):
+        keep = keys[number] >= 0
+        kept = table.take(keep)
+        place = kept["place"].values.astype(np.int64) if keyed else None
+        rows = numbering.rows[split.atoms[number]]
+        sides.append(Side(Reading(exports, kept), rows, keys[number][keep], place))
+    block_of = (numbering.block_of[split.atoms[0]], numbering.block_of[split.atoms[1]])
+    return SplitLineage(split, (sides[0], sides[1]), block_of, fetch_blocks(plan, engine, models, numbering))
+
+
+def _sub_plan(plan: Plan, split: Split, number: int) -> Plan:
+    sources = tuple(s for s in plan.sources if s.alias in split.aliases[number])
+    return replace(
+        plan,
+        sources=sources,
+        from_sql=" CROSS JOIN ".join(s.from_sql for s in sources),
+        conjuncts=split.conjuncts[number],
+    )
+
+
+def _restrict(place: Place, plan: Plan, split: Split, number: int) -> Place:
+    pure = tuple((e, v) for e, v in place.pure if side_of(e, plan, split.aliases) == number)
+    predicted = tuple((e, v) for e, v in place.predicted if side_of(e, plan, split.aliases) in (number, -1))
+    return Place(pure, predicted)
+
+
+def _number_keys(columns: Sequence[Sequence[Column]], lengths: Sequence[int]) -> list[Array] | None:
+    """The number of each row's hard key, the same on both sides; -1 where a part is NULL; None where types differ."""
+    codes = [np.zeros(n, np.int64) for n in lengths]
+    missing = [np.zeros(n, bool) for n in lengths]
+    for left, right in zip(*columns, strict=True):
+        if left.kind != right.kind:
+            return None
+        bad = [np.zeros(len(c), bool) if c.valid is None else ~c.valid for c in (left, right)]
+        values = [
+            np.where(m, c.values[~m][0] if (~m).any() else 0, c.values) for c, m in zip((left, right), bad, strict=True)
+        ]
+        try:
+            _, part = np.unique(np.concatenate(values), return_inverse=True)
+        except TypeError:
+            return None
+        width = int(part.max(initial=0)) + 1
+        joined = np.concatenate(codes) * width + part
+        _, joined = np.unique(joined, return_inverse=True)
+        codes = list(np.split(joined, [len(codes[0])]))
+        missing = [m | b for m, b in zip(missing, bad, strict=True)]
+    return [np.where(m, -1, c) for c, m in zip(codes, missing, strict=True)]

@@ -1,0 +1,86 @@
+"""Prediction variables: one per model and evaluated input, numbered block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rain_debug.engines import Engine, Table
+from rain_debug.engines.arrow import concatenate
+from rain_debug.sql import Atom, Plan
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The variables of one model over one set of rows.
+
+    `rids` (n_variables, n_aliases) are the engine's row ids, `table` the models' features by name, in the same order.
+    """
+
+    model: str
+    identity: tuple[str, ...]
+    atom: Atom
+    rids: Array
+    table: Table
+
+    @property
+    def n(self) -> int:
+        """How many variables."""
+        return len(self.rids)
+
+
+def number_variables(rids: Sequence[Array]) -> tuple[Array, list[Array]]:
+    """Distinct row ids of several uses, and for each use the number of every tuple's variable.
+
+    Each item of `rids` is (n_tuples, n_aliases); equal rows are one variable.
+
+    >>> distinct, numbers = number_variables([np.array([[7], [5]]), np.array([[5], [5]])])
+    >>> distinct.tolist(), [n.tolist() for n in numbers]
+    ([[5], [7]], [[1, 0], [0, 0]])
+    """
+    everything = np.concatenate(rids)
+    if everything.shape[1] == 1:
+        distinct, inverse = np.unique(everything[:, 0], return_inverse=True)
+        distinct = distinct[:, None]
+    else:
+        distinct, inverse = np.unique(everything, axis=0, return_inverse=True)
+    return distinct, np.split(inverse.reshape(-1), np.cumsum([len(r) for r in rids])[:-1])
+
+
+def fetch_block(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array) -> Block:
+    """The block of `atom`'s variables at `rids`, with the features that the engine has for them."""
+    names = [f"r{i}" for i in range(rids.shape[1])]
+    engine.upload("__rain_rids", Table.of(v=np.arange(len(rids)), **{n: rids[:, i] for i, n in enumerate(names)}))
+    joins = " AND ".join(f"{rid} = v.{n}" for rid, n in zip(atom.rids, names, strict=True))
+    sql = (
+        f"{plan.with_sql} SELECT v.v AS __v, {feature_list(atom, features)} FROM __rain_rids AS v "
+        f"CROSS JOIN {from_sources(plan, atom)} WHERE {joins}"
+    )
+    found = engine.table(sql)
+    order = np.argsort(found["__v"].values, kind="stable")
+    assert len(order) == len(rids), "every variable's row is found again, once"
+    table = found.select([n for n in found if n != "__v"]).take(order)
+    return Block(atom.model, atom.identity, atom, rids, table)
+
+
+def feature_list(atom: Atom, features: Sequence[str]) -> str:
+    """The select list of the model's features, under the model's names."""
+    return ", ".join(
+        f'{text} AS "{name.replace(chr(34), chr(34) * 2)}"' for text, name in zip(atom.features, features, strict=True)
+    )
+
+
+def from_sources(plan: Plan, atom: Atom) -> str:
+    """The FROM of an atom's own aliases."""
+    return " CROSS JOIN ".join(plan.source(a).from_sql for a in atom.aliases)
+
+
+def empty_block(atom: Atom, features: Sequence[str]) -> Block:
+    """A block without variables."""
+    return Block(
+        atom.model, atom.identity, atom, np.empty((0, len(atom.aliases)), np.int64), concatenate([], list(features))
+    )

@@ -1,0 +1,9 @@
+"""Lineage → program: one small columnar IR, read exactly and relaxed, with its gradient. NumPy alone."""
+
+from rain_debug.relax.cells import Wanted
+from rain_debug.relax.lower import lower
+from rain_debug.relax.program import Builder, Node, Program
+from rain_debug.relax.split import lower_split
+from rain_debug.relax.target import Target
+
+__all__ = ["Builder", "Node", "Program", "Target", "Wanted", "lower", "lower_split"]

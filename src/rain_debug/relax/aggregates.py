@@ -1,0 +1,107 @@
+"""Aggregates of tuples, one number a place: COUNT and SUM by linearity, AVG as a corrected ratio, presence as 1 − Π(1 − w)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rain_debug.lineage.grid import Grid
+from rain_debug.relax.tuples import Tuples
+
+Array = np.ndarray
+QUADRATURE_CLUSTERS = 128
+MAX_NODES = 64
+
+
+def total(tuples: Tuples, weight: Array, value: Grid | None) -> int:
+    """Σ weight · value over each place's tuples; the weight alone where there is no value. Exact, by linearity."""
+    terms = {(): np.ones((1,) * weight.ndim)} if value is None else value.terms
+    known = weight if value is None else weight * ~value.null
+    node: int | None = None
+    for monomial, coefficient in terms.items():
+        part = tuples.by_place(tuples.expectation(known * coefficient, monomial))
+        node = part if node is None else tuples.builder.op("add", node, part)
+    assert node is not None
+    return node
+
+
+def presence(tuples: Tuples, weight: Array) -> int:
+    """The probability that a place has a tuple: 1 − Π(1 − w), tuples with equal variables taken as one."""
+    b = tuples.builder
+    if not tuples.used(weight):
+        there = np.zeros(tuples.n_places)
+        np.maximum.at(there, tuples.place, np.broadcast_to(weight.reshape(-1), (tuples.n,)))
+        return b.const(there)
+    clusters, (absent,) = tuples.merged([1.0 - weight], product=True)
+    none = b.op("segment_prod", clusters.expectation(absent), attrs=(tuples.place[:0], 0)) if clusters.n == 0 else (
+        b.op("segment_prod", clusters.expectation(absent), attrs=(clusters.place, clusters.n_places))
+    )  # fmt: skip
+    return b.op("sub", b.const(np.ones(tuples.n_places)), none)
+
+
+def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
+    """The expectation of Σ weight·value / Σ weight over each place's tuples, given that it has one.
+
+    Where the weights depend on no prediction the ratio of expectations is exact. Otherwise, for places of up to
+    `QUADRATURE_CLUSTERS` independent clusters, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by Gauss–Legendre
+    quadrature; for larger ones by the second-order expansion E[S]/E[N] − Cov(S, N)/E[N]² + E[S]·Var(N)/E[N]³.
+    """
+    b = tuples.builder
+    sums = total(tuples, weight, value)
+    known = weight * ~value.null
+    counts = tuples.by_place(tuples.expectation(known))
+    ratio = b.op("div", sums, counts)
+    if not tuples.used(known) or not value.is_plain:
+        return b.op("mean", sums, counts, ratio)
+    clusters, (n_table, s_table) = tuples.merged([known, known * value.plain])
+    size = np.bincount(clusters.place, minlength=tuples.n_places)
+    small = np.flatnonzero(size <= QUADRATURE_CLUSTERS)
+    large = np.flatnonzero(size > QUADRATURE_CLUSTERS)
+    parts, order = [], []
+    for places, rule in ((small, _quadrature), (large, _second_order)):
+        if len(places):
+            chosen = np.flatnonzero(np.isin(clusters.place, places))
+            one = clusters.take(chosen)
+            tables = [t if len(t) == 1 else t[chosen] for t in (n_table, s_table)]
+            parts.append(b.op("gather", rule(one, *tables), attrs=(places,)))
+            order.append(places)
+    inverse = np.empty(tuples.n_places, dtype=np.int64)
+    inverse[np.concatenate(order)] = np.arange(tuples.n_places)
+    joined = parts[0] if len(parts) == 1 else b.op("concat", *parts)
+    return b.op("mean", sums, counts, b.op("gather", joined, attrs=(inverse,)))
+
+
+def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:
+    b = clusters.builder
+    n, s = clusters.expectation(n_table), clusters.expectation(s_table)
+    nn, sn = clusters.expectation(n_table * n_table), clusters.expectation(s_table * n_table)
+    count, amount = clusters.by_place(n), clusters.by_place(s)
+    variance = clusters.by_place(b.op("sub", nn, b.op("mul", n, n)))
+    covariance = clusters.by_place(b.op("sub", sn, b.op("mul", s, n)))
+    ratio = b.op("div", amount, count)
+    square = b.op("mul", count, count)
+    drift = b.op("sub", b.op("mul", ratio, variance), covariance)
+    return b.op("add", ratio, b.op("div", drift, square))
+
+
+def _quadrature(clusters: Tuples, n_table: Array, s_table: Array) -> int:
+    """E[S·N⁻¹; N > 0] / P(N > 0) = ∫ Σ_t E[s_t x^(n_t−1)] Π_{u≠t} E[x^(n_u)] dx / (1 − Π P(n_t = 0))."""
+    b, m = clusters.builder, clusters.n_places
+    most = np.zeros(m)
+    tall = np.broadcast_to(n_table.reshape(len(n_table), -1).max(axis=1), (clusters.n,))
+    np.add.at(most, clusters.place, tall)
+    points = int(min(MAX_NODES, max(1, np.ceil(most.max(initial=1) / 2) + 1)))
+    x, weights = np.polynomial.legendre.leggauss(points)
+    x, weights = (x + 1) / 2, weights / 2
+    whole: int | None = None
+    for node, weight in zip(x, weights, strict=True):
+        powers = node**n_table
+        each = clusters.expectation(powers)
+        rest = clusters.expectation(np.where(n_table > 0, s_table * powers / node, 0.0))
+        product = b.op("segment_prod", each, attrs=(clusters.place, m))
+        inner = clusters.by_place(b.op("div", rest, each))
+        part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))
+        whole = part if whole is None else b.op("add", whole, part)
+    assert whole is not None
+    none = clusters.expectation((n_table == 0).astype(float))
+    empty = b.op("segment_prod", none, attrs=(clusters.place, m))
+    return b.op("div", whole, b.op("sub", b.const(np.ones(1)), empty))

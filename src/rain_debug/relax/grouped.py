@@ -1,0 +1,80 @@
+"""Expressions over aggregates: arithmetic by value, rounding and NULL handling in the exact reading."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from rain_debug.errors import SQLError
+from rain_debug.relax.program import Builder
+from rain_debug.sql import Expr
+
+Array = np.ndarray
+_OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+_SUPPORTED = "over aggregates, + - * /, ROUND, CAST to a number, COALESCE and NULLIF with a constant are supported"
+
+
+class Source(Protocol):
+    """What stands below: tuples, or the two sides of a split join."""
+
+    builder: Builder
+    exports: Any
+
+    def aggregate(self, e: Expr) -> int:
+        """The node of one aggregate."""
+
+    def constant(self, e: Expr) -> Array:
+        """A pure expression's value at each place."""
+
+    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+        """The error that underlines `e`."""
+
+
+class Grouped:
+    """Reads an output expression of an aggregate query as a node (n_places,)."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def node(self, e: Expr) -> int:
+        """The node of `e`; SQLError, underlined, for what has no relaxation."""
+        b = self.source.builder
+        if e.op == "agg":
+            if e.name == "engine":
+                raise self.source.refuse(e, "this aggregate is not COUNT, SUM or AVG: it cannot be complained about")
+            return self.source.aggregate(e)
+        if e.op == "const":
+            return b.const(np.array([float(self.source.exports.scalar(e))]))
+        if e.is_pure:
+            return b.const(self.source.constant(e))
+        if e.op in _OPERATIONS:
+            return b.op(_OPERATIONS[e.op], self.node(e.args[0]), self.node(e.args[1]))
+        if e.op == "neg":
+            return b.op("mul", self.node(e.args[0]), b.const(np.array([-1.0])))
+        if e.op == "round":
+            return b.op("round", self.node(e.args[0]), attrs=(int(e.name or 0),))
+        if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC")):
+            return self.node(e.args[0])
+        if e.op == "cast" and "INT" in e.name:
+            return b.op("round", self.node(e.args[0]), attrs=(0,))
+        if e.op == "coalesce" and len(e.args) == 2 and e.args[1].op == "const":
+            return b.op("fill", self.node(e.args[0]), attrs=(float(self.source.exports.scalar(e.args[1])),))
+        if e.op == "nullif" and e.args[1].op == "const":
+            return b.op("null_at", self.node(e.args[0]), attrs=(float(self.source.exports.scalar(e.args[1])),))
+        what = e.name.upper() or e.op.upper()
+        raise self.source.refuse(e, f"{what} over aggregates of predictions is not supported", _SUPPORTED)
+
+    def rule(self, e: Expr) -> str:
+        """The relaxation rule of `e`, in words."""
+        names = {a.name for a in e.walk() if a.op == "agg"}
+        words = {"count": "COUNT by linearity", "sum": "SUM by linearity", "avg": "AVG as a corrected ratio"}
+        rules = [words[n] for n in ("count", "sum", "avg") if n in names]
+        if e.op != "agg":
+            rules.append("arithmetic by value")
+        return ", ".join(rules)
+
+    def loose(self, e: Expr) -> bool:
+        """True where the rule of `e` is only an approximation."""
+        nonlinear = any(x.op in ("/", "*", "round", "coalesce", "nullif", "cast") for x in e.walk() if x.has_aggregate)
+        return nonlinear or any(x.op == "agg" and x.name == "avg" for x in e.walk())

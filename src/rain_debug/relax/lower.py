@@ -1,0 +1,148 @@
+"""Lineage → program: each wanted cell as operations over the candidate tuples of its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rain_debug.errors import SQLError
+from rain_debug.lineage import Lineage, Place
+from rain_debug.lineage.exports import Exports, Reading
+from rain_debug.relax.aggregates import mean, presence, total
+from rain_debug.relax.cells import Wanted
+from rain_debug.relax.grouped import Grouped
+from rain_debug.relax.program import Builder, Program
+from rain_debug.relax.tuples import Tuples
+from rain_debug.sql import Expr, Plan
+
+Array = np.ndarray
+
+
+def lower(plan: Plan, lineage: Lineage, places: Sequence[Place], wanted: Sequence[Wanted]) -> Program:
+    """The program of `wanted` over captured tuples."""
+    shapes = [(block.n, len(lineage.reading.exports.classes[block.model])) for block in lineage.blocks]
+    return _Lowering(plan, lineage, places, Builder(shapes)).program(wanted)
+
+
+class _Lowering:
+    """Candidate tuples on their way into a program."""
+
+    def __init__(self, plan: Plan, lineage: Lineage, places: Sequence[Place], builder: Builder) -> None:
+        self.plan = plan
+        self.reading: Reading = lineage.reading
+        self.exports: Exports = lineage.reading.exports
+        self.builder = builder
+        self.tuples = Tuples(
+            builder,
+            self.exports.axes,
+            lineage.place,
+            len(places),
+            lineage.rows,
+            lineage.block_of,
+            {a.index: a.class_code for a in plan.atoms},
+        )
+        self.weight = self._weight(lineage.place, places)
+        self._nodes: dict[tuple[str, str], int] = {}
+
+    def program(self, wanted: Sequence[Wanted]) -> Program:
+        """The program whose targets are `wanted`."""
+        cells = [self._target(w) for w in wanted]
+        outputs = [(node, w.place) for (node, _, _), w in zip(cells, wanted, strict=True)]
+        return self.builder.program(outputs, [rule for _, rule, _ in cells], [loose for _, _, loose in cells])
+
+    def _weight(self, place: Array, places: Sequence[Place]) -> Array:
+        """1 where a tuple, given its predictions, belongs to its place; shape (n or 1, classes…)."""
+        weight: Array = np.ones((1,) * self.reading.ndim)
+        for condition in self.plan.conjuncts:
+            if not condition.is_pure:
+                weight = weight * self.reading.truth(condition).true
+        for e in {e.sql: e for p in places for e, _ in p.predicted}.values():
+            asked = [next(v for x, v in p.predicted if x.sql == e.sql) for p in places]
+            weight = weight * equals(*self.reading.raw(e), asked, place)
+        return weight
+
+    def _target(self, w: Wanted) -> tuple[int, str, bool]:
+        if w.kind == "present":
+            if self.plan.is_aggregate and not self.plan.group_by:
+                return self.builder.const(np.ones(self.tuples.n_places)), "always there", False
+            return self._once("present", "", lambda: presence(self.tuples, self.weight)), "1 − Π(1 − w)", True
+        assert w.expr is not None
+        if w.kind == "is":
+            return self._is(w.expr, w.value), "probability of the class", False
+        if self.plan.is_aggregate:
+            return Grouped(self).node(w.expr), Grouped(self).rule(w.expr), Grouped(self).loose(w.expr)
+        return (
+            self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr))),
+            "value",
+            False,
+        )
+
+    def _is(self, e: Expr, value: Any) -> int:
+        where = equals(*self.reading.raw(e), [value] * self.tuples.n_places, self.tuples.place)
+        return self._once("is", f"{e.sql} = {value!r}", lambda: presence(self.tuples, self.weight * where))
+
+    def number(self, e: Expr) -> Any:
+        """`e` as a number over tuples and predictions."""
+        return self.reading.number(e)
+
+    def _once(self, kind: str, name: str, make: Any) -> int:
+        if (kind, name) not in self._nodes:
+            self._nodes[kind, name] = make()
+        return self._nodes[kind, name]
+
+    # -- what `Grouped` asks of the tuples ----------------------------------------------------------------------
+
+    def aggregate(self, e: Expr) -> int:
+        """The node (n_places,) of one aggregate."""
+        return self._once("agg", e.sql, lambda: self._aggregate(e))
+
+    def _aggregate(self, e: Expr) -> int:
+        weight = self.weight
+        if e.filter is not None:
+            weight = weight * self.reading.truth(e.filter).true
+        if e.name == "count":
+            if not e.args:
+                return total(self.tuples, weight, None)
+            return self._count(weight, e.args[0])
+        value = self.number(e.args[0])
+        if e.name == "avg":
+            return mean(self.tuples, weight, value)
+        count = total(self.tuples, weight * ~value.null, None)
+        return self.builder.op("defined", total(self.tuples, weight, value), count)
+
+    def _count(self, weight: Array, e: Expr) -> int:
+        return total(self.tuples, weight * ~self.reading.raw(e)[1], None)
+
+    def constant(self, e: Expr) -> Array:
+        """A pure expression's value at each place: that of its first tuple."""
+        value = self.number(e)
+        out = np.full(self.tuples.n_places, np.nan)
+        place, first = np.unique(self.tuples.place, return_index=True)
+        values = np.broadcast_to(value.plain.reshape(-1), (max(self.tuples.n, 1),))
+        out[place] = values[first] if len(values) > 1 else values[0]
+        return out
+
+    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+        """The error that underlines `e`."""
+        return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
+
+
+def equals(values: Array, null: Array, asked: Sequence[Any], place: Array) -> Array:
+    """1 where a value is what its tuple's place asks for (NULL is asked for as None); shape of `values`, tuples first."""
+    if len(set(map(repr, asked))) == 1:
+        return _same(values, null, asked[0]).astype(float)
+    out = np.zeros((len(place), *values.shape[1:]))
+    for number, value in enumerate(asked):
+        here = np.flatnonzero(place == number)
+        part = values if len(values) == 1 else values[here]
+        gone = null if len(null) == 1 else null[here]
+        out[here] = _same(part, gone, value)
+    return out
+
+
+def _same(values: Array, null: Array, value: Any) -> Array:
+    if value is None:
+        return np.broadcast_to(null, values.shape)
+    return (np.asarray(values == value, dtype=bool)) & ~null

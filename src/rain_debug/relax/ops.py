@@ -1,0 +1,199 @@
+"""The operations of a program: what each computes, and its vector-Jacobian product, an entry an operation.
+
+Arrays hold one number a tuple (n,), a variable and class (n, C), or a place (m,). `FORWARD` is the relaxed reading;
+`EXACT` lists the few operations that the exact reading computes otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+Forward = Callable[..., Array]
+VJP = Callable[..., tuple[Array | None, ...]]
+
+
+def segment_sum(x: Array, segments: Array, n: int) -> Array:
+    """Sums of the rows of `x` by segment number, shape (n,) or (n, C).
+
+    >>> segment_sum(np.array([1.0, 2.0, 4.0]), np.array([0, 1, 0]), 2).tolist()
+    [5.0, 2.0]
+    """
+    if x.ndim == 1:
+        return np.bincount(segments, weights=x, minlength=n)
+    return np.stack([np.bincount(segments, weights=x[:, c], minlength=n) for c in range(x.shape[1])], axis=1)
+
+
+def segment_prod(x: Array, segments: Array, n: int) -> Array:
+    """Products by segment number, 1 where a segment is empty.
+
+    >>> segment_prod(np.array([2.0, 3.0, 4.0]), np.array([0, 2, 0]), 3).tolist()
+    [8.0, 1.0, 3.0]
+    """
+    out = np.ones(n)
+    np.multiply.at(out, segments, x)
+    return out
+
+
+def _segment_prod_vjp(g: Array, x: Array, segments: Array, n: int) -> Array:
+    """∂Π/∂x_t is the product of the others, also where a factor is zero."""
+    zero = x == 0
+    zeros = np.bincount(segments, weights=zero, minlength=n)
+    others = segment_prod(np.where(zero, 1.0, x), segments, n)
+    whole, safe = others[segments], np.where(zero, 1.0, x)
+    rest = np.where(zeros[segments] == 0, whole / safe, np.where((zeros[segments] == 1) & zero, whole, 0.0))
+    return g[segments] * rest
+
+
+def contract(table: Array, *factors: Array) -> Array:
+    """Σ over classes of table · Π factors: `table` (n or 1, C₁, …, C_d), factor j (n, C_j), result (n,).
+
+    >>> same = np.eye(2)[None]
+    >>> contract(same, np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])).tolist()
+    [0.5]
+    """
+    if len(factors) == 1:
+        return factors[0] @ table[0] if len(table) == 1 else np.einsum("nc,nc->n", table, factors[0])
+    if len(factors) == 2 and len(table) == 1:
+        return np.einsum("nb,nb->n", factors[0] @ table[0], factors[1])
+    return np.einsum(*_operands(table, factors), [0], optimize=True)
+
+
+def _contract_vjp(g: Array, table: Array, *factors: Array) -> tuple[Array, ...]:
+    grads = []
+    for j in range(len(factors)):
+        others = [f if k != j else None for k, f in enumerate(factors)]
+        if len(factors) == 1:
+            grads.append(g[:, None] * table)
+            continue
+        operands = _operands(table, others)
+        partial = np.einsum(*operands, [0, j + 1], optimize=True)
+        grads.append(g[:, None] * partial)
+    return tuple(grads)
+
+
+def _operands(table: Array, factors: Any) -> list[Any]:
+    axes = list(range(1, table.ndim))
+    operands: list[Any] = [table[0], axes] if len(table) == 1 else [table, [0, *axes]]
+    for axis, factor in zip(axes, factors, strict=True):
+        if factor is not None:
+            operands += [factor, [0, axis]]
+    return operands
+
+
+def shifted(p: Array, threshold: float) -> Array:
+    """P(p > τ) when p's odds are divided by those of τ: 1/2 at p = τ, p itself at τ = 1/2, and 0/1 at 0/1.
+
+    >>> shifted(np.array([0.0, 0.2, 0.8, 1.0]), 0.2).tolist()
+    [0.0, 0.5, 0.9411764705882353, 1.0]
+    """
+    if threshold <= 0:
+        return np.ones_like(p)
+    if threshold >= 1:
+        return np.zeros_like(p)
+    up = p * (1 - threshold)
+    return up / (up + (1 - p) * threshold)
+
+
+def _shifted_slope(p: Array, threshold: float) -> Array:
+    if threshold <= 0 or threshold >= 1:
+        return np.zeros_like(p)
+    return threshold * (1 - threshold) / (p * (1 - threshold) + (1 - p) * threshold) ** 2
+
+
+def bins(p: Array, cuts: tuple[tuple[float, bool], ...]) -> Array:
+    """Probabilities (n, K + 1) of the intervals that K cuts (threshold, strict) make, in ascending order."""
+    above = np.stack([np.ones_like(p), *[shifted(p, t) for t, _ in cuts], np.zeros_like(p)], axis=1)
+    return above[:, :-1] - above[:, 1:]
+
+
+def _bins_vjp(g: Array, p: Array, cuts: tuple[tuple[float, bool], ...]) -> Array:
+    return sum(((g[:, k + 1] - g[:, k]) * _shifted_slope(p, t) for k, (t, _) in enumerate(cuts)), np.zeros_like(p))
+
+
+def hard_bins(p: Array, cuts: tuple[tuple[float, bool], ...]) -> Array:
+    """The interval that p lies in, as 0/1 rows (n, K + 1)."""
+    state = sum(((p > t if strict else p >= t).astype(int) for t, strict in cuts), np.zeros(len(p), dtype=int))
+    return np.eye(len(cuts) + 1)[state]
+
+
+def _unbroadcast(g: Array, like: Array) -> Array:
+    while g.ndim > like.ndim:
+        g = g.sum(axis=0)
+    for axis, size in enumerate(like.shape):
+        if size == 1 and g.shape[axis] != 1:
+            g = g.sum(axis=axis, keepdims=True)
+    return g
+
+
+def _safe_divide(a: Array, b: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return a / b
+
+
+def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    ok = b != 0
+    inverse = np.where(ok, 1 / np.where(ok, b, 1.0), 0.0)
+    return _unbroadcast(g * inverse, a), _unbroadcast(-g * a * inverse**2, b)
+
+
+def half_away(x: Array, digits: int) -> Array:
+    """SQL's ROUND: halves away from zero.
+
+    >>> half_away(np.array([2.5, -2.5, 1.25]), 0).tolist()
+    [3.0, -3.0, 1.0]
+    """
+    scale = 10.0**digits
+    return np.sign(x) * np.floor(np.abs(x) * scale + 0.5) / scale
+
+
+FORWARD: dict[str, Forward] = {
+    "gather": lambda x, rows: x[rows],
+    "pick": lambda x, c: x[:, c],
+    "bins": bins,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": _safe_divide,
+    "contract": lambda *a: contract(a[-1], *a[:-1]),
+    "segment_sum": segment_sum,
+    "segment_prod": segment_prod,
+    "concat": lambda *xs: np.concatenate(xs),
+    "mean": lambda total, count, refined: refined,
+    "defined": lambda x, count: x,
+    "round": lambda x, digits: x,
+    "fill": lambda x, value: x,
+    "null_at": lambda x, value: x,
+}
+
+EXACT: dict[str, Forward] = {
+    "bins": hard_bins,
+    "mean": lambda total, count, refined: _safe_divide(total, count),
+    "defined": lambda x, count: np.where(count > 0, x, np.nan),
+    "round": half_away,
+    "fill": lambda x, value: np.where(np.isnan(x), value, x),
+    "null_at": lambda x, value: np.where(x == value, np.nan, x),
+}
+
+# Each entry: (gradient of the result, operands…, attributes…) → gradients of the operands, None where there is none.
+GRADIENT: dict[str, VJP] = {
+    "gather": lambda g, x, rows: (segment_sum(g, rows, len(x)),),
+    "pick": lambda g, x, c: (g[:, None] * (np.arange(x.shape[1]) == c),),
+    "bins": lambda g, p, cuts: (_bins_vjp(g, p, cuts),),
+    "add": lambda g, a, b: (_unbroadcast(g, a), _unbroadcast(g, b)),
+    "sub": lambda g, a, b: (_unbroadcast(g, a), _unbroadcast(-g, b)),
+    "mul": lambda g, a, b: (_unbroadcast(g * b, a), _unbroadcast(g * a, b)),
+    "div": _div_vjp,
+    "contract": lambda g, *a: _contract_vjp(g, a[-1], *a[:-1]),
+    "segment_sum": lambda g, x, segments, n: (g[segments],),
+    "segment_prod": lambda g, x, segments, n: (_segment_prod_vjp(g, x, segments, n),),
+    "concat": lambda g, *xs: tuple(np.split(g, np.cumsum([len(x) for x in xs])[:-1])),
+    "mean": lambda g, total, count, refined: (None, None, g),
+    "defined": lambda g, x, count: (g, None),
+    "round": lambda g, x, digits: (g,),
+    "fill": lambda g, x, value: (g,),
+    "null_at": lambda g, x, value: (g,),
+}

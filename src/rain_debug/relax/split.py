@@ -1,0 +1,218 @@
+"""Both sides of a split join → program: class histograms, contracted; rows that meet themselves put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rain_debug.errors import SQLError
+from rain_debug.lineage import Place, SplitLineage
+from rain_debug.lineage.grid import Grid
+from rain_debug.lineage.sides import Side, side_of
+from rain_debug.relax.cells import Wanted
+from rain_debug.relax.grouped import Grouped
+from rain_debug.relax.lower import equals
+from rain_debug.relax.program import Builder, Program
+from rain_debug.sql import Expr, Plan
+
+Array = np.ndarray
+Tables = tuple[Array, Array, Array]
+"""Weights (n₀ or 1, C₀) and (n₁ or 1, C₁) of the rows of each side, and (places or 1, C₀, C₁) of the classes that meet."""
+
+
+def lower_split(plan: Plan, lineage: SplitLineage, places: Sequence[Place], wanted: Sequence[Wanted]) -> Program:
+    """The program of `wanted` aggregates over pairs, at the cost of the two sides alone."""
+    classes = lineage.sides[0].reading.exports.classes
+    builder = Builder([(block.n, len(classes[block.model])) for block in lineage.blocks])
+    low = _SplitLowering(plan, lineage, places, builder)
+    outputs = [(Grouped(low).node(w.expr), w.place) for w in wanted if w.expr is not None]
+    rules = [Grouped(low).rule(w.expr) + ", pairs contracted" for w in wanted if w.expr is not None]
+    loose = [Grouped(low).loose(w.expr) for w in wanted if w.expr is not None]
+    return builder.program(outputs, rules, loose)
+
+
+class _SplitLowering:
+    """Two sides on their way into a program; stands below `Grouped`."""
+
+    def __init__(self, plan: Plan, lineage: SplitLineage, places: Sequence[Place], builder: Builder) -> None:
+        self.plan = plan
+        self.lineage = lineage
+        self.split = lineage.split
+        self.builder = builder
+        self.places = places
+        self.exports = lineage.sides[0].reading.exports
+        self.axes = [self.exports.axis(k) for k in self.split.atoms]
+        self._nodes: dict[str, int] = {}
+        self._pairs = self._matching_pairs()
+        self._meetings = self._self_meetings() if lineage.shared else None
+        base = self._of(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1, 1)))
+        for number in (0, 1):
+            for c in self.split.conjuncts[number]:
+                if not c.is_pure:
+                    base = self._times(base, c, _true(lineage.sides[number].reading.truth(c)))
+        for c in self.split.between:
+            base = self._times(base, c, _true(lineage.sides[0].reading.truth(c)))
+        for e in {e.sql: e for p in places for e, _ in p.predicted}.values():
+            base = self._at_places(base, e)
+        self.base = base
+
+    # -- tables -------------------------------------------------------------------------------------------------
+
+    def _of(self, left: Array, right: Array, between: Array) -> Tables:
+        return left, right, between
+
+    def _times(self, tables: Tables, e: Expr, array: Array) -> Tables:
+        """`tables` with the factor `array` (tuples, classes…), which belongs to the side that `e` reads."""
+        home = side_of(e, self.plan, self.split.aliases)
+        left, right, between = tables
+        a, b = self.axes
+        sizes = [array.shape[1 + i] if i is not None else 1 for i in (a, b)]
+        if home == 0:
+            return left * array.reshape(len(array), sizes[0]), right, between
+        if home == 1:
+            return left, right * array.reshape(len(array), sizes[1]), between
+        flat = array.reshape(1, *array.shape[1:])
+        order = [0, 1 + int(a or 0), 1 + int(b or 0)]
+        return left, right, between * np.transpose(flat, order)
+
+    def _at_places(self, tables: Tables, e: Expr) -> Tables:
+        asked = [next(v for x, v in p.predicted if x.sql == e.sql) for p in self.places]
+        home = side_of(e, self.plan, self.split.aliases)
+        side = self.lineage.sides[max(home or 0, 0)]
+        values, null = side.reading.raw(e)
+        if home in (0, 1) and len(values) > 1:
+            assert side.place is not None or len(self.places) == 1
+            place = side.place if side.place is not None else np.zeros(len(side.rows), np.int64)
+            return self._times(tables, e, equals(values, null, asked, place))
+        stacked = np.stack([equals(values, null, [v], np.zeros(1, np.int64))[0] for v in asked])
+        order = [0, 1 + int(self.axes[0] or 0), 1 + int(self.axes[1] or 0)]
+        return tables[0], tables[1], tables[2] * np.transpose(stacked, order)
+
+    # -- pairs --------------------------------------------------------------------------------------------------
+
+    def _slots(self, side: Side) -> tuple[Array, Array, Array]:
+        """Rows of a side by (place, key): number of each row's slot, and each slot's place (-1 for all) and key."""
+        place = side.place if side.place is not None else np.full(len(side.rows), -1)
+        slots, inverse = np.unique(np.stack([place, side.key], axis=1), axis=0, return_inverse=True)
+        return inverse.reshape(-1), slots[:, 0], slots[:, 1]
+
+    def _matching_pairs(self) -> tuple[tuple[Array, int], tuple[Array, int], Array, Array, Array]:
+        """Slots of both sides with equal keys and compatible places: (slot₀, slot₁, place) of each pair of slots."""
+        (slot0, place0, key0), (slot1, place1, key1) = (self._slots(s) for s in self.lineage.sides)
+        by_key: dict[int, list[int]] = {}
+        for j, key in enumerate(key1.tolist()):
+            by_key.setdefault(key, []).append(j)
+        found: list[tuple[int, int, int]] = []
+        for i, (p, key) in enumerate(zip(place0.tolist(), key0.tolist(), strict=True)):
+            for j in by_key.get(key, ()):
+                q = int(place1[j])
+                for place in self._places_of(p, q):
+                    found.append((i, j, place))
+        pairs = np.array(found, dtype=np.int64).reshape(-1, 3)
+        return (slot0, len(key0)), (slot1, len(key1)), pairs[:, 0], pairs[:, 1], pairs[:, 2]
+
+    def _places_of(self, p: int, q: int) -> Sequence[int]:
+        if p == -1 and q == -1:
+            return range(len(self.places))
+        if p == -1 or q == -1 or p == q:
+            return (max(p, q),)
+        return ()
+
+    def _self_meetings(self) -> tuple[Array, Array, Array]:
+        """Pairs of rows that are one variable: (row₀, row₁, place)."""
+        one, two = self.lineage.sides
+        order = np.lexsort((two.key, two.rows))
+        keys = two.rows[order] * (int(two.key.max(initial=0)) + 1) + two.key[order]
+        wanted = one.rows * (int(two.key.max(initial=0)) + 1) + one.key
+        wanted = np.where(one.key > two.key.max(initial=0), -1, wanted)
+        begin, end = np.searchsorted(keys, wanted, "left"), np.searchsorted(keys, wanted, "right")
+        left = np.repeat(np.arange(len(one.rows)), end - begin)
+        offset = np.arange(len(left)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin)
+        right = order[np.repeat(begin, end - begin) + offset] if len(left) else left
+        if one.place is None and two.place is None:
+            n = len(self.places)
+            return np.tile(left, n), np.tile(right, n), np.repeat(np.arange(n), len(left))
+        p = one.place[left] if one.place is not None else None
+        q = two.place[right] if two.place is not None else None
+        if p is None or q is None:
+            place = p if q is None else q
+            assert place is not None
+            return left, right, place
+        return left[p == q], right[p == q], p[p == q]
+
+    def _pair_sum(self, tables: Tables) -> int:
+        """Σ over pairs of left · right · between at each place, expectation exact, pairs never formed."""
+        b = self.builder
+        n = len(self.places)
+        left, right, between = tables
+        (slot0, n0), (slot1, n1), i, j, place = self._pairs
+        histograms = []
+        for number, (weights, slot, count) in enumerate(((left, slot0, n0), (right, slot1, n1))):
+            side = self.lineage.sides[number]
+            leaf = b.leaf("classes", self.lineage.block_of[number])
+            classes = b.shapes[self.lineage.block_of[number]][1]
+            p = b.op("gather", leaf, attrs=(side.rows,))
+            full = np.broadcast_to(weights, (len(weights), classes))
+            if not (full == 1).all():
+                p = b.op("mul", p, b.const(full))
+            histograms.append(b.op("segment_sum", p, attrs=(slot, count)))
+        table = np.broadcast_to(between, (len(between), *(b.shapes[k][1] for k in self.lineage.block_of)))
+        each = b.op(
+            "contract",
+            b.op("gather", histograms[0], attrs=(i,)),
+            b.op("gather", histograms[1], attrs=(j,)),
+            attrs=(table if len(table) == 1 else table[place],),
+        )
+        whole = b.op("segment_sum", each, attrs=(place, n))
+        if self._meetings is None or not len(self._meetings[0]):
+            return whole
+        row0, row1, where = self._meetings
+        a = left if len(left) == 1 else left[row0]
+        c = right if len(right) == 1 else right[row1]
+        met = (a[:, :, None] * c[:, None, :]) * (table if len(table) == 1 else table[where])
+        met = np.broadcast_to(met, (len(met), *table.shape[1:]))
+        variables = self.lineage.sides[0].rows[row0]
+        p = b.op("gather", b.leaf("classes", self.lineage.block_of[0]), attrs=(variables,))
+        once = b.op("contract", p, attrs=(np.einsum("ncc->nc", met).copy(),))
+        twice = b.op("contract", p, p, attrs=(met,))
+        return b.op("add", whole, b.op("segment_sum", b.op("sub", once, twice), attrs=(where, n)))
+
+    # -- what `Grouped` asks ------------------------------------------------------------------------------------
+
+    def aggregate(self, e: Expr) -> int:
+        """The node (n_places,) of one aggregate over pairs."""
+        if e.sql not in self._nodes:
+            self._nodes[e.sql] = self._aggregate(e)
+        return self._nodes[e.sql]
+
+    def _aggregate(self, e: Expr) -> int:
+        tables = self.base
+        if e.filter is not None:
+            tables = self._times(tables, e.filter, _true(self._reading(e.filter).truth(e.filter)))
+        if not e.args:
+            return self._pair_sum(tables)
+        argument = e.args[0]
+        if e.name == "count":
+            return self._pair_sum(self._times(tables, argument, ~self._reading(argument).raw(argument)[1]))
+        value: Grid = self._reading(argument).number(argument)
+        counts = self._pair_sum(self._times(tables, argument, ~value.null))
+        sums = self._pair_sum(self._times(tables, argument, value.plain * ~value.null))
+        if e.name == "sum":
+            return self.builder.op("defined", sums, counts)
+        return self.builder.op("mean", sums, counts, self.builder.op("div", sums, counts))
+
+    def _reading(self, e: Expr):  # type: ignore[no-untyped-def]
+        return self.lineage.sides[max(side_of(e, self.plan, self.split.aliases) or 0, 0)].reading
+
+    def constant(self, e: Expr) -> Array:
+        """Not reached: a split plan's pure outputs are group keys, which hold no complaint."""
+        raise self.refuse(e, "a column beside aggregates over pairs cannot be part of a complained cell")
+
+    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+        """The error that underlines `e`."""
+        return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
+
+
+def _true(value: Grid) -> Array:
+    return value.true.astype(float)

@@ -1,0 +1,145 @@
+"""Tuples → nodes: what holds within one tuple is exact, also where a variable occurs twice in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rain_debug.lineage import Axis
+from rain_debug.lineage.grid import Monomial
+from rain_debug.relax.program import Builder
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Tuples:
+    """Candidate tuples as a program sees them.
+
+    `place` (n,) numbers the place of each among `n_places`; `rows` maps an axis to its variable's number per tuple,
+    `proba_rows` an atom whose probability occurs as a number; `block_of` an atom to its block.
+    """
+
+    builder: Builder
+    axes: tuple[Axis, ...]
+    place: Array
+    n_places: int
+    rows: Mapping[int, Array]
+    block_of: Mapping[int, int]
+    class_code: Mapping[int, int | None]
+
+    @property
+    def n(self) -> int:
+        """How many tuples."""
+        return len(self.place)
+
+    def used(self, *tables: Array) -> list[int]:
+        """The axes that at least one table depends on."""
+        return [i for i in range(len(self.axes)) if any(t.shape[1 + i] > 1 for t in tables)]
+
+    def expectation(self, table: Array, monomial: Monomial = ()) -> int:
+        """A node (n,): the expectation of `table` over the tuple's own variables, times a product of probabilities."""
+        axes = self.used(table)
+        if not axes:
+            node = self.builder.const(np.broadcast_to(table.reshape(-1), (self.n,)))
+        else:
+            sizes = [table.shape[1 + i] for i in axes]
+            node = self._contract(table.reshape([len(table), *sizes]), axes)
+        for atom in monomial:
+            node = self.builder.op("mul", node, self._probability(atom))
+        return node
+
+    def by_place(self, node: int) -> int:
+        """Sums over each place's tuples, (n_places,)."""
+        return self.builder.op("segment_sum", node, attrs=(self.place, self.n_places))
+
+    def merged(self, tables: list[Array], product: bool = False) -> tuple[Tuples, list[Array]]:
+        """Tuples of one place with equal variables as one: tables summed, or multiplied."""
+        axes = self.used(*tables)
+        columns = [self.place, *(self.rows[self.axes[i].atom] for i in axes)]
+        _, first, cluster = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+        cluster, m = cluster.reshape(-1), len(first)
+        if m == self.n and not product:
+            return self, tables
+        merged = []
+        for table in tables:
+            full = np.broadcast_to(table, (self.n, *table.shape[1:]))
+            out = np.ones((m, *table.shape[1:])) if product else np.zeros((m, *table.shape[1:]))
+            (np.multiply if product else np.add).at(out, cluster, full)
+            merged.append(out)
+        rows = {atom: numbers[first] for atom, numbers in self.rows.items()}
+        one = Tuples(self.builder, self.axes, self.place[first], self.n_places, rows, self.block_of, self.class_code)
+        return one, merged
+
+    def take(self, chosen: Array) -> Tuples:
+        """Some of the tuples."""
+        rows = {atom: numbers[chosen] for atom, numbers in self.rows.items()}
+        return Tuples(self.builder, self.axes, self.place[chosen], self.n_places, rows, self.block_of, self.class_code)
+
+    def _contract(self, table: Array, axes: list[int]) -> int:
+        """Σ over classes of table · Π probabilities, one factor a distinct variable."""
+        parts: list[int] = []
+        order: list[Array] = []
+        for chosen, groups in self._patterns(axes):
+            part = table if len(table) == 1 or len(chosen) == self.n else table[chosen]
+            factors = []
+            for group in groups:
+                axis = axes[group[0]]
+                factors.append(self._factor(axis, self.rows[self.axes[axis].atom][chosen]))
+            parts.append(self.builder.op("contract", *factors, attrs=(_diagonals(part, groups),)))
+            order.append(chosen)
+        if len(parts) == 1:
+            return parts[0]
+        inverse = np.empty(self.n, dtype=np.int64)
+        inverse[np.concatenate(order)] = np.arange(self.n)
+        return self.builder.op("gather", self.builder.op("concat", *parts), attrs=(inverse,))
+
+    def _patterns(self, axes: list[int]) -> list[tuple[Array, list[list[int]]]]:
+        """Tuples by which of their variables are the same one: (tuples, groups of positions in `axes`)."""
+        label = np.zeros((self.n, len(axes)), dtype=np.int64)
+        for j, axis in enumerate(axes):
+            label[:, j] = j
+            for i in range(j):
+                if self._same_kind(axes[i], axis):
+                    same = self.rows[self.axes[axes[i]].atom] == self.rows[self.axes[axis].atom]
+                    label[:, j] = np.where(same & (label[:, j] == j), label[:, i], label[:, j])
+        patterns = []
+        for pattern in np.unique(label, axis=0):
+            chosen = np.flatnonzero((label == pattern).all(axis=1))
+            groups = [[j for j in range(len(axes)) if pattern[j] == g] for g in dict.fromkeys(pattern.tolist())]
+            patterns.append((chosen, groups))
+        return patterns or [(np.arange(0), [[j] for j in range(len(axes))])]
+
+    def _same_kind(self, i: int, j: int) -> bool:
+        a, b = self.axes[i], self.axes[j]
+        if self.block_of[a.atom] != self.block_of[b.atom] or a.kind != b.kind:
+            return False
+        return a.kind == "class" or (a.cuts == b.cuts and self.class_code[a.atom] == self.class_code[b.atom])
+
+    def _factor(self, axis: int, rows: Array) -> int:
+        a = self.axes[axis]
+        block = self.block_of[a.atom]
+        if a.kind == "class":
+            return self.builder.op("gather", self.builder.leaf("classes", block), attrs=(rows,))
+        p = self.builder.op("pick", self.builder.leaf("probabilities", block), attrs=(self.class_code[a.atom],))
+        return self.builder.op("gather", self.builder.op("bins", p, attrs=(a.cuts,)), attrs=(rows,))
+
+    def _probability(self, atom: int) -> int:
+        p = self.builder.op(
+            "pick", self.builder.leaf("probabilities", self.block_of[atom]), attrs=(self.class_code[atom],)
+        )
+        return self.builder.op("gather", p, attrs=(self.rows[atom],))
+
+
+def _diagonals(table: Array, groups: list[list[int]]) -> Array:
+    """One axis a group: where axes are the same variable, only equal classes remain.
+
+    >>> _diagonals(np.arange(4.0).reshape(1, 2, 2), [[0, 1]]).tolist()
+    [[0.0, 3.0]]
+    """
+    letters = {position: chr(98 + g) for g, group in enumerate(groups) for position in group}
+    source = "a" + "".join(letters[p] for p in range(len(letters)))
+    target = "a" + "".join(chr(98 + g) for g in range(len(groups)))
+    return np.einsum(f"{source}->{target}", table).copy()
