@@ -28,10 +28,12 @@ def cg(
         return Solution(np.zeros_like(b), True, 0, 0.0, "cg")
     M = precondition or matrix.curvature.precondition(matrix.damping)
     x, r, spent = _first_guess(matrix, b, start)
-    z = M(r)
-    p, rz = z.copy(), float(r @ z)
-    norm = float(np.linalg.norm(r))
+    p, rz, norm = np.zeros_like(b), 1.0, float(np.linalg.norm(r))
     while norm > tolerance * size and spent < limit:
+        z = M(r)
+        rz, before = float(r @ z), rz
+        p *= rz / before
+        p += z
         Hp = matrix.matvec(p)
         spent += 1
         curvature = float(p @ Hp)
@@ -41,10 +43,6 @@ def cg(
         x += step * p
         r -= step * Hp
         norm = float(np.linalg.norm(r))
-        z = M(r)
-        rz, before = float(r @ z), rz
-        p *= rz / before
-        p += z
     return Solution(matrix.project(x), norm <= tolerance * size, spent, norm / size, "cg")
 
 

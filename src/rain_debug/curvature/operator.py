@@ -50,7 +50,11 @@ class Curvature(Protocol):
 
     @property
     def patience(self) -> int:
-        """Iterations of conjugate gradients after which `sharpen` pays."""
+        """Iterations of conjugate gradients after which `sharpen` pays; 0 where it pays at once."""
+        ...
+
+    def spent(self, iterations: int) -> None:
+        """Note what a solve took, so that a preconditioner gone stale is renewed."""
         ...
 
     def sharpen(self, damping: float) -> Linear | None:

@@ -19,9 +19,13 @@ def solve(matrix: Damped, b: np.ndarray, *, tolerance: float = 1e-4, start: np.n
     """(H + λI)⁻¹ b: by a dense factor while that is cheap, else by conjugate gradients, sharpened where slow."""
     if matrix.curvature.cheap:
         return cholesky(matrix, b)
-    first = cg(matrix, b, tolerance=tolerance, start=start, limit=min(LIMIT, matrix.curvature.patience))
-    if first.converged or first.iterations >= LIMIT:
-        return first
+    patience, done = min(LIMIT, matrix.curvature.patience), 0
+    if patience > 0:
+        first = cg(matrix, b, tolerance=tolerance, start=start, limit=patience)
+        matrix.curvature.spent(first.iterations)
+        if first.converged or patience == LIMIT:
+            return first
+        start, done = first.value, first.iterations
     sharper = matrix.curvature.sharpen(matrix.damping)
-    second = cg(matrix, b, tolerance=tolerance, start=first.value, limit=LIMIT, precondition=sharper)
-    return replace(second, iterations=first.iterations + second.iterations)
+    second = cg(matrix, b, tolerance=tolerance, start=start, limit=LIMIT, precondition=sharper)
+    return replace(second, iterations=done + second.iterations)

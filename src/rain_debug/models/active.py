@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -86,12 +87,18 @@ class Expanded:
         """As of the active part."""
         return self.inner.patience
 
-    @property
+    def spent(self, iterations: int) -> None:
+        """As of the active part."""
+        self.inner.spent(iterations)
+
+    @cached_property
     def flat(self) -> sp.csr_array | None:
         """The active part's, and every inactive parameter that nothing penalises."""
         index = self.part.index
         assert index is not None
-        free = np.setdiff1d(np.flatnonzero(self.penalty == 0), index)
+        penalty = self.penalty.copy()
+        penalty[index] = 1.0
+        free = np.flatnonzero(penalty == 0)
         parts = []
         if self.inner.flat is not None:
             inner = self.inner.flat.tocoo()

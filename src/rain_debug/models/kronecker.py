@@ -15,6 +15,9 @@ from rain_debug.models.shape import lay
 if TYPE_CHECKING:
     from rain_debug.models.linear import LinearCurvature
 
+WIDE = 3000
+"""Up to so many parameters of one margin its Gram matrix is decomposed: three seconds, once."""
+
 
 def kronecker(H: LinearCurvature, damping: float) -> Linear:
     """(B ⊗ A + l2 + damping)⁻¹ with A = mean x̃x̃ᵀ and B = Σ weight (diag p − ppᵀ), through their eigenvectors.
@@ -22,13 +25,8 @@ def kronecker(H: LinearCurvature, damping: float) -> Linear:
     Exact where every record has the same probabilities, as at θ = 0. A is decomposed once per training set and kept in
     its cache; B is n_margins square.
     """
-    shape, (a, Q) = H.shape, _second_moment(H)
-    k = shape.margins
-    B = np.zeros((k, 1, k, 1))
-    for i, j, weight in H.pairs():
-        lay(B, i, j, weight.sum(keepdims=True)[None])
-    b, V = np.linalg.eigh(B.reshape(k, k))
-    b = np.maximum(b, 0.0)
+    shape, k = H.shape, H.shape.margins
+    a, Q, b, V = eigenbasis(H)
     floor = 1e-12 * max(float(b[-1] * a[-1]), 1e-300)
     D = np.outer(b, a) + max(float(H.penalty.max()) + damping, floor)
 
@@ -38,6 +36,16 @@ def kronecker(H: LinearCurvature, damping: float) -> Linear:
         return ((V @ T) @ Q.T).ravel()
 
     return apply
+
+
+def eigenbasis(H: LinearCurvature) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of A (width) and of B (margins)."""
+    k = H.shape.margins
+    B = np.zeros((k, 1, k, 1))
+    for i, j, weight in H.pairs():
+        lay(B, i, j, weight.sum(keepdims=True)[None])
+    b, V = np.linalg.eigh(B.reshape(k, k))
+    return *_second_moment(H), np.maximum(b, 0.0), V
 
 
 def diagonal(H: LinearCurvature, damping: float) -> Linear:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from rain_debug.curvature.operator import Linear
 from rain_debug.data.design import Design, gram
 from rain_debug.models.factored import factored
-from rain_debug.models.kronecker import diagonal, kronecker
+from rain_debug.models.kronecker import WIDE, diagonal, kronecker
 from rain_debug.models.links import Link
 from rain_debug.models.shape import Shape, lay, margins, pullback
 
@@ -28,6 +28,10 @@ WORK = 5e10
 """Multiply-adds for which forming H is still cheap: about a second."""
 SHARP = 9000
 """Up to so many parameters a single-precision factor of H may serve as preconditioner: 320 MB at the most."""
+PRICE = 40
+"""What a factor costs, in iterations of conjugate gradients with it, each two passes and two triangular solves."""
+FRESH = 4
+"""Iterations that a factor needs at the point where it was made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,10 @@ class Objective:
     def margins(self, theta: np.ndarray) -> np.ndarray:
         """Z at θ."""
         return margins(self.shape, self.X, theta)
+
+    def worst(self) -> float:
+        """L at θ = 0, where every class is as likely as any other; no fit ends above it."""
+        return float(self.weight.sum()) * float(np.log(max(2, self.shape.margins)))
 
     def value(self, theta: np.ndarray, Z: np.ndarray) -> float:
         """L at θ, given its margins."""
@@ -125,23 +133,34 @@ class LinearCurvature:
 
     @property
     def patience(self) -> int:
-        """Iterations after which a sharper preconditioner pays; a sparse design makes each of them cheap."""
+        """Iterations after which a sharper preconditioner pays; a sparse design makes each of them cheap.
+
+        An old factor is renewed once the iterations it cost beyond a fresh one's add up to the price of a new one: as
+        with skis, that is never more than twice the best in hindsight.
+        """
         if self.n_params > SHARP:
             return 10**9
-        return 200 if sp.issparse(self.X) else 20
+        if sp.issparse(self.X):
+            return 200
+        return 20 if self.cache.get("wasted", 0) < PRICE else 0
+
+    def spent(self, iterations: int) -> None:
+        """Count what an old factor wastes."""
+        self.cache["wasted"] = self.cache.get("wasted", 0) + max(0, iterations - FRESH)
 
     def precondition(self, damping: float) -> Linear:
         """The factor of an earlier round where there is one; else Kronecker, or the diagonal of a sparse design."""
         factor: Linear | None = self.cache.get(f"factor {damping}")
         if factor is not None:
             return factor
-        if sp.issparse(self.X) or self.shape.width > SHARP:
+        if sp.issparse(self.X) or self.shape.width > WIDE:
             return diagonal(self, damping)
         return kronecker(self, damping)
 
     def sharpen(self, damping: float) -> Linear | None:
         """H + λI nearly, factored in single precision at this very point, and kept for the rounds to come."""
         factor = factored(self, damping) if self.n_params <= SHARP else None
+        self.cache["wasted"] = 0
         if factor is not None:
             self.cache[f"factor {damping}"] = factor
         return factor

@@ -152,7 +152,7 @@ class LogisticModel:
 
     def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ℓ, class weights included."""
-        return self._weight(records, keep) * self._link.losses(self._margins(records, theta), records.y)
+        return self._weight(records, keep) * self._link.losses(self._trained(records, theta)[0], records.y)
 
     def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ∇ℓ_i·v.
@@ -183,15 +183,22 @@ class LogisticModel:
         return quadratic_forms(self._curvature(records, keep, theta, active(records, self._known)), R, damping)
 
     def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray, part: Active) -> LinearCurvature:
-        P = self._link.probabilities(self._margins(records, theta))
-        return self._objective(records, keep, part).curvature(P)
+        return self._objective(records, keep, part).curvature(self._trained(records, theta)[1])
 
     def _margins(self, records: Records, theta: np.ndarray) -> np.ndarray:
         part = active(records, self._known)
         return margins(part.shape, part.X, part.take(theta))
 
     def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
-        return self._link.residuals(self._link.probabilities(self._margins(records, theta)), records.y)
+        return self._link.residuals(self._trained(records, theta)[1], records.y)
+
+    def _trained(self, records: Records, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Margins and probabilities of the records at θ; the last are kept, for a ranking asks several times."""
+        last = records.cache.get("point")
+        if last is None or not np.array_equal(last[0], theta):
+            Z = self._margins(records, theta)
+            last = records.cache["point"] = (theta.copy(), Z, self._link.probabilities(Z))
+        return last[1], last[2]
 
     def _objective(self, records: Records, keep: np.ndarray | None, part: Active) -> Objective:
         n = self._count(records, keep)
@@ -315,7 +322,7 @@ class LogisticModel:
 def _tolerance(records: Records, shape: Shape) -> float:
     """The gradient, relative to θ = 0, at which conjugate gradients end: what a pass costs decides."""
     cells = (records.X.size if isinstance(records.X, np.ndarray) else records.X.nnz) * shape.margins
-    return 1e-9 if cells < 5e6 else 1e-6
+    return 1e-9 if cells < 5e6 else 2e-6
 
 
 def _inverse_strength(estimator: LogisticRegression, where: str) -> float:

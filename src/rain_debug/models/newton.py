@@ -43,12 +43,12 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
     """
     clock = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        origin = _at(objective, np.zeros_like(start))
-        here = _at(objective, objective.project(start)) if start.any() else origin
-        if not np.isfinite(here.value) or here.value > origin.value:
-            here = origin
+        here = _at(objective, objective.project(start))
+        worst = objective.worst()
+        if not here.value <= worst:
+            here = _at(objective, np.zeros_like(start))
         cheap = objective.curvature(here.P).cheap
-        scale = max(origin.norm, 1e-300)
+        scale = _scale(objective, here)
         products, done, steps = 0, False, 0
         while not done and steps < LIMIT and products < PRODUCTS:
             H = Damped(objective.curvature(here.P))
@@ -70,8 +70,9 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
                 break
             here = there
             done = last
-    flat_out = _separated(objective, here, origin)
-    converged = done and not flat_out
+    # An unpenalised loss that fell to nothing: the classes are separable, the optimum lies at infinity.
+    separated = not objective.penalty.any() and here.value < 1e-7 * worst
+    converged = done and not separated
     return Fit(
         objective.project(here.theta),
         converged,
@@ -79,7 +80,7 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
         here.norm,
         time.perf_counter() - clock,
         products,
-        "" if converged else _why(flat_out, here.norm / scale),
+        "" if converged else _why(separated, here.norm / scale),
     )
 
 
@@ -87,6 +88,14 @@ def _at(objective: Objective, theta: np.ndarray) -> _Point:
     Z = objective.margins(theta)
     P = objective.link.probabilities(Z)
     return _Point(theta, P, Z, objective.value(theta, Z), objective.gradient(theta, P))
+
+
+def _scale(objective: Objective, here: _Point) -> float:
+    """‖∇L(0)‖, what gradients are measured by; found once per training set, for removals hardly change it."""
+    if "scale" not in objective.cache:
+        origin = here if not here.theta.any() else _at(objective, np.zeros_like(here.theta))
+        objective.cache["scale"] = max(origin.norm, 1e-300)
+    return float(objective.cache["scale"])
 
 
 def _truncated(H: Damped, here: _Point, progress: float, tolerance: float) -> Solution:
@@ -114,11 +123,6 @@ def _search(objective: Objective, here: _Point, step: np.ndarray) -> _Point | No
                 return there
         share *= 0.5
     return None
-
-
-def _separated(objective: Objective, here: _Point, origin: _Point) -> bool:
-    """Whether an unpenalised loss fell to nothing: the classes are separable and the optimum lies at infinity."""
-    return not objective.penalty.any() and here.value < 1e-7 * origin.value
 
 
 def _why(separated: bool, progress: float) -> str:
