@@ -28,11 +28,12 @@ Nobody changed the query. Yet the last two weeks fell:
 
 {answer}
 
-The analyst does not believe it. Each of these is a complaint:
+The analyst expects about 90, as in the weeks before, and complains:
 
 {complaints}
 
-Rain looks for the training records that made them so …"""
+Rain looks for the training records that made them so …
+"""
 
 ENDING = """\
 {summary}

@@ -40,14 +40,14 @@ GROUP BY week ORDER BY week
 query = "weekly"
 column = "n"
 where = { week = "2026-11-02" }
-at_least = 100
+at_least = 90
 # or: is = "too_low" (or "too_high"); too_low = 30 (by that much); at_most = …; should_be = … (tolerance = …)
 
 [[complaints]]
 query = "weekly"
 column = "n"
 where = { week = "2026-11-09" }
-at_least = 100
+at_least = 90
 
 # [[complaints]]             # a row that should be there, or should not
 # query = "weekly"

@@ -132,7 +132,7 @@ def _complain(db: Database, queries: Mapping[str, Any], spec: ComplaintSpec) -> 
         place = db.prediction(spec.model, spec.key, table=spec.table)
     else:
         query = queries[spec.query or ""]
-        place = query.cell(spec.column, **spec.place) if spec.column else query.row(**spec.place)
+        place = query.cell(spec.column, where=spec.place) if spec.column else query.row(spec.place)
     say = getattr(place, spec.claim)
     if spec.tolerance is not None:
         return say(spec.value, tolerance=spec.tolerance)
