@@ -35,7 +35,7 @@ class Factor:
 
 
 def factorise(matrix: Damped) -> Factor:
-    """The factor of H + λI; where it is singular (an unpenalised, collinear design), of its pseudo-inverse."""
+    """The factor of H + λI; where singular (an unpenalised, collinear design), of a generalised inverse."""
     A = matrix.dense()
     try:
         R = la.cholesky(A, lower=True, overwrite_a=False, check_finite=False)

@@ -15,23 +15,23 @@ def order(scores: np.ndarray, keys: np.ndarray, keep: np.ndarray) -> np.ndarray:
     array([1, 2, 0])
     """
     kept = np.flatnonzero(keep)
-    values = np.nan_to_num(np.asarray(scores, dtype=np.float64)[kept], nan=-np.inf)
+    known = np.asarray(scores, dtype=np.float64)
+    unit = TIE * float(np.abs(known[np.isfinite(known)]).max(initial=0.0))
+    values = np.nan_to_num(known[kept], nan=-np.inf)
     by_key = _by_key(keys[kept])
     # A stable sort of records in key order: from here on only the score moves them.
     down = by_key[np.argsort(-values[by_key], kind="stable")]
-    tiers = _tiers(values[down])
+    tiers = _tiers(values[down], unit)
     rank = np.empty(len(kept), dtype=np.int64)
     rank[by_key] = np.arange(len(kept))
     out: np.ndarray = kept[down[np.lexsort((rank[down], tiers))]]
     return out
 
 
-def _tiers(down: np.ndarray) -> np.ndarray:
-    """The number of the tie each of the descending scores belongs to; a tie is a chain of near neighbours."""
+def _tiers(down: np.ndarray, unit: float) -> np.ndarray:
+    """The number of the tie each of the descending scores belongs to; a tie is a chain of neighbours within `unit`."""
     if not len(down):
         return np.zeros(0, dtype=np.int64)
-    finite = down[np.isfinite(down)]
-    unit = TIE * float(np.abs(finite).max()) if len(finite) else 0.0
     with np.errstate(invalid="ignore"):
         gaps = down[:-1] - down[1:]
     return np.concatenate([[0], np.cumsum(gaps > unit)])
