@@ -99,8 +99,8 @@ class Database:
 
         `training` is a SELECT, or a data frame; `key` names the column that identifies a record (without it records
         are numbered from 0), `label` the class, `features` the inputs (by default all other columns), `weight` the
-        sample weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries. ModelError and
-        DataError say what a model cannot be trained on.
+        sample weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries.
+        ModelError and DataError say what a model cannot be trained on.
         """
         if not isinstance(name, str) or not name:
             raise ModelError(f"a model's name is text, not {name!r}", hint="create_model('churn', …)")
@@ -215,7 +215,8 @@ class Database:
             if own is None:
                 raise ComplaintError(
                     f"table '{name}' has no column '{handle.key or 'id'}' to find {key!r} by",
-                    hint=f"give a dictionary: db.prediction('{model}', {{'column': {key!r}}}); columns: {', '.join(columns.values())}",
+                    hint=f"give a dictionary: db.prediction('{model}', {{'column': {key!r}}}); "
+                    f"columns: {', '.join(columns.values())}",
                 )
             where = {own: key}
         missing = [k for k in where if k.lower() not in columns]
@@ -236,7 +237,7 @@ class Database:
         )
 
     def _queried_table(self, handle: ModelHandle, extra: set[str]) -> str:
-        """The one table whose rows the model's queries predict: it has all features, and not the label's query alone."""
+        """The one table whose rows the model's queries predict: it has all features, and is not the training set."""
         needed = {f.lower() for f in handle.model.features} | {c.lower() for c in extra}
         found = []
         for name in self.tables:

@@ -15,7 +15,7 @@ from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError
 from rain_debug.lineage import Place, answer_sql
 from rain_debug.relax import Target
-from rain_debug.sql import ModelInfo, Plan
+from rain_debug.sql import Expr, ModelInfo, Plan
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Query:
     """A query over predictions, as `db.query` returns it.
 
-    `sql` is its text, `name` what reports call it. The answer is computed by the database, predictions materialised, when it
-    is first looked at.
+    `sql` is its text, `name` what reports call it. The answer is computed by the database, predictions materialised,
+    when it is first looked at.
     """
 
     def __init__(self, db: Database, plan: Plan, models: Mapping[str, ModelInfo], name: str) -> None:
@@ -107,7 +107,7 @@ class Query:
     # -- places -------------------------------------------------------------------------------------------------
 
     def cell(self, column: str | None = None, /, where: Mapping[str, Any] | None = None, **conditions: Any) -> Cell:
-        """The cell of `column` in the row where `conditions` hold; `column` may be left out where only one is predicted.
+        """The cell of `column` in the row where `conditions` hold; without `column` the only one that is predicted.
 
         Conditions whose names are no identifiers are given as `where={"count(*)": 3}`. ComplaintError lists what there
         is: columns, values, predicted columns.
@@ -201,9 +201,11 @@ class Query:
 
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
-        places, outputs = [], []
+        places: list[Place] = []
+        outputs: list[Expr | None] = []
         for target in targets:
-            pure, predicted = [], []
+            pure: list[tuple[Expr, Any]] = []
+            predicted: list[tuple[Expr, Any]] = []
             for name, value in target.where:
                 e = find_output(self._outputs, name).expr
                 (pure if not e.atoms else predicted).append((e, _scalar(value)))
@@ -213,7 +215,7 @@ class Query:
         return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
 
     def read(self, answer: Table, target: Target) -> float:
-        """`target` in an answer of the database's own: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
+        """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
         mask = np.ones(answer.n_rows, dtype=bool)
         for name, value in target.where:
             mask &= matches(answer, name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import nanoarrow as na
@@ -89,8 +90,8 @@ def _texts(view: Any) -> list[str]:
     data = bytes(view.buffer(2))
     if data.isascii():
         text = data.decode("ascii")
-        return [text[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    return [data[a:b].decode("utf-8", "replace") for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [text[a:b] for a, b in pairwise(ends)]
+    return [data[a:b].decode("utf-8", "replace") for a, b in pairwise(ends)]
 
 
 def concatenate(tables: list[Table], names: list[str]) -> Table:

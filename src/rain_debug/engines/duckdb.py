@@ -128,7 +128,7 @@ def open_duckdb(source: Any) -> DuckDB:
     """
     if isinstance(source, duckdb.DuckDBPyConnection):
         return DuckDB(source)
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     engine = DuckDB(duckdb.connect(":memory:", config=config))
     if isinstance(source, Mapping):
         for name, frame in source.items():

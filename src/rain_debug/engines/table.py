@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 Kind = Literal["number", "bool", "text", "other"]
-"""`number`: int64 or float64. `bool`: bool. `text`: objects, str or None. `other`: objects (dates, lists, …) or None."""
+"""`number`: int64 or float64. `bool`: bool. `text`: str or None. `other`: objects (dates, lists, …) or None."""
 
 
 @dataclass(frozen=True, eq=False)

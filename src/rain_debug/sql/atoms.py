@@ -54,7 +54,7 @@ def _call(node: exp.Anonymous, sql: str, catalog: Catalog, aliases: list[str]) -
     if model is not None:
         arguments = arguments[1:]
     else:
-        known = list(catalog.models())
+        known = list(catalog.models)
         first = arguments[0] if arguments else None
         implicit = first is not None and (isinstance(first, exp.Star) or _alias(first, aliases) is not None)
         if not (implicit and len(known) == 1):

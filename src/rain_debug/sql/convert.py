@@ -1,4 +1,4 @@
-"""Qualified tree → `Expr`: logic, comparisons, arithmetic, CASE and aggregates become operators, the rest stays text."""
+"""Qualified tree → `Expr`: logic, comparisons, arithmetic, CASE, aggregates become operators, the rest stays text."""
 
 from __future__ import annotations
 

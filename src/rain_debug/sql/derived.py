@@ -19,7 +19,7 @@ RID = "__rain_rid"
 
 @dataclass(frozen=True)
 class Exposed:
-    """The base table (`identity`) whose row ids a derived table now passes on as `__rain_rid`; `origin` maps columns."""
+    """The base table (`identity`) whose row ids a derived table passes on as `__rain_rid`; `origin` maps columns."""
 
     identity: str
     origin: tuple[tuple[str, str], ...]
@@ -39,7 +39,7 @@ def expose_row_ids(
     relation_of: Callable[[exp.Expr], Relation | None],
     body_of: Callable[[exp.Expr], exp.Query | None],
 ) -> Exposed | None:
-    """`body` with its base table's row id added to the select list; None (and unchanged) where it has none to pass on."""
+    """`body` with its base table's row id in the select list; None (and unchanged) where it has none to pass on."""
     if not isinstance(body, exp.Select) or not _passes_rows_on(body):
         return None
     source = body.args["from_"].this
@@ -72,7 +72,4 @@ def _passes_rows_on(body: exp.Select) -> bool:
         return False
     if any(body.args.get(part) for part in ("group", "distinct", "having", "qualify", "laterals", "pivots", "sample")):
         return False
-    for e in body.expressions:
-        if e.find(exp.AggFunc, exp.Window, exp.Unnest, exp.Explode):
-            return False
-    return True
+    return not any(e.find(exp.AggFunc, exp.Window, exp.Unnest, exp.Explode) for e in body.expressions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,7 +42,8 @@ class Catalog(Protocol):
     def model(self, name: str) -> ModelInfo | None:
         """The model of that name or alias, None where there is none."""
 
-    def models(self) -> Sequence[str]:
+    @property
+    def models(self) -> Collection[str]:
         """Known names of models."""
 
 

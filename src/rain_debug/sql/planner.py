@@ -19,8 +19,8 @@ from rain_debug.sql.read import read
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 SUPPORTED = (
-    "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, in "
-    "COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
+    "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, "
+    "in COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
 )
 
 
@@ -41,8 +41,7 @@ class _Planner:
         self.texts: dict[str, str] = {}
 
     def plan(self) -> Plan:
-        tree = read(self.sql, self.dialect)
-        self._refuse_shape(tree)
+        tree = self._refuse_shape(read(self.sql, self.dialect))
         self._name_relations(tree)
         calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
         declared = self._declared_names(tree)
@@ -52,13 +51,13 @@ class _Planner:
 
     # -- refusals -----------------------------------------------------------------------------------------------
 
-    def _refuse_shape(self, tree: exp.Expr) -> None:
+    def _refuse_shape(self, tree: exp.Expr) -> exp.Select:
         predictions = [n for n in tree.find_all(exp.Anonymous) if n.name.upper() in (PREDICT, PREDICT_PROBA)]
         if isinstance(tree, exp.Query) and not predictions:
-            known = nearest("", self.catalog.models())
+            known = ", ".join(self.catalog.models) or "none yet"
             raise SQLError(
                 "this query holds no prediction",
-                hint=f"use predict(model, alias) somewhere in it; models: {known}. Run plain SQL on the database itself",
+                hint=f"use predict(model, alias) somewhere in it; models: {known}; plain SQL: ask the database itself",
             )
         if isinstance(tree, exp.SetOperation):
             raise self._refuse(predictions[0], f"{tree.key.upper()} over predictions is not supported")
@@ -87,6 +86,7 @@ class _Planner:
             for kind in ("rollup", "cube", "grouping_sets"):
                 if group.args.get(kind):
                     raise self._refuse(group, f"{kind.replace('_', ' ').upper()} over predictions is not supported")
+        return tree
 
     def _refuse(self, node: exp.Expr, message: str) -> SQLError:
         return self.convert.refuse(node, message, SUPPORTED)
@@ -116,7 +116,7 @@ class _Planner:
             if alias is None or not alias.this:
                 columns = alias.columns if alias is not None else []
                 this = exp.to_identifier(table.name or name)
-                this.update_positions(**_positions(table.this))
+                this.meta.update(_positions(table.this))
                 table.set("alias", exp.TableAlias(this=this, columns=columns))
             table.set("this", exp.to_identifier(name))
             for part in ("db", "catalog"):
@@ -186,10 +186,6 @@ class _Planner:
         for node in tree.find_all(exp.Anonymous):
             if is_atom(node):
                 node.set("expressions", [exp.Literal.number(renumber[atom_number(node)])])
-        for node in where:
-            for atom in node.find_all(exp.Anonymous):
-                if is_atom(atom):
-                    atom.set("expressions", [exp.Literal.number(renumber[atom_number(atom)])])
         where += conjuncts(tree.args["where"].this) if tree.args.get("where") else []
         outputs = tuple(
             OutputColumn(declared.get(e.alias_or_name.lower(), e.alias_or_name), self.convert(e.unalias()))
