@@ -56,7 +56,13 @@ def seconds(trial: protocol.Trial, rounds: int) -> dict[str, float]:
     """The median round by phase, the first one left out: it trains from scratch and reads the database."""
     db, complaints = trial.complain()
     report = db.debug(
-        complaints, budget=10 * rounds, until="budget", judge="relaxed", scale="none", progress=False, seed=0
+        complaints,
+        budget=10 * rounds,
+        until="budget",
+        judge="relaxed",
+        scale="none",
+        damping=protocol.DAMPING,
+        progress=False,
     )
     acting = [r for r in report.run.rounds if r.chosen][1:]
     out = {p: float(np.median([getattr(r.seconds, p) for r in acting])) for p in protocol.PHASES}

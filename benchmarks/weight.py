@@ -66,9 +66,9 @@ def _holds(requirement: str) -> bool:
 
 
 def size(name: str) -> int:
-    """Bytes of a distribution's files."""
-    files = importlib.metadata.files(name) or []
-    return sum(path.stat().st_size for f in files if (path := Path(str(f.locate()))).is_file())
+    """Bytes of a distribution's files, without the bytecode that Python caches for itself."""
+    files = [Path(str(f.locate())) for f in importlib.metadata.files(name) or []]
+    return sum(path.stat().st_size for path in files if path.suffix != ".pyc" and path.is_file())
 
 
 def main() -> int:
@@ -80,7 +80,7 @@ def main() -> int:
     seconds = {name: cpu_seconds(command, 1 if options.quick else 5) for name, command in COMMANDS.items()}
     sizes = {name: size(name) for name in core()}
     own = Path(rain_debug.__file__).parent
-    sizes["rain-debug"] = sum(p.stat().st_size for p in own.rglob("*") if p.is_file())
+    sizes["rain-debug"] = sum(p.stat().st_size for p in own.rglob("*") if p.suffix != ".pyc" and p.is_file())
     total = sum(sizes.values())
     print(__doc__.split("\n")[0] + "\n")
     for name, value in seconds.items():
