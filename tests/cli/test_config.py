@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rain_debug import config
-from rain_debug.errors import ConfigError
+from rain_debug.errors import ConfigError, RainError
 
 GOOD = '''\
 version = 1
@@ -153,3 +153,54 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         config.load(tmp_path / "bad.toml")
     (tmp_path / "windows.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert config.load(tmp_path / "windows.toml").queries[0].where == "windows.toml, line 16, key queries.weekly.sql"
+
+
+def test_options_of_a_data_set(tmp_path: Path) -> None:
+    from rain_debug.config.build import build
+
+    for options, says in (
+        ("sed = 1", "did you mean 'seed'"),
+        ("weeks = 'x'", "does not take"),
+        ("weeks = 1", "3 weeks"),
+    ):
+        text = GOOD.replace('path = "shop.duckdb"', f'dataset = "shop"\noptions = {{ {options} }}')
+        with pytest.raises(RainError) as error:
+            build(config.parse(text, tmp_path / "shop.toml"))
+        assert says in str(error.value) and "key database.dataset" in str(error.value)
+
+
+def test_python_models(tmp_path: Path) -> None:
+    from rain_debug.config.build import build
+
+    (tmp_path / "own_model.py").write_text(
+        "from sklearn.linear_model import LogisticRegression as L\ndef make():\n    return L(max_iter=900)\n"
+    )
+    text = GOOD.replace('path = "shop.duckdb"', 'dataset = "shop"').replace("C = 1\nscale = true\n", "")
+    text = text.replace('["tenure", "fee"]', '["tenure", "sessions", "tickets", "baskets_left", "fee"]')
+    text = "trust_python = true\n" + text.replace('estimator = "logistic_regression"', 'python = "own_model:make"')
+    assert len(build(config.parse(text, tmp_path / "shop.toml")).complaints) == 1
+    for old, new, says in (("own_model:", "no_model:", "cannot be imported"), (":make", ":mak", "did you mean 'make'")):
+        with pytest.raises(ConfigError) as error:
+            build(config.parse(text.replace(old, new), tmp_path / "shop.toml"))
+        assert says in str(error.value) and "models.churn" in str(error.value)
+
+
+def test_tables_from_files(tmp_path: Path) -> None:
+    from rain_debug.config.build import build
+
+    (tmp_path / "u.csv").write_text("id,x\n" + "".join(f"{i},{i % 7}\n" for i in range(40)))
+    (tmp_path / "t.csv").write_text("id,x,y\n" + "".join(f"{i},{i % 7},{i % 7 > 3}\n" for i in range(40)))
+    text = """
+[database]
+tables = { u = "u.csv", t = "t.csv" }
+[models.m]
+sql = "CREATE MODEL m OPTIONS (model_type = 'logistic_reg', input_label_cols = ['y']) AS SELECT x, y FROM t"
+[queries.q]
+sql = "SELECT count(*) AS n FROM u WHERE predict(m, u)"
+[[complaints]]
+query = "q"
+column = "n"
+at_most = 3
+"""
+    (complaint,) = build(config.parse(text, tmp_path / "p.toml")).complaints
+    assert complaint.describe() == "n should be at most 3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def build(project: Project) -> Session:
     queries = {}
     for query in project.queries:
         with placed(query.where):
-            queries[query.name] = db.query(query.sql)
+            queries[query.name] = db.query(query.sql, name=query.name)
     complaints = []
     for complaint in project.complaints:
         with placed(complaint.where):
@@ -67,9 +68,15 @@ def _source(spec: DatabaseSpec) -> Any:
 
 
 def _dataset(name: str, options: Mapping[str, Any]) -> Any:
+    """A set's tables; the options are its loader's."""
+    loader = getattr(datasets, name)
+    known = list(inspect.signature(loader).parameters)
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"data set '{name}' has no option '{option}'", hint=nearest(option, known))
     try:
-        return getattr(datasets, name)(**options).frames()
-    except TypeError as error:
+        return loader(**options).frames()
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"data set '{name}' does not take these options: {error}") from None
 
 

@@ -12,7 +12,7 @@ from rain_debug.config.section import Section, Source
 from rain_debug.errors import ConfigError, nearest
 
 VERSION = 1
-DATASETS = ("shop",)
+DATASETS = ("shop", "adult", "dblp", "enron", "mnist", "telco_churn")
 ESTIMATORS = ("logistic_regression",)
 RANKERS = ("holistic", "loss", "self_influence", "random")
 FILES = (".csv", ".tsv", ".parquet", ".json")
