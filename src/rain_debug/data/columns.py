@@ -61,7 +61,8 @@ def label_classes(table: Table, label: str, where: str) -> tuple[Any, ...]:
             where=where,
             hint=f"cast it in the training query: CAST({label} AS VARCHAR)",
         )
-    classes = tuple(sorted(set(column.values.tolist())))
+    distinct = set(column.values) if column.values.dtype == object else np.unique(column.values).tolist()
+    classes = tuple(sorted(distinct))
     if len(classes) < 2:
         raise DataError(
             f"the label '{label}' has only one class, {classes[0]!r}; a classifier needs two",
@@ -85,8 +86,10 @@ def label_codes(table: Table, label: str, classes: tuple[Any, ...]) -> np.ndarra
     >>> label_codes(Table.of(y=["b", "a", "b"]), "y", ("a", "b"))
     array([1, 0, 1])
     """
+    values = table[label].values
+    if values.dtype != object:
+        return np.searchsorted(np.array(classes), values).astype(np.int64)
     code = {c: i for i, c in enumerate(classes)}
-    values = table[label].values.tolist()
     return np.fromiter((code[v] for v in values), dtype=np.int64, count=len(values))
 
 
@@ -104,6 +107,8 @@ def record_keys(table: Table, key: str | None, where: str) -> np.ndarray:
         raise DataError(
             f"the key '{key}' is NULL in {at(absent)}", where=where, hint="a key names one record; fill or drop them"
         )
+    if column.values.dtype != object and len(np.unique(column.values)) == len(column):
+        return column.values
     values = column.values.tolist()
     if len(set(map(_hashable, values))) < len(values):
         seen: set[Any] = set()

@@ -40,7 +40,7 @@ def factored(H: LinearCurvature, damping: float) -> Linear | None:
     X = H.X.astype(dtype) if not sp.issparse(H.X) else H.X
     A = np.zeros((k, w, k, w), dtype=dtype)
     for a, b, rows, weight in pairs:
-        lay(A, a, b, _gram(X, rows, np.sqrt(weight[rows]).astype(dtype), H.shape.intercept))
+        lay(A, a, b, _gram(X, rows, np.sqrt(weight[rows]).astype(dtype), H.shape.intercept), half=True)
     return _cholesky(A.reshape(k * w, k * w), ridge, H.flat)
 
 
@@ -67,7 +67,7 @@ def _cholesky(A: np.ndarray, ridge: np.ndarray, flat: sp.csr_array | None) -> Li
         np.add.at(A, (F.row, F.col), (top * F.data).astype(A.dtype))
     (potrf,) = get_lapack_funcs(("potrf",), (A,))
     (trsv,) = get_blas_funcs(("trsv",), (A,))
-    # A is symmetric: its transpose is the same matrix, in the order that LAPACK overwrites without a copy.
+    # The upper half of A is the lower half of its transpose, which has the order that LAPACK overwrites without a copy.
     L, failed = potrf(A.T, lower=1, overwrite_a=1, clean=0)
     if failed:
         return None

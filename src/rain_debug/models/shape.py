@@ -63,10 +63,14 @@ def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
     return G.ravel()
 
 
-def lay(H: np.ndarray, a: int, b: int, block: np.ndarray) -> None:
-    """Add the Gram matrix of the margins a, b to H (margins, width, margins, width): a Laplacian over classes."""
+def lay(H: np.ndarray, a: int, b: int, block: np.ndarray, *, half: bool = False) -> None:
+    """Add the Gram matrix of the margins a ≥ b to H (margins, width, margins, width): a Laplacian over classes.
+
+    `half` leaves out what is below the diagonal, for a factorisation that never looks there.
+    """
     H[a, :, a, :] += block
     if a != b:
         H[b, :, b, :] += block
-        H[a, :, b, :] -= block
         H[b, :, a, :] -= block
+        if not half:
+            H[a, :, b, :] -= block

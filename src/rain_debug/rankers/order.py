@@ -22,6 +22,8 @@ def order(scores: np.ndarray, keys: np.ndarray, keep: np.ndarray) -> np.ndarray:
     # A stable sort of records in key order: from here on only the score moves them.
     down = by_key[np.argsort(-values[by_key], kind="stable")]
     tiers = _tiers(values[down], unit)
+    if not len(kept) or tiers[-1] == len(kept) - 1:
+        return np.asarray(kept[down])
     rank = np.empty(len(kept), dtype=np.int64)
     rank[by_key] = np.arange(len(kept))
     out: np.ndarray = kept[down[np.lexsort((rank[down], tiers))]]
