@@ -34,17 +34,22 @@ def predict_rows(plan: Plan, engine: Engine, models: Mapping[str, ModelInfo], at
         on = " AND ".join(f"{rid} = __c.r{i}" for i, rid in enumerate(atom.rids))
         sql = f"SELECT {', '.join(rids)}, {features} FROM {from_sources(plan, atom)} JOIN ({chosen}) AS __c ON {on}"
         return engine.batches(f"{plan.with_sql} {sql}")
-    uses = list({a.aliases: a for a in same}.values())
-    filters = [_own_filter(plan, a) for a in uses]
-    where = ""
-    if len(uses) == 1:
-        where = f" WHERE {filters[0]}" if filters[0] else ""
-    elif all(filters):
-        chosen = " UNION ".join(
-            f"SELECT {a.rids[0]} FROM {from_sources(plan, a)} WHERE {f}" for a, f in zip(uses, filters, strict=True)
-        )
-        where = f" WHERE {atom.rids[0]} IN ({chosen})"
-    return engine.batches(f"{plan.with_sql} SELECT {rids[0]}, {features} FROM {from_sources(plan, atom)}{where}")
+    return _own_rows(plan, engine, list({a.aliases: a for a in same}.values()), models[atom.model].features)
+
+
+def _own_rows(plan: Plan, engine: Engine, uses: Sequence[Atom], features: Sequence[str]) -> Iterator[Table]:
+    """Rows of one table that several aliases call for, each once: a later alias leaves out what an earlier one had."""
+    seen: list[str] = []
+    for atom in uses:
+        own, rid = _own_filter(plan, atom), atom.rids[0]
+        conditions = [own] if own else []
+        conditions += [f"{rid} NOT IN ({rows})" for rows in seen]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = f"{from_sources(plan, atom)}{where}"
+        yield from engine.batches(f"{plan.with_sql} SELECT {rid} AS r0, {feature_list(atom, features)} FROM {rows}")
+        if not own and plan.source(atom.aliases[0]).is_whole:
+            return
+        seen.append(f"SELECT {rid} FROM {from_sources(plan, atom)}" + (f" WHERE {own}" if own else ""))
 
 
 def _own_filter(plan: Plan, atom: Atom) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from rain_debug.engines import Engine, Table
 from rain_debug.errors import LineageError
 from rain_debug.lineage.exports import Exports, Reading
-from rain_debug.lineage.variables import Block, empty_block, fetch_block, number_variables
+from rain_debug.lineage.variables import Block, fetch_block, number_variables
 from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Atom, Expr, ModelInfo, Plan
 
@@ -101,43 +101,46 @@ def _aliases(plan: Plan) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Numbering:
-    """Variables of a capture: `rows` atom → variable number per tuple, `block_of` atom → block, `rids` per block."""
+    """Variables of a capture: `rows` atom → variable number per tuple, `block_of` atom → block, `rids` per block.
+
+    `uses` are, per block, the calls that range over its rows and the numbers of the variables that each reaches.
+    """
 
     rows: Mapping[int, Array]
     block_of: Mapping[int, int]
-    atoms: tuple[Atom, ...]
     rids: tuple[Array, ...]
+    uses: tuple[tuple[tuple[Atom, Array], ...], ...]
 
 
-def number_blocks(plan: Plan, uses: Sequence[tuple[Atom, Mapping[str, Array]]]) -> Numbering:
-    """Number the variables: `uses` are atoms with the row ids (n,) of the aliases that they read."""
+def number_blocks(plan: Plan, calls: Sequence[tuple[Atom, Mapping[str, Array]]]) -> Numbering:
+    """Number the variables: `calls` are atoms with the row ids (n,) of the aliases that they read."""
     rows: dict[int, Array] = {}
     block_of: dict[int, int] = {}
-    firsts: list[Atom] = []
     distincts: list[Array] = []
-    for identity in dict.fromkeys(a.identity for a, _ in uses):
-        same = [(a, r) for a, r in uses if a.identity == identity]
+    uses: list[tuple[tuple[Atom, Array], ...]] = []
+    for identity in dict.fromkeys(a.identity for a, _ in calls):
+        same = [(a, r) for a, r in calls if a.identity == identity]
         groups: dict[tuple[str, ...], Array] = {}
         for atom, rids in same:
             groups.setdefault(atom.aliases, np.stack([rids[x].astype(np.int64) for x in atom.aliases], axis=1))
         distinct, numbers = number_variables(list(groups.values()))
         for atom, _ in same:
             rows[atom.index] = numbers[list(groups).index(atom.aliases)]
-            block_of[atom.index] = len(firsts)
-        firsts.append(same[0][0])
+            block_of[atom.index] = len(distincts)
+        firsts = [next(a for a, _ in same if a.aliases == g) for g in groups]
+        uses.append(tuple(zip(firsts, numbers, strict=True)))
         distincts.append(distinct)
-    return Numbering(rows, block_of, tuple(firsts), tuple(distincts))
+    return Numbering(rows, block_of, tuple(distincts), tuple(uses))
 
 
 def fetch_blocks(
     plan: Plan, engine: Engine, models: Mapping[str, ModelInfo], numbering: Numbering
 ) -> tuple[Block, ...]:
     """The blocks of numbered variables, features fetched."""
-    blocks = []
-    for atom, rids in zip(numbering.atoms, numbering.rids, strict=True):
-        features = models[atom.model].features
-        blocks.append(fetch_block(plan, engine, atom, features, rids) if len(rids) else empty_block(atom, features))
-    return tuple(blocks)
+    return tuple(
+        fetch_block(plan, engine, uses, models[uses[0][0].model].features, rids)
+        for uses, rids in zip(numbering.uses, numbering.rids, strict=True)
+    )
 
 
 def _place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[str, str]:

@@ -100,8 +100,17 @@ class Exports:
             self._table(e)
         elif e.is_pure:
             self._column(e.sql)
+        elif self.in_buckets(e):
+            for condition, value in zip(e.args[:-1:2], e.args[1:-1:2], strict=True):
+                self.want(condition)
+                self.want_raw(value)
+            self.want_raw(e.args[-1])
         else:
             self._want_combinations(e)
+
+    def in_buckets(self, e: Expr) -> bool:
+        """True where `e` is a CASE over thresholds of a probability: its values may be of any type."""
+        return e.op == "case" and self._has_proba(e)
 
     def _composes(self, e: Expr) -> bool:
         if e.op in LOGIC or e.op == "is_null":
@@ -235,7 +244,17 @@ class Reading:
             return self._small(e)
         if e.is_pure:
             return self._tall(self.exports.columns[e.sql])
+        if self.exports.in_buckets(e):
+            return self._bucket(e)
         return self._wide(e)
+
+    def _bucket(self, e: Expr) -> tuple[Array, Array]:
+        values, null = self.raw(e.args[-1])
+        for condition, value in reversed(list(zip(e.args[:-1:2], e.args[1:-1:2], strict=True))):
+            true, (here, gone) = self.truth(condition).true, self.raw(value)
+            values = np.where(true, here.astype(object), values.astype(object))
+            null = np.where(true, gone, null)
+        return values, null
 
     def _compose(self, e: Expr, args: Sequence[Grid]) -> Grid:
         if e.op == "and":

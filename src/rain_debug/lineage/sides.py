@@ -86,6 +86,8 @@ def split_sides(plan: Plan, numbers: Sequence[Expr], places: Sequence[Place]) ->
     pure = [e for p in places for e, _ in p.pure]
     if any(side_of(e, plan, sides) is None for e in [*numbers, *predicted, *pure]):
         return None
+    if len(places) > 1 and any(e.has_columns for e in predicted):
+        return None
     return Split(sides, (a.index, b.index), (tuple(own[0]), tuple(own[1])), tuple(keys), tuple(between))
 
 

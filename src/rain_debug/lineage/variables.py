@@ -51,20 +51,47 @@ def number_variables(rids: Sequence[Array]) -> tuple[Array, list[Array]]:
     return distinct, np.split(inverse.reshape(-1), np.cumsum([len(r) for r in rids])[:-1])
 
 
-def fetch_block(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array) -> Block:
-    """The block of `atom`'s variables at `rids`, with the features that the engine has for them."""
+def fetch_block(
+    plan: Plan, engine: Engine, uses: Sequence[tuple[Atom, Array]], features: Sequence[str], rids: Array
+) -> Block:
+    """The variables at `rids` with the features that the engine has for them.
+
+    `uses` are the calls that range over these rows, each with the numbers of the variables it reaches: one alias may
+    see rows that another's subquery leaves out.
+    """
+    atom = uses[0][0]
+    missing = np.ones(len(rids), dtype=bool)
+    parts: list[Table] = []
+    order: list[Array] = []
+    for call, reached in uses:
+        mine = np.zeros(len(rids), dtype=bool)
+        mine[reached] = True
+        chosen = np.flatnonzero(mine & missing)
+        if len(chosen) or not len(rids):
+            parts.append(_fetch(plan, engine, call, features, rids[chosen]))
+            order.append(chosen)
+            missing[chosen] = False
+        if not missing.any():
+            break
+    table = concatenate(parts, list(features))
+    if len(parts) > 1:
+        table = table.take(np.argsort(np.concatenate(order), kind="stable"))
+    return Block(atom.model, atom.identity, atom, rids, table)
+
+
+def _fetch(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array) -> Table:
+    """The features (n_variables rows) of the rows at `rids`, in their order."""
     names = [f"r{i}" for i in range(rids.shape[1])]
-    engine.upload("__rain_rids", Table.of(v=np.arange(len(rids)), **{n: rids[:, i] for i, n in enumerate(names)}))
-    joins = " AND ".join(f"{rid} = v.{n}" for rid, n in zip(atom.rids, names, strict=True))
-    sql = (
-        f"{plan.with_sql} SELECT v.v AS __v, {feature_list(atom, features)} FROM __rain_rids AS v "
+    columns = {"__v": np.arange(len(rids)), **{n: rids[:, i] for i, n in enumerate(names)}}
+    engine.upload("__rain_rids", Table.of(**columns))
+    joins = " AND ".join(f"{rid} = __rids.{n}" for rid, n in zip(atom.rids, names, strict=True))
+    found = engine.table(
+        f"{plan.with_sql} SELECT __rids.__v, {feature_list(atom, features)} FROM __rain_rids AS __rids "
         f"CROSS JOIN {from_sources(plan, atom)} WHERE {joins}"
     )
-    found = engine.table(sql)
     order = np.argsort(found["__v"].values, kind="stable")
     assert len(order) == len(rids), "every variable's row is found again, once"
-    table = found.select([n for n in found if n != "__v"]).take(order)
-    return Block(atom.model, atom.identity, atom, rids, table)
+    return found.select([n for n in found if n != "__v"]).take(order)
 
 
 def feature_list(atom: Atom, features: Sequence[str]) -> str:
@@ -77,10 +104,3 @@ def feature_list(atom: Atom, features: Sequence[str]) -> str:
 def from_sources(plan: Plan, atom: Atom) -> str:
     """The FROM of an atom's own aliases."""
     return " CROSS JOIN ".join(plan.source(a).from_sql for a in atom.aliases)
-
-
-def empty_block(atom: Atom, features: Sequence[str]) -> Block:
-    """A block without variables."""
-    return Block(
-        atom.model, atom.identity, atom, np.empty((0, len(atom.aliases)), np.int64), concatenate([], list(features))
-    )

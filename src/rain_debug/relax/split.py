@@ -82,9 +82,8 @@ class _SplitLowering:
         side = self.lineage.sides[max(home or 0, 0)]
         values, null = side.reading.raw(e)
         if home in (0, 1) and len(values) > 1:
-            assert side.place is not None or len(self.places) == 1
-            place = side.place if side.place is not None else np.zeros(len(side.rows), np.int64)
-            return self._times(tables, e, equals(values, null, asked, place))
+            assert len(self.places) == 1, "places with a key of columns and classes are read tuple by tuple"
+            return self._times(tables, e, equals(values, null, asked, np.zeros(len(side.rows), np.int64)))
         stacked = np.stack([equals(values, null, [v], np.zeros(1, np.int64))[0] for v in asked])
         order = [0, 1 + int(self.axes[0] or 0), 1 + int(self.axes[1] or 0)]
         return tables[0], tables[1], tables[2] * np.transpose(stacked, order)

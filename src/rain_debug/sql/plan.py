@@ -67,6 +67,11 @@ class Source:
     origin: tuple[tuple[str, str], ...] = ()
     from_sql: str = ""
 
+    @property
+    def is_whole(self) -> bool:
+        """True where it ranges over all rows of its identity: a base table, or a derived table computed once."""
+        return self.identity == self.relation or self.materialised is not None
+
     def base_column(self, name: str) -> str:
         """The base table's name of a column that this source passes on."""
         return dict(self.origin).get(name, name)
