@@ -69,6 +69,7 @@ class Database:
         self._models: dict[str, ModelHandle] = {}
         self._numbers = itertools.count(1)
         self._predictions: dict[tuple[str, str], Query] = {}
+        self._stale: list[str] = []
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -314,6 +315,8 @@ class Database:
             codes = handle.model.predict(X, theta)
             return codes, handle.model.probabilities(X, theta) if probabilities else None
 
+        while self._stale:
+            self.engine.drop(self._stale.pop())
         return materialise(plan, self.engine, models, predict, name)
 
     def prepare(self, plan: Plan) -> None:
@@ -324,6 +327,10 @@ class Database:
         """Drop temporary tables of Rain's own."""
         for name in names:
             self.engine.drop(name)
+
+    def forget_later(self, names: Sequence[str]) -> None:
+        """Drop them at the next occasion: the garbage collector may call while an answer is being read."""
+        self._stale += names
 
     def next_number(self) -> int:
         """A number that was not given before."""

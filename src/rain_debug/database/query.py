@@ -86,7 +86,7 @@ class Query:
         if self._tables is None:
             name = f"__rain_{self._db.next_number()}"
             self._tables = self._db.materialise(self.plan, self._models, name, {})
-            weakref.finalize(self, self._db.forget, tuple(self._tables.values()))
+            weakref.finalize(self, self._db.forget_later, tuple(self._tables.values()))
         return self._answer_sql(self._tables)
 
     def _answer_sql(self, tables: Mapping[tuple[str, ...], str]) -> str:

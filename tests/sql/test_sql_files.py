@@ -1,0 +1,288 @@
+"""The `.test` files beside this one: tables, models, queries, and the answers or refusals that they must give.
+
+A file starts with `table NAME` (column definitions, then rows), `setup` (SQL) and `model NAME (classes)` (a header
+`1, feature, …` and one line of coefficients a class; with two classes one line, for the second), or
+`model NAME trained on TABLE key COLUMN label COLUMN`. Then cases: `case TITLE`, the query, and below `----` lines
+
+    answer      the columns and rows; in this order where the query orders, in any where it does not
+    plain       the same query for DuckDB on tables with the predictions as columns `model`, `model_p['class']`, where
+                replacing `predict(model, alias)` by `alias.model` is not enough
+    unchecked   why no cell of the answer can be named
+    error       the first line of the message, and after `^` the underlined fragment
+
+Where there is an answer, every predicted cell of it also obeys laws 1 to 3 of the design.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import functools
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import rain_debug as rain
+from rain_debug.errors import ComplaintError, SQLError
+from rain_debug.relax import Target
+
+Build = Callable[[list[str]], Any]
+
+
+def _duckdb(statements: list[str]) -> Any:
+    con = duckdb.connect(":memory:")
+    for statement in statements:
+        con.execute(statement)
+    return rain.connect(con)
+
+
+ENGINES: dict[str, Build] = {"duckdb": _duckdb}
+"""Each engine: the statements that make the tables → a connected Rain database."""
+
+
+@dataclass
+class Case:
+    """One query and what it must give."""
+
+    title: str
+    parts: dict[str, list[str]] = field(default_factory=dict)
+
+    def text(self, part: str) -> str:
+        return "\n".join(self.parts[part])
+
+
+@dataclass
+class File:
+    """The tables, models and cases of one file."""
+
+    statements: list[str] = field(default_factory=list)
+    models: list[tuple[str, list[str]]] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+
+
+def _literal(text: str, kind: str) -> str:
+    text = text.strip()
+    if text == "NULL":
+        return text
+    return f"CAST('{text.replace(chr(39), chr(39) * 2)}' AS {kind.strip()})"
+
+
+def _split(line: str) -> list[str]:
+    return [c.strip() for c in next(csv.reader([line], skipinitialspace=True))]
+
+
+def _table(name: str, lines: list[str]) -> list[str]:
+    definitions = re.split(r",\s*(?![^(]*\))", lines[0])
+    kinds = [re.sub(r'^\s*("[^"]*"|\w+)\s+', "", d) for d in definitions]
+    rows = [", ".join(map(_literal, _split(line), kinds)) for line in lines[1:]]
+    inserted = [f"INSERT INTO {name} VALUES ({'), ('.join(rows)})"] if rows else []
+    return [f"CREATE TABLE {name} ({lines[0]})", *inserted]
+
+
+@functools.cache
+def read(path: Path) -> File:
+    """The parsed file."""
+    out = File()
+    blocks = re.split(r"\n(?=table |setup|model |case )", "\n" + path.read_text())
+    for block in blocks[1:]:
+        lines = [line for line in block.split("\n") if line.strip() and not line.startswith("#")]
+        word, _, rest = lines[0].partition(" ")
+        if word == "table":
+            out.statements += _table(rest, lines[1:])
+        elif word == "setup":
+            out.statements.append("\n".join(lines[1:]))
+        elif word == "model":
+            out.models.append((rest, lines[1:]))
+        else:
+            case = Case(rest)
+            part = case.parts.setdefault("query", [])
+            for line in lines[1:]:
+                if line.startswith("---- "):
+                    part = case.parts.setdefault(line[5:].split(":")[0].strip(), [])
+                else:
+                    part.append(line)
+            assert {"answer", "error"} & set(case.parts), f"{path.name}: {rest}: nothing is expected"
+            out.cases.append(case)
+    return out
+
+
+def estimator(classes: str, lines: list[str]) -> LogisticRegression:
+    """A fitted model with the coefficients that the file gives."""
+    header = _split(lines[0])
+    table = np.array([[float(c) for c in _split(line)] for line in lines[1:]])
+    model = LogisticRegression()
+    model.classes_ = np.array(ast.literal_eval(f"({classes},)"))
+    model.intercept_, model.coef_ = table[:, 0], table[:, 1:]
+    model.feature_names_in_ = np.array(header[1:], dtype=object)
+    model.n_features_in_ = len(header) - 1
+    return model
+
+
+@functools.cache
+def database(path: Path, engine: str) -> Any:
+    """The file's tables and models, on one engine."""
+    file = read(path)
+    db = ENGINES[engine](file.statements)
+    for head, lines in file.models:
+        if found := re.fullmatch(r"(\w+) trained on (\w+) key (\w+) label (\w+)", head):
+            db.create_model(found[1], LogisticRegression(), f"SELECT * FROM {found[2]}", key=found[3], label=found[4])
+        else:
+            name, classes = re.fullmatch(r"(\S+) \((.*)\)", head).groups()  # type: ignore[union-attr]
+            db.create_model(name.strip('"'), estimator(classes, lines))
+    return db
+
+
+@functools.cache
+def plain(path: Path) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the predictions, made by scikit-learn, as columns of every table that has the features."""
+    con = duckdb.connect(":memory:")
+    for statement in read(path).statements:
+        if statement.startswith("CREATE VIEW"):
+            _predict(path, con)
+        con.execute(statement)
+    _predict(path, con)
+    return con
+
+
+def _predict(path: Path, con: duckdb.DuckDBPyConnection) -> None:
+    models = {n: h.estimator for n, h in database(path, "duckdb").models.items()}
+    for (table,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        for name, model in models.items():
+            columns = [d[0] for d in con.execute(f'SELECT * FROM "{table}" LIMIT 0').description or []]
+            features = [n for n in model.feature_names_in_ if n in columns]
+            if name in columns or len(features) < len(model.feature_names_in_):
+                continue
+            wanted = ", ".join(f'CAST("{f}" AS DOUBLE)' for f in features)
+            rows = con.execute(f'SELECT rowid, {wanted} FROM "{table}" ORDER BY rowid').fetchall()
+            known = [r for r in rows if None not in r]
+            X = np.array([r[1:] for r in known], dtype=float).reshape(len(known), len(features))
+            kind = {str: "VARCHAR", bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE"}[type(model.classes_[0].item())]
+            con.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+            con.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}_p" MAP({kind}, DOUBLE)')
+            for r, x in zip(known, X, strict=True):
+                label, p = model.predict([x])[0].item(), model.predict_proba([x])[0].tolist()
+                chance = {"key": [c.item() for c in model.classes_], "value": p}
+                con.execute(f'UPDATE "{table}" SET "{name}" = ?, "{name}_p" = ? WHERE rowid = ?', [label, chance, r[0]])
+
+
+def as_plain(sql: str) -> str:
+    """The query over prediction columns."""
+    sql = re.sub(r"predict_proba\((\w+), (\w+), ([^()]+?)\)", r"\2.\1_p[\3]", sql)
+    return re.sub(r"predict\((\w+), (\w+)(\.\*)?\)", r"\2.\1", sql)
+
+
+def same(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
+    """Equal, numbers nearly so, dates and decimals as their text."""
+    if a is None or b is None:
+        return a is b
+    try:
+        return math.isclose(float(a), float(b), rel_tol=tolerance, abs_tol=tolerance)
+    except (TypeError, ValueError):
+        return str(a).lower() == str(b).lower()
+
+
+def assert_rows(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], ordered: bool, tolerance: float) -> None:
+    """The same rows, in the same order where it matters."""
+    assert len(found) == len(expected), (found, expected)
+    left = list(expected)
+    for row in found:
+        hits = [e for e in (left[:1] if ordered else left) if len(e) == len(row) and all(
+            same(a, b, tolerance) for a, b in zip(row, e, strict=True))]  # fmt: skip
+        assert hits, (row, left)
+        left.remove(hits[0])
+
+
+FILES = sorted(Path(__file__).parent.glob("*.test"))
+ALL = [(path, case) for path in FILES for case in read(path).cases]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("path", "case"), ALL, ids=[f"{p.stem}: {c.title}" for p, c in ALL])
+def test_case(path: Path, case: Case, engine: str) -> None:
+    db = database(path, engine)
+    sql = case.text("query")
+    if "error" in case.parts:
+        with pytest.raises(SQLError) as caught:
+            db.query(sql).rows()
+        message, _, fragment = case.text("error").partition("\n^")
+        assert (caught.value.message, caught.value.fragment or "") == (message, fragment.strip())
+        assert caught.value.hint, "a refusal says what is supported"
+        return
+    query = db.query(sql)
+    header, *lines = case.parts["answer"]
+    rows = [tuple(row.values()) for row in query.rows()]
+    ordered = "ORDER BY" in sql.upper()
+    assert query.columns == tuple(_split(header))
+    assert_rows(rows, [tuple(None if v == "NULL" else v for v in _split(x)) for x in lines], ordered, 1e-5)
+    text = case.text("plain") if "plain" in case.parts else as_plain(sql)
+    assert_rows(rows, plain(path).execute(text).fetchall(), ordered, 1e-9)
+    n = obeys_laws(db, query)
+    assert n or not rows or "unchecked" in case.parts, "no cell of the answer was checked"
+
+
+def obeys_laws(db: Any, query: Any) -> int:
+    """Laws 1 to 3 for every cell of the answer; how many there were."""
+    whole = query._whole()
+    keys = query.keys if query.plan.is_aggregate else [o.name for o in query._outputs if not o.expr.atoms]
+    targets: list[Target] = []
+    expected: list[float] = []
+    for row in whole.rows():
+        where = tuple((k, row[k]) for k in keys)
+        here = [Target("present", None, where)]
+        for o in query._outputs:
+            value = row[o.name]
+            if query._predicted(o) and o.name not in keys:
+                numeric = value is None or isinstance(value, int | float)
+                here.append(Target("value" if numeric else "is", o.name, where, None if numeric else value))
+                if numeric and whole[o.name].kind not in ("number", "bool"):
+                    here.pop()
+        try:
+            query.capture(here)
+        except ComplaintError as error:
+            assert "rows match" in error.message
+            continue
+        targets += here
+        for t in here:
+            cell = row[t.column] if t.kind == "value" else 1.0
+            expected.append(float("nan") if cell is None else float(cell))
+    if not targets:
+        return 0
+    capture = query.capture(targets)
+    program = capture.program
+    handles = [db._handle(b.model) for b in capture.blocks]
+    X = [h.model.encode(b.table, "the test") for h, b in zip(handles, capture.blocks, strict=True)]
+    P = [h.model.probabilities(x, h.theta) for h, x in zip(handles, X, strict=True)]
+    hard = [h.model.predict(x, h.theta) for h, x in zip(handles, X, strict=True)]
+    np.testing.assert_allclose(program.exact(P, hard), expected, rtol=1e-9, atol=1e-9, err_msg=str(targets))  # law 1
+    rounding = {o.name for o in query._outputs if o.expr.has_aggregate and "round" in {e.op for e in o.expr.walk()}}
+    rounded = np.array(
+        [t.column in rounding for t in targets]
+    )  # ROUND over an aggregate is relaxed as if it were not there
+    rng = np.random.default_rng(0)
+    for world in range(6):  # law 2, at the predicted classes and at others
+        codes = hard if world == 0 else [rng.integers(p.shape[1], size=len(p)) for p in P]
+        one_hot = [np.eye(p.shape[1])[c] for p, c in zip(P, codes, strict=True)]
+        exact = program.exact(one_hot, codes)
+        known = np.isfinite(exact) & ~rounded
+        np.testing.assert_allclose(program.relaxed(one_hot)[known], exact[known], atol=1e-9, err_msg=str(targets))
+    inside = [rng.dirichlet(np.full(p.shape[1], 3.0), len(p)).reshape(p.shape) for p in P]  # law 3
+    value = program.relaxed(inside)
+    weights = np.where(np.isfinite(value), rng.normal(size=len(targets)), 0.0)
+    gradient = program.gradient(inside, weights)
+    step = 1e-5
+    for _ in range(3):
+        direction = [rng.normal(size=p.shape) for p in inside]
+        moved = [program.relaxed([p + s * step * d for p, d in zip(inside, direction, strict=True)]) for s in (1, -1)]
+        slope = float(np.nan_to_num((moved[0] - moved[1]) * weights).sum()) / (2 * step)
+        inner = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
+        size = max(1.0, float(np.abs(np.nan_to_num(value)) @ np.abs(weights)))
+        assert inner == pytest.approx(slope, rel=1e-6, abs=1e-6 * size), query.sql
+    return len(targets)
