@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from rain_debug.relax import Target
 from laws.worlds import Case, Worlds, at_blocks, build, cases, enumerate_worlds, random_probabilities
+from rain_debug.relax import Target
 
 CASES = settings(max_examples=500, deadline=None, derandomize=True)
 
@@ -83,7 +83,7 @@ def run(case: Case, contract: bool) -> None:
 
 
 def exactly_relaxed(case: Case, target: Target) -> bool:
-    """Where DESIGN calls the relaxed answer exact: within a tuple, sums of tuples, and tuples that share no variable."""
+    """Where the relaxed answer is exact: within a tuple, sums of tuples, and tuples that share no variable."""
     if target.kind == "value" and "coalesce(sum" in case.value:
         return True
     independent = len(case.aliases) == 1 or not case.aggregate

@@ -1,7 +1,7 @@
 """Random databases, queries and predictions, and the slow twin: every possible world, asked of DuckDB in one query.
 
-A generated query is a template: `{p:u}` stands for a class prediction of alias u. For Rain it becomes `predict(m, u)`, for
-the oracle the label of u's row in a world. Neither shares code with the rewriting under test.
+A generated query is a template: `{p:u}` stands for a class prediction of alias u. For Rain it becomes
+`predict(m, u)`, for the oracle the label of u's row in a world. Neither shares code with the rewriting under test.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def fixed(classes: tuple[Any, ...]) -> LogisticRegression:
 
 @dataclass(frozen=True)
 class Worlds:
-    """Every world: `labels` per model (n_worlds, n_rows) class codes, `answers` per world: key → value (None for NULL)."""
+    """Every world: `labels` per model (n_worlds, n_rows) codes, `answers` per world: key → value."""
 
     labels: dict[str, np.ndarray]
     answers: list[dict[tuple[Any, ...], Any]]

@@ -1,4 +1,4 @@
-"""Plan + engine → the candidate tuples, as columns: the engine does every join and filter that has no prediction in it."""
+"""Plan + engine → the candidate tuples, as columns: joins and filters without a prediction are the engine's."""
 
 from rain_debug.lineage.answer import answer_sql, materialise, prepare_sources
 from rain_debug.lineage.capture import Lineage, Place, capture_tuples

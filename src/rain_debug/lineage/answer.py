@@ -69,7 +69,8 @@ def materialise(
 ) -> dict[tuple[str, ...], str]:
     """Predictions of every block, written as temporary tables `name_0`, …; identity → table name.
 
-    Columns: `r0`, … the row ids, `label` the predicted class, and `p0`, … the probabilities where the query asks for them.
+    Columns: `r0`, … the row ids, `label` the predicted class, and, where the query asks for them, `p0`, … the
+    probabilities.
     """
     names: dict[tuple[str, ...], str] = {}
     prepare_sources(plan, engine)

@@ -21,7 +21,7 @@ MAX_TUPLES = 40_000_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where in an answer: values of output expressions. `pure` are compared by the engine, `predicted` by the program."""
+    """Where in an answer: values of output expressions, `pure` compared by the engine, `predicted` by the program."""
 
     pure: tuple[tuple[Expr, Any], ...]
     predicted: tuple[tuple[Expr, Any], ...]
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Candidate tuples: `place` (n,) is the place each belongs to, `rows` maps an atom to its variable's number (n,)."""
+    """Candidate tuples: `place` (n,) says where each belongs, `rows` maps an atom to its variable's number (n,)."""
 
     reading: Reading
     place: Array
@@ -52,7 +52,7 @@ def capture_tuples(
     numbers: Sequence[Expr],
     raws: Sequence[Expr] = (),
 ) -> Lineage:
-    """The candidate tuples of `places`, ready to read the expressions `numbers` and `raws`; LineageError where too many."""
+    """The candidate tuples of `places`, ready to read `numbers` and `raws`; LineageError where there are too many."""
     exports = collect_exports(plan, engine, models, places, numbers, raws)
     sql, table = fetch_tuples(plan, engine, exports, places)
     rids = {a: table[f"rid_{i}"].values for i, a in enumerate(_aliases(plan))}
@@ -83,7 +83,7 @@ def collect_exports(
 def fetch_tuples(
     plan: Plan, engine: Engine, exports: Exports, places: Sequence[Place], items: Sequence[str] = ()
 ) -> tuple[str, Table]:
-    """The tuples that may belong to a place: columns `place`, `rid_0`, … per alias of `plan.sources`, exports, `items`."""
+    """Tuples that may belong to a place: columns `place`, `rid_0`, … per alias of `plan.sources`, exports, `items`."""
     place_join, place_item = _place_join(plan, engine, places)
     rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
     where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"

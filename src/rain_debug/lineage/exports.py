@@ -80,7 +80,7 @@ class Exports:
     # -- what to fetch ------------------------------------------------------------------------------------------
 
     def want(self, e: Expr) -> None:
-        """Ask for the columns that reading `e` as a number or truth value takes; SQLError where it has no such reading."""
+        """Ask for the columns that reading `e` as a number or truth value takes; SQLError where it has none."""
         if self._class_only(e):
             self._table(e)
         elif e.is_pure:
@@ -119,8 +119,8 @@ class Exports:
             raise self.refuse(e.args[1], "a probability in a denominator is not supported")
         if e.op in COMPARISONS:
             if any(self._has_proba(a) for a in e.args):
-                raise self.refuse(e, "a probability is compared with a plain number only",
-                                  "write it as predict_proba(model, alias, class) > 0.7")  # fmt: skip
+                hint = "write it as predict_proba(model, alias, class) > 0.7"
+                raise self.refuse(e, "a probability is compared with a plain number only", hint)
             return all(self.kind(a) in ("number", "bool") for a in e.args)
         if e.op in ARITHMETIC or e.op in ("case", "coalesce"):
             values = _values(e)
@@ -129,8 +129,11 @@ class Exports:
 
     def _want_combinations(self, e: Expr) -> None:
         if self._has_proba(e):
-            raise self.refuse(e, f"{e.name.upper() or e.op} of a probability is not supported",
-                              "probabilities can be added, multiplied, compared with a number, summed and averaged")  # fmt: skip
+            raise self.refuse(
+                e,
+                f"{e.name.upper() or e.op} of a probability is not supported",
+                "probabilities can be added, multiplied, compared with a number, summed and averaged",
+            )
         for text in self._combinations(e):
             self._column(text)
 
@@ -266,7 +269,7 @@ class Reading:
         if e.op == "is_null":
             return grid.is_null(args[0])
         if e.op == "+":
-            return grid.add(*args)
+            return grid.add(args[0], args[1])
         if e.op == "-":
             return grid.add(args[0], args[1], -1.0)
         if e.op == "neg":

@@ -17,7 +17,7 @@ Monomial = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A number or truth value: `terms` maps a product of probabilities (the atoms' numbers, () for 1) to its coefficient.
+    """A number or truth value: `terms` maps a product of probabilities (atoms' numbers, () for 1) to its coefficient.
 
     `null` is True where the value is NULL; coefficients there mean nothing.
     """

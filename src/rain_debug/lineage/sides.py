@@ -22,7 +22,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Split:
-    """How a plan falls apart: aliases of each side, the atom of each, conditions of each, hard keys, class conditions."""
+    """How a plan falls apart: each side's aliases, atom and conditions; hard keys; conditions on classes alone."""
 
     aliases: tuple[frozenset[str], frozenset[str]]
     atoms: tuple[int, int]
@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Rows of one side: `rows` their variables' numbers, `key` the number of their hard key, `place` or None for all."""
+    """Rows of one side: `rows` their variables' numbers, `key` their hard key's number, `place` or None for all."""
 
     reading: Reading
     rows: Array

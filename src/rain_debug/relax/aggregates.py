@@ -1,4 +1,4 @@
-"""Aggregates of tuples, one number a place: COUNT and SUM by linearity, AVG as a corrected ratio, presence as 1 − Π(1 − w)."""
+"""Aggregates of tuples, one number a place: COUNT and SUM by linearity, AVG as a ratio, presence as 1 − Π(1 − w)."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     """The expectation of Σ weight·value / Σ weight over each place's tuples, given that it has one.
 
     Where the weights depend on no prediction the ratio of expectations is exact. Otherwise, for places of up to
-    `QUADRATURE_CLUSTERS` independent clusters, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by Gauss–Legendre
-    quadrature; for larger ones by the second-order expansion E[S]/E[N] − Cov(S, N)/E[N]² + E[S]·Var(N)/E[N]³.
+    `QUADRATURE_CLUSTERS` independent clusters, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by
+    Gauss–Legendre quadrature; for larger ones by the second-order expansion
+    E[S]/E[N] − Cov(S, N)/E[N]² + E[S]·Var(N)/E[N]³.
     """
     b = tuples.builder
     sums = total(tuples, weight, value)

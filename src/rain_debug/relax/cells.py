@@ -11,7 +11,7 @@ from rain_debug.sql import Expr
 
 @dataclass(frozen=True)
 class Wanted:
-    """One target: `kind` of the place numbered `place`; `expr` is the output's expression, `value` what `is` compares."""
+    """One target: `kind` of the place numbered `place`; `expr` is the output's expression, `value` that of `is`."""
 
     kind: TargetKind
     place: int

@@ -130,7 +130,7 @@ class _Lowering:
 
 
 def equals(values: Array, null: Array, asked: Sequence[Any], place: Array) -> Array:
-    """1 where a value is what its tuple's place asks for (NULL is asked for as None); shape of `values`, tuples first."""
+    """1 where a value is what its tuple's place asks for (None for NULL); shape of `values`, tuples first."""
     if len(set(map(repr, asked))) == 1:
         return _same(values, null, asked[0]).astype(float)
     out = np.zeros((len(place), *values.shape[1:]))

@@ -140,6 +140,15 @@ def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
     return _unbroadcast(g * inverse, a), _unbroadcast(-g * a * inverse**2, b)
 
 
+def _split(g: Array, sizes: list[int]) -> tuple[Array, ...]:
+    ends = np.cumsum(sizes).tolist()
+    return tuple(g[end - size : end] for end, size in zip(ends, sizes, strict=True))
+
+
+def _where(condition: Array, yes: Any, no: Any) -> Array:
+    return np.asarray(np.where(condition, yes, no))
+
+
 def half_away(x: Array, digits: int) -> Array:
     """SQL's ROUND: halves away from zero.
 
@@ -172,10 +181,10 @@ FORWARD: dict[str, Forward] = {
 EXACT: dict[str, Forward] = {
     "bins": hard_bins,
     "mean": lambda total, count, refined: _safe_divide(total, count),
-    "defined": lambda x, count: np.where(count > 0, x, np.nan),
+    "defined": lambda x, count: _where(count > 0, x, np.nan),
     "round": half_away,
-    "fill": lambda x, value: np.where(np.isnan(x), value, x),
-    "null_at": lambda x, value: np.where(x == value, np.nan, x),
+    "fill": lambda x, value: _where(np.isnan(x), value, x),
+    "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
 
 # Each entry: (gradient of the result, operands…, attributes…) → gradients of the operands, None where there is none.
@@ -190,7 +199,7 @@ GRADIENT: dict[str, VJP] = {
     "contract": lambda g, *a: _contract_vjp(g, a[-1], *a[:-1]),
     "segment_sum": lambda g, x, segments, n: (g[segments],),
     "segment_prod": lambda g, x, segments, n: (_segment_prod_vjp(g, x, segments, n),),
-    "concat": lambda g, *xs: tuple(np.split(g, np.cumsum([len(x) for x in xs])[:-1])),
+    "concat": lambda g, *xs: _split(g, [len(x) for x in xs]),
     "mean": lambda g, total, count, refined: (None, None, g),
     "defined": lambda g, x, count: (g, None),
     "round": lambda g, x, digits: (g,),

@@ -65,15 +65,14 @@ class Program:
                 grads[node][position] += weight  # type: ignore[index]
         out = [np.zeros(shape) for shape in self.shapes]
         for i in range(len(self.nodes) - 1, -1, -1):
-            g, node = grads[i], self.nodes[i]
-            if g is None or node.op == "const":
+            g, here = grads[i], self.nodes[i]
+            if g is None or here.op == "const":
                 continue
-            if node.op in ("classes", "probabilities"):
-                out[node.attrs[0]] += g
+            if here.op in ("classes", "probabilities"):
+                out[here.attrs[0]] += g
                 continue
-            for arg, part in zip(
-                node.args, GRADIENT[node.op](g, *[values[a] for a in node.args], *node.attrs), strict=True
-            ):
+            parts = GRADIENT[here.op](g, *[values[a] for a in here.args], *here.attrs)
+            for arg, part in zip(here.args, parts, strict=True):
                 if part is not None and arg in self.needed:
                     grads[arg] = part if grads[arg] is None else grads[arg] + part
         return out

@@ -18,7 +18,7 @@ from rain_debug.sql import Expr, Plan
 
 Array = np.ndarray
 Tables = tuple[Array, Array, Array]
-"""Weights (n₀ or 1, C₀) and (n₁ or 1, C₁) of the rows of each side, and (places or 1, C₀, C₁) of the classes that meet."""
+"""Weights (n₀ or 1, C₀), (n₁ or 1, C₁) of each side's rows, and (places or 1, C₀, C₁) of the classes that meet."""
 
 
 def lower_split(plan: Plan, lineage: SplitLineage, places: Sequence[Place], wanted: Sequence[Wanted]) -> Program:

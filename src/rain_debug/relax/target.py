@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 TargetKind = Literal["value", "present", "is"]
-"""`value`: the number in a cell. `present`: 1 where the row or group is in the answer. `is`: 1 where a cell equals `value`."""
+"""`value`: the number in a cell. `present`: 1 where the row or group is there. `is`: 1 where a cell equals `value`."""
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,7 @@ class OutputColumn:
 
 @dataclass(frozen=True)
 class Plan:
-    """A select–project–join–aggregate block over predictions.
-
-    >>> str(plan)  # doctest: +SKIP
-    """
+    """A select–project–join–aggregate block over predictions; prints itself, the same text every time."""
 
     sql: str
     with_sql: str
