@@ -59,7 +59,9 @@ def plain(path: str) -> dict[str, Any]:
     con = duckdb.connect(path)
     names = ", ".join(FEATURES)
     got = con.execute(f"SELECT churned, {names} FROM training ORDER BY id").fetchnumpy()
-    model = LogisticRegression(C=1.0).fit(np.column_stack([got[n] for n in FEATURES]), got["churned"])
+    model = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(
+        np.column_stack([got[n] for n in FEATURES]), got["churned"]
+    )
     got = con.execute(f"SELECT id, {names} FROM users").fetchnumpy()
     x = np.column_stack([got[n] for n in FEATURES])
     predict, labels = best(lambda: model.predict(x))
