@@ -106,3 +106,10 @@ def test_identical_records_tie_exactly_under_blas() -> None:
         assert all(np.all(group == group[0]) for group in groups)
         keys = records.keys[found].reshape(7, 31)
         assert np.all(np.diff(keys, axis=1) > 0)
+
+
+def test_renewed_records_forget_earlier_fits(corrupted: tuple[Model, Records, Problem]) -> None:
+    model, records, _ = corrupted
+    fresh = records.renewed()
+    assert fresh.X is records.X and "point" in records.cache and "point" not in fresh.cache
+    assert np.array_equal(model.fit(fresh).theta, model.fit(records).theta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,11 @@ class Records:
     def n_records(self) -> int:
         """The number of records, removed ones included."""
         return len(self.y)
+
+    def renewed(self) -> Records:
+        """The same records without what earlier fits left in the cache: a run that starts so can be repeated exactly."""
+        lasting = {k: v for k, v in self.cache.items() if k in ("active", "second moment")}
+        return replace(self, cache=lasting)
 
     def blocks(self) -> Iterator[slice]:
         """Slices of rows that cover the records in order."""
