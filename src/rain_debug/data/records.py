@@ -36,7 +36,7 @@ class Records:
         return len(self.y)
 
     def renewed(self) -> Records:
-        """The same records without what earlier fits left in the cache: a run that starts so can be repeated exactly."""
+        """The same records without what earlier fits left in the cache: a run that starts so repeats exactly."""
         lasting = {k: v for k, v in self.cache.items() if k in ("active", "second moment")}
         return replace(self, cache=lasting)
 
