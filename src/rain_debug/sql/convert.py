@@ -45,17 +45,26 @@ class Converter:
 
     def refuse(self, node: exp.Expr, message: str, hint: str | None = None) -> SQLError:
         """The error that underlines `node`."""
-        start, end = span(node)
-        closing = self.sql[end:].find(")") if self.sql[start:end].count("(") > self.sql[start:end].count(")") else -1
-        if 0 <= closing < 80:
-            end += closing + 1
+        start, end = self.extent(node)
         return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
+
+    def extent(self, node: exp.Expr) -> tuple[int, int]:
+        """Offsets (start, end) of `node` in the query, the parentheses that it opens closed."""
+        start, end = span(node)
+        text = self.sql[start:end]
+        for _ in range(text.count("(") - text.count(")")):
+            closing = self.sql[end:].find(")")
+            if not 0 <= closing < 80:
+                break
+            end += closing + 1
+        return start, end
 
     def __call__(self, node: exp.Expr) -> Expr:
         """The expression that `node` stands for."""
-        node = node.unnest()
+        while isinstance(node, exp.Paren):  # unlike a subquery's, these mean nothing
+            node = node.this
         text = node.sql(self.dialect)
-        start, end = span(node)
+        start, end = self.extent(node)
         atoms = tuple(sorted({atom_number(n) for n in node.walk() if is_atom(n)}))
         aliases = tuple(sorted({n.table for n in node.walk() if isinstance(n, exp.Column)}))
         columns = bool(aliases) or node.find(exp.Query) is not None

@@ -273,6 +273,8 @@ class _Planner:
         body = _body(tree, node)
         if relation is not None:
             body = exp.select(*[exp.column(c, quoted=True) for c, _ in relation.columns]).from_(_unaliased(node))
+        if isinstance(node, exp.Values) and node.alias_column_names:
+            body = exp.select(*[exp.column(c, quoted=True) for c in node.alias_column_names]).from_(node.copy())
         if body is None:
             return Source(alias, node.sql(self.dialect), (), None, None)
         columns = tuple(body.named_selects)
