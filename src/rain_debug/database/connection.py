@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from rain_debug.complaints import Cell, Complaint, Judge, Loss, Scale
 from rain_debug.data import Records
@@ -16,7 +17,7 @@ from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import ComplaintError, EngineError, ModelError, SQLError, nearest
-from rain_debug.lineage import materialise, prepare_sources
+from rain_debug.lineage import Plane, Predictor, materialise, prepare_sources
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
 from rain_debug.sql import CreateModel, DropModel, ModelInfo, Plan, Relation, parse_statement, plan_query
@@ -308,16 +309,20 @@ class Database:
     ) -> dict[tuple[str, ...], str]:
         """Predictions at `thetas` (or the models' own parameters) as temporary tables; identity → table name."""
 
-        def predict(model: str, table: Table, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
-            handle = self._handle(model)
+        def predictor(name: str) -> Predictor:
+            handle = self._handle(name)
             theta = thetas.get(handle.name, handle.theta)
-            X = handle.model.encode(table, f"rows that model '{model}' predicts")
-            codes = handle.model.predict(X, theta)
-            return codes, handle.model.probabilities(X, theta) if probabilities else None
+
+            def predict(table: Table, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+                X = handle.model.encode(table, f"rows that model '{name}' predicts")
+                codes = handle.model.predict(X, theta)
+                return codes, handle.model.probabilities(X, theta) if probabilities else None
+
+            return Predictor(predict, _plane(handle.model.estimator(theta)))
 
         while self._stale:
             self.engine.drop(self._stale.pop())
-        return materialise(plan, self.engine, models, predict, name)
+        return materialise(plan, self.engine, models, predictor, name)
 
     def prepare(self, plan: Plan) -> None:
         """Compute the derived tables that a plan's lineage reads."""
@@ -357,6 +362,13 @@ class Database:
         if handle is None:
             raise ModelError(f"there is no model '{name}'", hint=nearest(name, self._models))
         return handle
+
+
+def _plane(estimator: Any) -> Plane | None:
+    """The weights of a fitted logistic regression of two classes; None for anything that is more than that."""
+    if type(estimator) is not LogisticRegression or len(estimator.classes_) != 2:
+        return None
+    return Plane(tuple(map(float, estimator.coef_[0])), float(np.atleast_1d(estimator.intercept_)[0]))
 
 
 def _quoted(name: str) -> str:

@@ -1,8 +1,9 @@
 """Plan + engine → the candidate tuples, as columns: joins and filters without a prediction are the engine's."""
 
-from rain_debug.lineage.answer import answer_sql, materialise, prepare_sources
+from rain_debug.lineage.answer import answer_sql
 from rain_debug.lineage.capture import Lineage, Place, capture_tuples
 from rain_debug.lineage.exports import Axis
+from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources
 from rain_debug.lineage.sides import SplitLineage, capture_sides, split_sides
 from rain_debug.lineage.variables import Block
 
@@ -11,6 +12,8 @@ __all__ = [
     "Block",
     "Lineage",
     "Place",
+    "Plane",
+    "Predictor",
     "SplitLineage",
     "answer_sql",
     "capture_sides",

@@ -1,0 +1,192 @@
+"""Predictions as tables of Rain's own: rows go to the model in batches, or a linear model's weights go to the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rain_debug.engines import Engine, Table
+from rain_debug.errors import EngineError
+from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.variables import feature_list, from_sources
+from rain_debug.lineage.weaken import weaken
+from rain_debug.sql import Atom, ModelInfo, Plan
+
+Array = np.ndarray
+DOUBTFUL = 1e-6
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A model of two classes that predicts the second where intercept + Σ weights · features > 0."""
+
+    weights: tuple[float, ...]
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """How a model's predictions are had.
+
+    `predict(features, whether to give probabilities)` gives class codes (n,) and probabilities (n, C) or None; `plane`
+    is the model itself where it is no more than one.
+    """
+
+    predict: Callable[[Table, bool], tuple[Array, Array | None]]
+    plane: Plane | None = None
+
+
+def prepare_sources(plan: Plan, engine: Engine) -> None:
+    """Compute the derived tables whose rows are their own, as temporary tables."""
+    for source in plan.sources:
+        if source.materialised is not None:
+            engine.keep(source.materialised, source.relation)
+
+
+def materialise(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    predictor: Callable[[str], Predictor],
+    name: str,
+) -> dict[tuple[str, ...], str]:
+    """Predictions of every block, written as temporary tables `name_0`, …; identity → table name.
+
+    Columns: `r0`, … the row ids, `label` the predicted class, and, where the query asks for them, `p0`, … the
+    probabilities.
+    """
+    names: dict[tuple[str, ...], str] = {}
+    prepare_sources(plan, engine)
+    for atom in plan.atoms:
+        if atom.identity in names:
+            continue
+        table = names[atom.identity] = f"{name}_{len(names)}"
+        probabilities = any(a.kind == "proba" for a in plan.atoms if a.identity == atom.identity)
+        rows, how = row_sources(plan, atom), predictor(atom.model)
+        info = models[atom.model]
+        inside = how.plane is not None and not probabilities and len(atom.aliases) == 1
+        if inside and _numeric(plan, engine, rows):
+            _inside(plan, engine, info, how, rows, table)
+        else:
+            _outside(plan, engine, info, how, rows, table, probabilities)
+    return names
+
+
+def row_sources(plan: Plan, atom: Atom) -> list[tuple[Atom, str]]:
+    """FROM … WHERE of the rows that `atom`'s block may need, each row once, with the call whose features they have."""
+    uses = list({a.aliases: a for a in plan.atoms if a.identity == atom.identity}.values())
+    if len(atom.aliases) > 1:
+        chosen = " UNION ".join(_pairs(plan, a) for a in uses)
+        on = " AND ".join(f"{rid} = __c.r{i}" for i, rid in enumerate(atom.rids))
+        return [(atom, f"{from_sources(plan, atom)} JOIN ({chosen}) AS __c ON {on}")]
+    found: list[tuple[Atom, str]] = []
+    seen: list[str] = []
+    for use in uses:
+        own, rid, source = _own_filter(plan, use), use.rids[0], from_sources(plan, use)
+        conditions = ([own] if own else []) + [f"{rid} NOT IN ({rows})" for rows in seen]
+        found.append((use, f"{source} WHERE {' AND '.join(conditions) or 'TRUE'}"))
+        if not own and plan.source(use.aliases[0]).is_whole:
+            break
+        seen.append(f"SELECT {rid} FROM {source}" + (f" WHERE {own}" if own else ""))
+    return found
+
+
+def _own_filter(plan: Plan, atom: Atom) -> str:
+    """The conditions that read this atom's alias alone."""
+    own = [c.sql for c in plan.conjuncts if c.is_pure and set(c.aliases) == set(atom.aliases)] if plan.inner else []
+    return " AND ".join(f"({c})" for c in own)
+
+
+def _pairs(plan: Plan, atom: Atom) -> str:
+    where = " AND ".join(weaken(c) for c in plan.conjuncts) or "TRUE"
+    rids = ", ".join(f"{rid} AS r{i}" for i, rid in enumerate(atom.rids))
+    return f"SELECT DISTINCT {rids} FROM {plan.from_sql} WHERE {where}"
+
+
+def _numeric(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) -> bool:
+    """True where every feature is a number or a truth value by its type."""
+    selects = [f"{plan.with_sql} SELECT {', '.join(atom.features)} FROM {source}" for atom, source in rows]
+    return all(kind_of(t) in ("number", "bool") for sql in selects for _, t in engine.types(sql))
+
+
+def _inside(
+    plan: Plan, engine: Engine, info: ModelInfo, how: Predictor, rows: Sequence[tuple[Atom, str]], name: str
+) -> None:
+    """Let the engine compute the margins, and the model itself those that are NULL, not finite, or too close to call.
+
+    The engine adds in another order than NumPy. Which margins rounding could turn is judged by the size of the weights
+    alone (a heuristic: it holds for features up to some 10⁸).
+    """
+    assert how.plane is not None
+    parts = []
+    for atom, source in rows:
+        terms = [engine.literal(how.plane.intercept)]
+        for text, weight in zip(atom.features, how.plane.weights, strict=True):
+            terms.append(f"{engine.literal(weight)} * CAST({text} AS DOUBLE)")
+        parts.append(f"SELECT {atom.rids[0]} AS r0, {' + '.join(terms)} AS m FROM {source}")
+    close = DOUBTFUL * (1.0 + abs(how.plane.intercept) + sum(map(abs, how.plane.weights)))
+    first, second = (engine.literal(c) for c in info.classes)
+    engine.keep(
+        name,
+        f"{plan.with_sql} SELECT r0, CASE WHEN m > 0 THEN {second} ELSE {first} END AS label, "
+        f"coalesce(isfinite(m) AND abs(m) > {engine.literal(close)}, FALSE) AS sure FROM ({' UNION ALL '.join(parts)})",
+    )
+    if not engine.table(f"SELECT 1 AS x FROM {name} WHERE NOT sure LIMIT 1").n_rows:
+        return
+    doubtful = f"SELECT r0 FROM {name} WHERE NOT sure"
+    some = [(atom, f"{source} AND {atom.rids[0]} IN ({doubtful})") for atom, source in rows]
+    _outside(plan, engine, info, how, some, f"{name}_close", False)
+    engine.run(f"UPDATE {name} SET label = c.label FROM {name}_close AS c WHERE c.r0 = {name}.r0")
+    engine.drop(f"{name}_close")
+
+
+def _outside(
+    plan: Plan,
+    engine: Engine,
+    info: ModelInfo,
+    how: Predictor,
+    rows: Sequence[tuple[Atom, str]],
+    name: str,
+    probabilities: bool,
+) -> None:
+    """Hand the rows to the model in batches, and its predictions back to the engine."""
+    n_rids = len(rows[0][0].rids)
+    rids: list[list[Array]] = [[] for _ in range(n_rids)]
+    codes: list[Array] = []
+    spread: list[Array] = []
+    for batch in _batches(plan, engine, info, rows):
+        for i in range(n_rids):
+            rids[i].append(np.array(batch[f"r{i}"].values, dtype=np.int64))
+        code, probability = how.predict(batch.select(info.features), probabilities)
+        codes.append(code.astype(np.int64))
+        if probability is not None:
+            spread.append(probability)
+    columns: dict[str, Any] = {f"r{i}": _joined(parts, np.int64) for i, parts in enumerate(rids)}
+    columns["code"] = _joined(codes, np.int64)
+    if probabilities:
+        whole = np.concatenate(spread) if spread else np.empty((0, len(info.classes)))
+        columns |= {f"p{c}": whole[:, c].copy() for c in range(len(info.classes))}
+    engine.upload(f"{name}_codes", Table.of(**columns))
+    labels = ", ".join(engine.literal(c) for c in info.classes)
+    kept = ", ".join(c for c in columns if c != "code")
+    engine.keep(name, f"SELECT {kept}, ([{labels}])[code + 1] AS label FROM {name}_codes")
+    engine.drop(f"{name}_codes")
+
+
+def _batches(plan: Plan, engine: Engine, info: ModelInfo, rows: Sequence[tuple[Atom, str]]) -> Iterator[Table]:
+    for atom, source in rows:
+        rids = ", ".join(f"{rid} AS r{i}" for i, rid in enumerate(atom.rids))
+        sql = f"{plan.with_sql} SELECT {rids}, {feature_list(atom, info.features)} FROM {source}"
+        try:
+            yield from engine.batches(sql)
+        except EngineError as error:
+            raise EngineError(
+                error.message, where=f"the rows that model '{info.name}' predicts", hint=error.hint
+            ) from None
+
+
+def _joined(parts: Sequence[Array], dtype: Any) -> Array:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
