@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import rain_debug
 from rain_debug import config, errors
 from rain_debug.cli import cli
 from rain_debug.cli.reference import markdown
@@ -73,6 +74,11 @@ def test_the_command_reference_is_current() -> None:
     shown = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert shown == markdown(), "run: python -m rain_debug.cli.reference > docs/cli.md"
     assert all(f"## rain {name}\n" in shown for name in cli.commands)
+
+
+def test_every_public_name_is_documented() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [n for n in rain_debug.__all__ if not re.search(rf"`{n}\b", page)] == []
 
 
 def test_every_error_is_documented() -> None:

@@ -112,6 +112,10 @@ def test_what_is_printed_where(project: Any, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == ""
 
 
+ALL = "SELECT * FROM churn_training"
+NUMBER = "'nan'::DOUBLE"
+NAN = f"* REPLACE (CASE WHEN id = 5 THEN {NUMBER} ELSE tenure END AS tenure)"
+
 BAD = [  # what is changed in the template, into what; what stderr must say
     ("SELECT week, count(*) AS n", "SELECT wek, count(*) AS n", ["wek", "queries.weekly.sql", "^"]),
     ("predict(churn, u)", "predict(chrn, u)", ["chrn", "did you mean 'churn'", "queries.weekly.sql"]),
@@ -131,6 +135,16 @@ BAD = [  # what is changed in the template, into what; what stderr must say
     ("at_least = 90", "at_least = nan", ["complaints[1]"]),
     ("at_least = 90", 'should_be = "yes"', ["complaints[1]"]),
     ("shop.duckdb'", "shp.duckdb'", ["shp.duckdb", "database.path"]),
+    (ALL, f"{ALL.replace('*', NAN)}", ["tenure", "NaN", "models.churn"]),
+    (ALL, f"{ALL.replace('*', NAN.replace('nan', 'inf'))}", ["tenure", "infinit", "models.churn"]),
+    (ALL, f"{ALL.replace('*', NAN.replace(NUMBER, 'NULL'))}", ["tenure", "NULL", "models.churn"]),
+    (ALL, f"{ALL} UNION ALL {ALL}", ["not unique", "id", "models.churn"]),
+    (ALL, f"{ALL.replace('*', '* REPLACE (nullif(churned, $$no$$) AS churned)')}", ["churned", "NULL", "models.churn"]),
+    ("FROM users u", "FROM (SELECT id, week, active, fee FROM users) u", ["tenure", "queries.weekly.sql"]),
+    ("WHERE u.active AND", "WHERE u.active AND AND", ["cannot be read", "line", "^"]),
+    ("GROUP BY week ORDER BY week", "; SELECT 1", ["one SELECT", "queries.weekly.sql"]),
+    ("FROM users u", "FROM usrs u", ["usrs", "did you mean 'users'"]),
+    ('features = ["tenure", ', 'features = ["tenur", ', ["tenur", "tenure", "models.churn"]),
 ]
 
 
@@ -147,6 +161,12 @@ def test_bad_input_is_a_message(
 def test_what_cannot_be_relaxed_is_refused(project: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert rain("run", project(("count(*) AS n", "max(fee) AS n"))) == 2
     assert "^^^" in capsys.readouterr().err
+
+
+def test_contradictions_are_refused(project: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project(('where = { week = "2026-11-09" }\nat_least = 90', 'where = { week = "2026-11-02" }\nat_most = 20'))
+    assert rain("run", path) == 2
+    assert "contradict each other" in capsys.readouterr().err
 
 
 def test_outputs_are_refused_before_the_run(project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
