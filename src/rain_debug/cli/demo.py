@@ -48,7 +48,7 @@ The line before and after, trained without them:
 
 {verdict}
 
-Next: `rain demo --keep DIR` keeps the database and the project file; `rain init` writes a project of your own."""
+Next: {following}; `rain init` writes a project of your own."""
 
 
 def tell(*, keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
@@ -87,10 +87,11 @@ def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) ->
         )
     progress = False if quiet else None
     report = session.db.debug(list(session.complaints), progress=progress, **session.project.debug)
-    click.echo(report.to_json() if as_json else _ending(report, fallen), nl=not as_json)
+    click.echo(report.to_json() if as_json else _ending(report, fallen, folder if kept else None), nl=not as_json)
     if kept:
         report.save(folder / "report.json")
-        click.echo(f"kept shop.duckdb, shop.toml and report.json in {folder}", err=True)
+        if not quiet:
+            click.echo(f"kept shop.duckdb, shop.toml and report.json in {folder}", err=True)
     return exit_code(report)
 
 
@@ -99,13 +100,16 @@ def project_text() -> str:
     return TEMPLATE.replace("rain.toml", "shop.toml").replace('dataset = "shop"   ', 'path = "shop.duckdb"', 1)
 
 
-def _ending(report: Report, fallen: set[str]) -> str:
+def _ending(report: Report, fallen: set[str], kept: Path | None) -> str:
     query = report.run.queries[0]
     after = query.before if query.after is None else query.after
     return ENDING.format(
         summary=report.summary,
         ranking=_indent(report.ranking.to_text(10, width=100)),
         chart=_indent(_line(query.before.rows(), after.rows(), fallen)),
+        following=f"`rain run {kept / 'shop.toml'}`"
+        if kept
+        else "`rain demo --keep DIR` keeps database and project file",
         verdict="The complaints are resolved." if report.resolved else "Not every complaint is resolved.",
     )
 
