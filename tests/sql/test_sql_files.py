@@ -15,13 +15,13 @@ Where there is an answer, every predicted cell of it also obeys laws 1 to 3 of t
 
 from __future__ import annotations
 
-import ast
 import csv
 import functools
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def _table(name: str, lines: list[str]) -> list[str]:
 def read(path: Path) -> File:
     """The parsed file."""
     out = File()
-    blocks = re.split(r"\n(?=table |setup|model |case )", "\n" + path.read_text())
+    blocks = re.split('\n(?=table |setup\n|model [\\w"]|case )', "\n" + path.read_text())
     for block in blocks[1:]:
         lines = [line for line in block.split("\n") if line.strip() and not line.startswith("#")]
         word, _, rest = lines[0].partition(" ")
@@ -119,7 +119,9 @@ def estimator(classes: str, lines: list[str]) -> LogisticRegression:
     header = _split(lines[0])
     table = np.array([[float(c) for c in _split(line)] for line in lines[1:]])
     model = LogisticRegression()
-    model.classes_ = np.array(ast.literal_eval(f"({classes},)"))
+    model.classes_ = np.array(
+        [float(c) if isinstance(c, Decimal) else c for c in duckdb.sql(f"SELECT {classes}").fetchall()[0]]
+    )
     model.intercept_, model.coef_ = table[:, 0], table[:, 1:]
     model.feature_names_in_ = np.array(header[1:], dtype=object)
     model.n_features_in_ = len(header) - 1
@@ -154,11 +156,14 @@ def plain(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _predict(path: Path, con: duckdb.DuckDBPyConnection) -> None:
     models = {n: h.estimator for n, h in database(path, "duckdb").models.items()}
+    names = {n: [str(f) for f in m.feature_names_in_] for n, m in models.items()}
+    for model in models.values():
+        del model.feature_names_in_
     for (table,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
         for name, model in models.items():
             columns = [d[0] for d in con.execute(f'SELECT * FROM "{table}" LIMIT 0').description or []]
-            features = [n for n in model.feature_names_in_ if n in columns]
-            if name in columns or len(features) < len(model.feature_names_in_):
+            features = [n for n in names[name] if n in columns]
+            if name in columns or len(features) < len(names[name]):
                 continue
             wanted = ", ".join(f'CAST("{f}" AS DOUBLE)' for f in features)
             rows = con.execute(f'SELECT rowid, {wanted} FROM "{table}" ORDER BY rowid').fetchall()

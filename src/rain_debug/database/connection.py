@@ -352,6 +352,10 @@ class Database:
         """Known tables and views."""
         return self.engine.tables()
 
+    def is_aggregate(self, function: str) -> bool:
+        """True where the engine has an aggregate of that name."""
+        return self.engine.is_aggregate(function)
+
     def model(self, name: str) -> ModelInfo | None:
         """The model of that name or alias."""
         handle = self._find(name)

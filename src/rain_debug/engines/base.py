@@ -22,6 +22,9 @@ class Engine(Protocol):
     def is_table(self, name: str) -> bool:
         """True where `name` is a base table, whose rows `rowid` tells apart."""
 
+    def is_aggregate(self, function: str) -> bool:
+        """True where `function` is an aggregate."""
+
     def tables(self) -> Sequence[str]:
         """Names of the user's tables and views."""
 

@@ -41,6 +41,13 @@ class DuckDB:
         found = self.table(f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({_text(bare)})")
         return bool(found["n"].values[0])
 
+    def is_aggregate(self, function: str) -> bool:
+        found = self.table(
+            "SELECT count(*) AS n FROM duckdb_functions() WHERE function_type = 'aggregate' "
+            f"AND lower(function_name) = lower({_text(function)})"
+        )
+        return bool(found["n"].values[0])
+
     def tables(self) -> Sequence[str]:
         found = self.table(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() "

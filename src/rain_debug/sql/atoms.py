@@ -70,6 +70,13 @@ def _call(node: exp.Anonymous, sql: str, catalog: Catalog, aliases: list[str]) -
         class_code = _class_code(arguments.pop(), model, wrong)
     if not arguments:
         raise wrong(f"this prediction names no row: {form}", f"aliases here: {', '.join(aliases)}")
+    for argument in arguments:
+        if any(isinstance(n, exp.Anonymous) and n.name.upper() in (PREDICT, PREDICT_PROBA) for n in argument.walk()):
+            raise wrong("a prediction as a feature of another prediction is not supported", "features are columns")
+        if argument.find(exp.Query) is not None:
+            raise wrong("a subquery as a feature is not supported", "join it, or compute it in a CTE")
+        if isinstance(argument, exp.Column) and isinstance(argument.this, exp.Star) and not _alias(argument, aliases):
+            raise wrong(f"there is no table or alias '{argument.table}' in FROM", nearest(argument.table, aliases))
     if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return AtomCall("proba" if proba else "class", model, start, end, True, list(aliases), class_code), []
     named = [alias for argument in arguments for alias in _aliases(argument, aliases)]
@@ -80,7 +87,8 @@ def _call(node: exp.Anonymous, sql: str, catalog: Catalog, aliases: list[str]) -
         if len(arguments) == 1 and isinstance(arguments[0], exp.Column) and not arguments[0].table:
             raise wrong(f"there is no table or alias '{first_name}' in FROM", nearest(first_name, aliases))
         raise wrong(
-            f"model '{model.name}' has {len(model.features)} features, {len(arguments)} are given",
+            f"model '{model.name}' has {len(model.features)} feature{'s' * (len(model.features) != 1)}, "
+            f"{len(arguments)} {'are' if len(arguments) != 1 else 'is'} given",
             f"in this order: {', '.join(model.features[:20])}; or name an alias: predict({model.name}, {aliases[0]})",
         )
     return AtomCall("proba" if proba else "class", model, start, end, False, [], class_code), arguments
@@ -194,7 +202,8 @@ def _features(
             ]
             if len(found) != 1:
                 there = ", ".join(c for a in reads for c in sources[a].columns[:30]) or "no columns"
-                what = "lacks" if not found else "has more than once"
+                one, many = ("lacks", "has") if len(reads) == 1 else ("lack", "have")
+                what = one if not found else f"{many} more than once"
                 raise SQLError(
                     f"model '{call.model.name}' needs the feature '{name}', which {' and '.join(reads)} {what}",
                     sql=sql,

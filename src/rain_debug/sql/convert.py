@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -43,21 +45,32 @@ class Converter:
         self.sql = sql
         self.dialect = dialect
 
-    def refuse(self, node: exp.Expr, message: str, hint: str | None = None) -> SQLError:
-        """The error that underlines `node`."""
-        start, end = self.extent(node)
+    def refuse(self, node: Any, message: str, hint: str | None = None, keyword: str = "") -> SQLError:
+        """The error that underlines `node`, from the `keyword` before it if there is one."""
+        start, end = self.extent(node) if isinstance(node, exp.Expr) else (0, 0)
+        at = self.sql.upper().rfind(keyword.upper(), 0, start or len(self.sql)) if keyword else -1
+        if at >= 0 and (not end or keyword.isalpha()):
+            start, end = at, self._closed(at, max(end, at + len(keyword)))
+        if not end:
+            return SQLError(message, sql=self.sql, start=0, end=len(self.sql.rstrip()), hint=hint)
         return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
 
     def extent(self, node: exp.Expr) -> tuple[int, int]:
         """Offsets (start, end) of `node` in the query, the parentheses that it opens closed."""
         start, end = span(node)
+        if isinstance(node, exp.Func) and "start" not in node.meta and end:
+            opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
+            start = opening.start() if opening else start
+        return start, self._closed(start, end)
+
+    def _closed(self, start: int, end: int) -> int:
         text = self.sql[start:end]
         for _ in range(text.count("(") - text.count(")")):
             closing = self.sql[end:].find(")")
             if not 0 <= closing < 80:
                 break
             end += closing + 1
-        return start, end
+        return end
 
     def __call__(self, node: exp.Expr) -> Expr:
         """The expression that `node` stands for."""

@@ -46,6 +46,9 @@ class Catalog(Protocol):
     def models(self) -> Collection[str]:
         """Known names of models."""
 
+    def is_aggregate(self, function: str) -> bool:
+        """True where the engine has an aggregate of that name."""
+
 
 @dataclass(frozen=True)
 class Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +17,7 @@ from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Catalog, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.read import read
-from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
-
-SUPPORTED = (
-    "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, "
-    "in COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
-)
+from rain_debug.sql.refusals import SUPPORTED, refuse_aggregates, refuse_labels, refuse_shape, refuse_ungrouped
 
 
 def plan_query(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Plan:
@@ -41,55 +37,18 @@ class _Planner:
         self.texts: dict[str, str] = {}
 
     def plan(self) -> Plan:
-        tree = self._refuse_shape(read(self.sql, self.dialect))
+        tree = refuse_shape(read(self.sql, self.dialect), self.convert, self.catalog)
         self._name_relations(tree)
         calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
         declared = self._declared_names(tree)
         tree = self._qualify(tree)
         self._restore_relations(tree)
+        refuse_aggregates(tree, self.convert, self.catalog)
+        refuse_labels(tree, self.convert, calls)
         return self._split(tree, calls, declared)
 
-    # -- refusals -----------------------------------------------------------------------------------------------
-
-    def _refuse_shape(self, tree: exp.Expr) -> exp.Select:
-        predictions = [n for n in tree.find_all(exp.Anonymous) if n.name.upper() in (PREDICT, PREDICT_PROBA)]
-        if isinstance(tree, exp.Query) and not predictions:
-            known = ", ".join(self.catalog.models) or "none yet"
-            raise SQLError(
-                "this query holds no prediction",
-                hint=f"use predict(model, alias) somewhere in it; models: {known}; plain SQL: ask the database itself",
-            )
-        if isinstance(tree, exp.SetOperation):
-            raise self._refuse(predictions[0], f"{tree.key.upper()} over predictions is not supported")
-        if not isinstance(tree, exp.Select):
-            raise self._refuse(tree, f"{tree.key.upper()} is not a query")
-        for node in predictions:
-            owner = node.find_ancestor(exp.Select)
-            if owner is not tree:
-                raise self._refuse(node, "a prediction inside a subquery or CTE is not supported")
-            window = node.find_ancestor(exp.Window)
-            if window is not None:
-                raise self._refuse(window, "a window function over predictions is not supported")
-        for clause, what in (("distinct", "DISTINCT"), ("having", "HAVING"), ("qualify", "QUALIFY")):
-            found = tree.args.get(clause)
-            if found:
-                raise self._refuse(found, f"{what} over predictions is not supported")
-        for window in tree.find_all(exp.Window):
-            if window.find_ancestor(exp.Select) is tree:
-                raise self._refuse(window, "a window function in a query with predictions is not supported")
-        for clause in ("laterals", "pivots", "sample", "match", "connect"):
-            found = tree.args.get(clause)
-            if found:
-                raise self._refuse(found[0] if isinstance(found, list) else found, f"{clause} is not supported here")
-        group = tree.args.get("group")
-        if group is not None:
-            for kind in ("rollup", "cube", "grouping_sets"):
-                if group.args.get(kind):
-                    raise self._refuse(group, f"{kind.replace('_', ' ').upper()} over predictions is not supported")
-        return tree
-
-    def _refuse(self, node: exp.Expr, message: str) -> SQLError:
-        return self.convert.refuse(node, message, SUPPORTED)
+    def _refuse(self, node: exp.Expr, message: str, keyword: str = "") -> SQLError:
+        return self.convert.refuse(node, message, SUPPORTED, keyword)
 
     # -- relations ----------------------------------------------------------------------------------------------
 
@@ -150,17 +109,37 @@ class _Planner:
         return qualified
 
     def _unresolved(self, tree: exp.Expr, message: str) -> SQLError:
-        name = message.split("'")[1] if "'" in message else ""
+        found = re.search(r"'([^']+)'|: (\S+)", message.split(" Line:")[0])
+        name = (found[1] or found[2]).lower() if found else ""
         known = {c for r in self.relations.values() for c, _ in r.columns}
+        aliases = self._aliases_anywhere(tree)
+        if "already used" in message:
+            twice = [t for t in tree.find_all(exp.Table, exp.Subquery) if t.alias_or_name.lower() == name][-1]
+            return self.convert.refuse(twice, f"two tables of this query are called '{name}'", "name one with AS")
+        if "output column" in message and tree.args.get("group") is not None:
+            n = len(tree.expressions)
+            ordinal = next((e for e in tree.args["group"].expressions if e.name == name), tree.args["group"])
+            what = f"GROUP BY {name}: there {'is 1 column' if n == 1 else f'are {n} columns'}"
+            return self.convert.refuse(ordinal, what, "count the columns of the select list from 1")
         for column in tree.find_all(exp.Column):
-            if name and name.lower() in (column.name.lower(), column.sql(self.dialect).lower(), column.table.lower()):
-                if "mbiguous" in message:
-                    return self.convert.refuse(column, f"column '{name}' is ambiguous", "write it as alias.column")
-                if name.lower() == column.table.lower():
-                    return self.convert.refuse(column, f"there is no table or alias '{name}' here",
-                                               nearest(name, self._aliases_anywhere(tree)))  # fmt: skip
-                return self.convert.refuse(column, f"there is no column '{name}'", nearest(name, known))
+            if not name or name not in (column.name.lower(), column.sql(self.dialect).lower(), column.table.lower()):
+                continue
+            if column.table and column.table.lower() not in {a.lower() for a in aliases}:
+                what = f"there is no table or alias '{column.table}' here"
+                return self.convert.refuse(column, what, nearest(column.table, aliases))
+            holders = [a for a in aliases if column.name.lower() in self._columns_of(tree, a)]
+            if "mbiguous" in message or (not column.table and len(holders) > 1):
+                which = ", ".join(f"{a}.{column.name}" for a in sorted(holders))
+                return self.convert.refuse(column, f"column '{column.name}' is ambiguous", f"write one of {which}")
+            if column.parent is not None and is_atom(column.parent) and not column.table:
+                what = f"there is no table, alias or column '{column.name}' here"
+                return self.convert.refuse(column, what, nearest(column.name, known | aliases))
+            return self.convert.refuse(column, f"there is no column '{column.name}'", nearest(column.name, known))
         return SQLError(f"this query cannot be resolved: {message.split(' Line:')[0]}", hint=nearest(name, known))
+
+    def _columns_of(self, tree: exp.Expr, alias: str) -> set[str]:
+        tables = [t for t in tree.find_all(exp.Table) if t.alias_or_name == alias and t.name in self.relations]
+        return {c.lower() for t in tables for c, _ in self.relations[t.name].columns}
 
     def _aliases_anywhere(self, tree: exp.Expr) -> set[str]:
         return {t.alias_or_name for t in tree.find_all(exp.Table, exp.Subquery) if t.alias_or_name}
@@ -186,6 +165,7 @@ class _Planner:
         for node in tree.find_all(exp.Anonymous):
             if is_atom(node):
                 node.set("expressions", [exp.Literal.number(renumber[atom_number(node)])])
+        refuse_ungrouped(tree, self.convert, atoms)
         where += conjuncts(tree.args["where"].this) if tree.args.get("where") else []
         outputs = tuple(
             OutputColumn(declared.get(e.alias_or_name.lower(), e.alias_or_name), self.convert(e.unalias()))
@@ -247,7 +227,7 @@ class _Planner:
                 raise self._refuse(on, f"a prediction in the ON of a {(side or method or kind)} JOIN is not supported")
             if side in ("RIGHT", "FULL") and moved:
                 raise self._refuse(
-                    join, f"a {side} JOIN after an inner join is not supported in a query with predictions"
+                    join, f"a {side} JOIN after an inner join is not supported in a query with predictions", side
                 )
             if side in ("RIGHT", "FULL"):
                 sources = [_nullable(s) for s in sources]

@@ -23,7 +23,15 @@ def read(sql: str, dialect: str) -> exp.Expr:
         first = error.errors[0] if error.errors else {}
         start = _offset(sql, first.get("line"), first.get("col"), first.get("highlight"))
         what = (first.get("description") or str(error)).rstrip(".")
-        raise SQLError(f"this SQL cannot be read: {what}", sql=sql, start=start, end=_end(start, first)) from None
+        if what.startswith("Required keyword"):
+            what = "something is missing here"
+        raise SQLError(
+            f"this SQL cannot be read: {what[0].lower() + what[1:]}",
+            sql=sql,
+            start=start,
+            end=_end(start, first),
+            hint="look just before and at the underlined place: a comma, an operand or a parenthesis may be missing",
+        ) from None
     except TokenError as error:
         raise SQLError(
             "this SQL cannot be read: a quote or comment is not closed",
