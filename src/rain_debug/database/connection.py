@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rain_debug.complaints import Cell, Complaint, Judge, Loss, Scale
 from rain_debug.data import Records
-from rain_debug.database.options import estimator_from_options
+from rain_debug.database.options import estimator_from_options, with_features
 from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
@@ -69,7 +69,7 @@ class Database:
         self.engine = engine
         self._models: dict[str, ModelHandle] = {}
         self._numbers = itertools.count(1)
-        self._predictions: dict[tuple[str, str], Query] = {}
+        self._predictions: dict[tuple[Any, ...], tuple[Query, tuple[str, ...]]] = {}
         self._stale: list[str] = []
 
     @property
@@ -113,6 +113,8 @@ class Database:
                     f"there is a model '{known}' already", hint="DROP MODEL it first, or choose another name"
                 )
         where = f"model '{name}'"
+        if training is None and features is not None:
+            estimator = with_features(estimator, features, where)
         model = adapt(estimator, where=where)
         records: Records | None = None
         theta = model.initial()
@@ -123,7 +125,7 @@ class Database:
                     where=where,
                     hint="give training=SELECT or frame and label=…; or a fitted estimator to query with only",
                 )
-            if not model.features and features is None:
+            if not model.features:
                 raise ModelError("the fitted model does not know its features' names", where=where,
                                  hint="fit it on a data frame, or give training data and features=…")  # fmt: skip
         else:
@@ -135,7 +137,7 @@ class Database:
                 theta = model.fit(records, np.ones(records.n_records, dtype=bool), None).theta
         assert theta is not None
         handle = ModelHandle(name, model, records, theta, key, tuple(aliases))
-        self._models.pop((self._find(name) or handle).name, None)
+        self.drop_model(name, missing_ok=True)
         self._models[name] = handle
         return handle
 
@@ -147,6 +149,7 @@ class Database:
                 return
             raise ModelError(f"there is no model '{name}'", hint=nearest(name, self._models))
         del self._models[handle.name]
+        self._predictions = {k: v for k, v in self._predictions.items() if k[0] != handle.name}
 
     def _training(self, training: Any, where: str) -> Table:
         if isinstance(training, Table):
@@ -209,34 +212,46 @@ class Database:
         and the model's features. A dictionary names other columns: `db.prediction("churn", {"user_id": 7})`.
         """
         handle = self._handle(model)
-        where = dict(key) if isinstance(key, Mapping) else None
-        name = table or self._queried_table(handle, set(where or ()))
-        columns = {c.lower(): c for c, _ in self.relation(name).columns}
-        if where is None:
-            own = next((columns[k.lower()] for k in (handle.key, "id") if k and k.lower() in columns), None)
-            if own is None:
-                raise ComplaintError(
-                    f"table '{name}' has no column '{handle.key or 'id'}' to find {key!r} by",
-                    hint=f"give a dictionary: db.prediction('{model}', {{'column': {key!r}}}); "
-                    f"columns: {', '.join(columns.values())}",
-                )
-            where = {own: key}
-        missing = [k for k in where if k.lower() not in columns]
-        if missing:
-            raise ComplaintError(
-                f"table '{name}' has no column '{missing[0]}'", hint=nearest(missing[0], columns.values())
-            )
-        selected = ", ".join(f'"{columns[k.lower()]}"' for k in where)
-        cache = (handle.name, f"{name}({selected})")
-        query = self._predictions.get(cache)
-        if query is None or query.plan.atoms[0].model not in self._models:
-            sql = f"SELECT {selected}, predict({_quoted(handle.name)}, __t) AS prediction FROM {name} AS __t"
-            query = self._predictions[cache] = self.query(sql, name=f"predictions of {handle.name}")
-        cell = query.cell("prediction", where={columns[k.lower()]: v for k, v in where.items()})
+        names = tuple(key) if isinstance(key, Mapping) else None
+        asked = (handle.name, table, names)
+        if asked not in self._predictions:
+            self._predictions[asked] = self._prediction_query(handle, table, names, key)
+        query, columns = self._predictions[asked]
+        values = list(key.values()) if isinstance(key, Mapping) else [key]
+        where = dict(zip(columns, values, strict=True))
+        cell = query.cell("prediction", where=where)
         words = " and ".join(f"{k} = {v!r}" for k, v in where.items())
         return Cell(
             query, cell.column, cell.where, "class", cell.classes, label=f"the prediction of '{model}' for {words}"
         )
+
+    def _prediction_query(
+        self, handle: ModelHandle, table: str | None, names: tuple[str, ...] | None, key: Any
+    ) -> tuple[Query, tuple[str, ...]]:
+        """The query of every prediction over `table`, and the columns of it that find a row."""
+        name = table or self._queried_table(handle, set(names or ()))
+        try:
+            columns = {c.lower(): c for c, _ in self.relation(name).columns}
+        except EngineError:
+            raise ComplaintError(f"there is no table {name}", hint=nearest(name.strip('"'), self.tables)) from None
+        if names is None:
+            own = next((columns[k.lower()] for k in (handle.key, "id") if k and k.lower() in columns), None)
+            if own is None:
+                raise ComplaintError(
+                    f"table '{name}' has no column '{handle.key or 'id'}' to find {key!r} by",
+                    hint=f"give a dictionary: db.prediction('{handle.name}', {{'column': {key!r}}}); "
+                    f"columns: {', '.join(columns.values())}",
+                )
+            names = (own,)
+        missing = [k for k in names if k.lower() not in columns]
+        if missing:
+            raise ComplaintError(
+                f"table '{name}' has no column '{missing[0]}'", hint=nearest(missing[0], columns.values())
+            )
+        found = tuple(columns[k.lower()] for k in names)
+        selected = ", ".join(map(_quoted, found))
+        sql = f"SELECT {selected}, predict({_quoted(handle.name)}, __t) AS prediction FROM {name} AS __t"
+        return self.query(sql, name=f"predictions of {handle.name}"), found
 
     def _queried_table(self, handle: ModelHandle, extra: set[str]) -> str:
         """The one table whose rows the model's queries predict: it has all features, and is not the training set."""
@@ -312,9 +327,11 @@ class Database:
         def predictor(name: str) -> Predictor:
             handle = self._handle(name)
             theta = thetas.get(handle.name, handle.theta)
+            names = {plan.source(a).relation for atom in plan.atoms if atom.model == name for a in atom.aliases}
+            rows = f"rows of {' and '.join(sorted(names))} that model '{name}' predicts"
 
             def predict(table: Table, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
-                X = handle.model.encode(table, f"rows that model '{name}' predicts")
+                X = handle.model.encode(table, rows)
                 codes = handle.model.predict(X, theta)
                 return codes, handle.model.probabilities(X, theta) if probabilities else None
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rain_debug.errors import SQLError, nearest
+from rain_debug.errors import ModelError, SQLError, nearest
 from rain_debug.sql import CreateModel
 
 _TYPES = ("logistic_reg", "logistic_regression")
@@ -70,3 +73,22 @@ def estimator_from_options(statement: CreateModel, sql: str) -> tuple[Any, dict[
         "features": [features] if isinstance(features, str) else features,
         "weight": options.get("weight"),
     }
+
+
+def with_features(estimator: Any, features: Sequence[str], where: str) -> Any:
+    """A copy of an estimator fitted on an array, its features named; ModelError where their number is another."""
+    known = [str(n) for n in getattr(estimator, "feature_names_in_", [])]
+    if known:
+        if known != list(features):
+            raise ModelError(f"the model was fitted on the features {', '.join(known)}, not {', '.join(features)}",
+                             where=where, hint="leave features= out")  # fmt: skip
+        return estimator
+    n = getattr(estimator, "n_features_in_", None)
+    if n is None or not isinstance(estimator, LogisticRegression):
+        return estimator
+    if n != len(features):
+        raise ModelError(f"the model was fitted on {n} features, {len(features)} are named", where=where,
+                         hint="name each once, in the order of its columns")  # fmt: skip
+    named = copy.copy(estimator)
+    named.feature_names_in_ = np.array(features, dtype=object)
+    return named

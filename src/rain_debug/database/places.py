@@ -97,6 +97,8 @@ def _text(value: Any) -> str:
 def find_row(answer: Table, outputs: Sequence[Output], where: Mapping[str, Any]) -> int:
     """The one row of the answer that `where` names; ComplaintError lists what there is."""
     mask = np.ones(answer.n_rows, dtype=bool)
+    if not answer.n_rows:
+        raise ComplaintError("the answer is empty: it has no row to name", hint="check the query's own conditions")
     for name, value in where.items():
         here = matches(answer, name, value)
         if not here.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -78,8 +79,19 @@ class Query:
 
     def _whole(self) -> Table:
         if self._full is None:
-            self._full = self._named(self._db.engine.table(self._kept_answer()))
+            try:
+                self._full = self._named(self._db.engine.table(self._kept_answer()))
+            except EngineError as error:
+                raise self._refused(error) from None
         return self._full
+
+    def _refused(self, error: EngineError) -> EngineError:
+        """The database's own error about the query as the user wrote it."""
+        predicted = {a.model: self._models[a.model].classes for a in self.plan.atoms if a.kind == "class"}
+        classes = "; ".join(f"'{m}' predicts {', '.join(map(repr, c[:8]))}" for m, c in predicted.items())
+        message = re.sub(r"\b__p\d+\.label\b|\blabel\b", "predict(…)", error.message)
+        what = f"check the query and the values that name a place; {classes}".rstrip("; ")
+        return EngineError(message, where=f"{self.name}\n    {self.sql.strip()[:300]}", hint=what)
 
     def _kept_answer(self) -> str:
         """The answer's SQL over predictions that are kept as temporary tables for as long as the query is."""
@@ -114,15 +126,15 @@ class Query:
         """
         given = self._conditions(where, conditions)
         output = find_output(self._outputs, column) if column is not None else self._only_predicted()
+        if output.name in self.keys:
+            raise ComplaintError(
+                f"'{output.name}' is what the query groups by",
+                hint=f"say query.row({output.name}=…).should_exist() or .should_not_exist()",
+            )
         self._refuse_unpredicted(output)
         if self.plan.is_aggregate:
-            if not output.expr.has_aggregate:
-                raise ComplaintError(
-                    f"'{output.name}' is what the query groups by",
-                    hint=f"say query.row({output.name}=…).should_exist() or .should_not_exist()",
-                )
             answer = self._whole()
-            row = answer.row(find_row(answer, self._outputs, given))
+            row = answer.row(find_row(answer, [o for o in self._outputs if o.name in self.keys], given))
             place = tuple((k, row[k]) for k in self.keys)
             return Cell(self, output.name, place, whole=self._whole_numbers(output))
         self._one_row(given)
@@ -179,7 +191,7 @@ class Query:
             find_row(self._whole(), self._outputs, given)
         shown = " and ".join(f"{n} = {v!r}" for n, v in given.items()) or "no condition"
         what = "the answer is empty" if found.n_rows == 0 else f"several rows of the answer match ({shown})"
-        others = [o.name for o in self._outputs if o.name not in given]
+        others = [o.name for o in self._outputs if o.name not in given and not self._predicted(o)]
         raise ComplaintError(what, hint=f"name one row: add a condition on {', '.join(others[:20])}")
 
     def _tuple_cell(self, output: Output, where: tuple[tuple[str, Any], ...]) -> Cell:
@@ -211,8 +223,11 @@ class Query:
                 (pure if not e.atoms else predicted).append((e, _scalar(value)))
             places.append(Place(tuple(pure), tuple(predicted)))
             outputs.append(find_output(self._outputs, target.column).expr if target.column is not None else None)
-        self._db.prepare(self.plan)
-        return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
+        try:
+            self._db.prepare(self.plan)
+            return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
+        except EngineError as error:
+            raise self._refused(error) from None
 
     def read(self, answer: Table, target: Target) -> float:
         """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""

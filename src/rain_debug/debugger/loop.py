@@ -78,7 +78,7 @@ def check(session: Session, complaints: Complaint | Sequence[Complaint]) -> tupl
 
 
 def _complaints(given: Complaint | Sequence[Complaint]) -> list[Complaint]:
-    asked = [given] if isinstance(given, Complaint) else list(given)
+    asked = list(given) if isinstance(given, Sequence) else [given]
     for item in asked:
         if not isinstance(item, Complaint):
             raise ComplaintError(

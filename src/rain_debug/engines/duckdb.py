@@ -105,12 +105,14 @@ class DuckDB:
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query as DuckDB's own lazy relation."""
         try:
-            relation = self.connection.sql(sql)
+            kinds = [s.type for s in self.connection.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:  # asked before it is run: nothing of the user's is written over
+                what = f"{len(kinds)} statements" if len(kinds) != 1 else f"a statement of kind {kinds[0].name}"
+                what = f"one SELECT was expected, not {what}"
+                raise EngineError(what, where=sql.strip()[:300], hint="give one SELECT")
+            return self.connection.sql(sql)
         except duckdb.Error as error:
             raise _refused(error, sql) from None
-        if relation is None:
-            raise EngineError("this statement has no answer", where=sql[:200], hint="give a SELECT")
-        return relation
 
     def _plain(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query, with exact decimals and 128-bit integers as the numbers that NumPy has."""
@@ -153,7 +155,7 @@ def open_duckdb(source: Any) -> DuckDB:
         _attach(engine, Path(text))
         return engine
     raise EngineError(
-        f"cannot connect to a {type(source).__name__}",
+        f"cannot connect to {_a(type(source).__name__)}",
         hint="give a path, ':memory:', an open DuckDB connection, or a dictionary such as {'users': frame}",
     )
 
@@ -185,19 +187,30 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
         if reader is None or not path.exists():
             what = f"there is no file {path}" if reader else f"{path.name} is neither CSV, Parquet nor JSON"
             raise EngineError(what, where=f"table '{name}'", hint="give the path of a .csv, .parquet or .json file")
-        engine.run(f"CREATE TABLE {quoted} AS SELECT * FROM {reader}({_text(str(path))})")
+        try:
+            engine.run(f"CREATE TABLE {quoted} AS SELECT * FROM {reader}({_text(str(path))})")
+        except EngineError as error:
+            raise EngineError(error.message, where=f"table '{name}', read from {path}",
+                              hint="check that the file is what its suffix says") from None  # fmt: skip
         return
     if isinstance(frame, Table):
         frame = {
             n: c.values if c.valid is None else np.ma.masked_array(c.values, mask=~c.valid) for n, c in frame.items()
         }
+    if isinstance(frame, Mapping):
+        lengths = {n: len(v) for n, v in frame.items() if hasattr(v, "__len__")}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{n} {k}" for n, k in list(lengths.items())[:20])
+            raise EngineError(f"the columns of table '{name}' have different lengths: {shown}",
+                              hint="give arrays of one length")  # fmt: skip
     try:
         engine.connection.register("__rain_frame", frame)
         engine.connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM __rain_frame")
     except (duckdb.Error, TypeError, ValueError) as error:
+        why = str(error).split("\n")[0]
         raise EngineError(
-            f"table '{name}' cannot be read from a {type(frame).__name__}",
-            where=str(error).split("\n")[0],
+            f"table '{name}' cannot be read from {_a(type(frame).__name__)}",
+            where=None if "__rain_frame" in why else why,
             hint="give a pandas or polars data frame, an Arrow table, a dictionary of arrays, or the path of a file",
         ) from None
     finally:
@@ -209,6 +222,10 @@ def _refused(error: duckdb.Error, sql: str) -> EngineError:
         return EngineError("the database was asked to stop")
     lines = [line for line in str(error).split("\n") if line.strip()]
     return EngineError(f"the database says: {lines[0] if lines else type(error).__name__}", where=sql.strip()[:300])
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"
 
 
 def _text(value: str) -> str:

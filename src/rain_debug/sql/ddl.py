@@ -63,6 +63,7 @@ def parse_statement(sql: str, dialect: str = "duckdb") -> CreateModel | DropMode
             sql=sql,
             start=min(rest, len(sql) - 1),
             end=len(sql.rstrip()),
+            hint="CREATE MODEL churn OPTIONS(input_label_cols = ['churned']) AS SELECT * FROM training",
         )
     training = sql[body.end() :].strip().rstrip(";")
     return CreateModel(_bare(create["name"]), tuple(options), training, bool(create["replace"]), bool(create["exists"]))
@@ -79,7 +80,8 @@ def _options(sql: str, start: int, dialect: str) -> tuple[list[tuple[str, Any]],
     i = 0
 
     def wrong(token: Token, expected: str) -> SQLError:
-        return SQLError(f"OPTIONS: {expected} expected", sql=sql, start=start + token.start, end=start + token.end + 1)
+        return SQLError(f"OPTIONS: {expected} expected", sql=sql, start=start + token.start, end=start + token.end + 1,
+                        hint="OPTIONS(name = value, name = ['a', 'b'])")  # fmt: skip
 
     while i < len(tokens) and tokens[i].token_type != TokenType.R_PAREN:
         name = tokens[i].text.lower()
@@ -103,7 +105,7 @@ def _options(sql: str, start: int, dialect: str) -> tuple[list[tuple[str, Any]],
         if i < len(tokens) and tokens[i].token_type == TokenType.COMMA:
             i += 1
     if i >= len(tokens):
-        raise SQLError("OPTIONS( is not closed", sql=sql, start=start - 1, end=start)
+        raise SQLError("OPTIONS( is not closed", sql=sql, start=start - 1, end=start, hint="write the closing )")
     return options, start + tokens[i].end + 1
 
 
