@@ -120,7 +120,7 @@ BAD = [  # what is changed in the template, into what; what stderr must say
     ("SELECT week, count(*) AS n", "SELECT wek, count(*) AS n", ["wek", "queries.weekly.sql", "^"]),
     ("predict(churn, u)", "predict(chrn, u)", ["chrn", "did you mean 'churn'", "queries.weekly.sql"]),
     ("AND predict(churn, u) = 'yes'", "", ["no prediction", "queries.weekly.sql"]),
-    ("AND predict(churn, u) = 'yes'", "AND predict(churn, u) = 'yse'", []),
+    ("AND predict(churn, u) = 'yes'", "AND predict(churn, u) = 'yse'", ["yse", "'yes'", "^"]),
     ("SELECT week, count(*)", "SELECT DISTINCT week, count(*)", ["DISTINCT", "queries.weekly.sql", "^"]),
     ('label = "churned"', 'label = "chrned"', ["chrned", "churned", "models.churn"]),
     ('key = "id" ', 'key = "source" ', ["models.churn"]),
