@@ -83,14 +83,12 @@ def capture(
     parts: list[tuple[Program, tuple[int, ...]]] = []
     blocks: list[Block] = []
     for (aggregate, _), members in groups.items():
-        distinct = list(dict.fromkeys(_key(places[i]) for i in members))
-        here = [next(places[i] for i in members if _key(places[i]) == k) for k in distinct]
-        wanted = [
-            Wanted(
-                targets[i].kind, distinct.index(_key(places[i])), outputs[i], targets[i].value, targets[i].column or ""
-            )
-            for i in members
-        ]
+        distinct: dict[str, Place] = {}
+        for i in members:
+            distinct.setdefault(_key(places[i]), places[i])
+        number = {key: at for at, key in enumerate(distinct)}
+        here = list(distinct.values())
+        wanted = [Wanted(targets[i].kind, number[_key(places[i])], outputs[i], targets[i].value) for i in members]
         program, found = _part(plan, engine, models, here, wanted, targets, members, bool(aggregate) and contract)
         parts.append((program, tuple(members)))
         blocks += found

@@ -32,9 +32,7 @@ def presence(tuples: Tuples, weight: Array) -> int:
         np.maximum.at(there, tuples.place, np.broadcast_to(weight.reshape(-1), (tuples.n,)))
         return b.const(there)
     clusters, (absent,) = tuples.merged([1.0 - weight], product=True)
-    none = b.op("segment_prod", clusters.expectation(absent), attrs=(tuples.place[:0], 0)) if clusters.n == 0 else (
-        b.op("segment_prod", clusters.expectation(absent), attrs=(clusters.place, clusters.n_places))
-    )  # fmt: skip
+    none = b.op("segment_prod", clusters.expectation(absent), attrs=(clusters.place, clusters.n_places))
     return b.op("sub", b.const(np.ones(tuples.n_places)), none)
 
 

@@ -17,4 +17,3 @@ class Wanted:
     place: int
     expr: Expr | None
     value: Any = None
-    name: str = ""

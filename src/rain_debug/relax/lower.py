@@ -72,7 +72,8 @@ class _Lowering:
         if w.kind == "is":
             return self._is(w.expr, w.value), "probability of the class", False
         if self.plan.is_aggregate:
-            return Grouped(self).node(w.expr), Grouped(self).rule(w.expr), Grouped(self).loose(w.expr)
+            grouped = Grouped(self)
+            return grouped.node(w.expr), grouped.rule(w.expr), grouped.loose(w.expr)
         return (
             self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr))),
             "value",

@@ -58,20 +58,20 @@ class Tuples:
     def merged(self, tables: list[Array], product: bool = False) -> tuple[Tuples, list[Array]]:
         """Tuples of one place with equal variables as one: tables summed, or multiplied."""
         axes = self.used(*tables)
-        columns = [self.place, *(self.rows[self.axes[i].atom] for i in axes)]
-        _, first, cluster = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
-        cluster, m = cluster.reshape(-1), len(first)
-        if m == self.n and not product:
+        key = self.place
+        for axis in axes:
+            rows = self.rows[self.axes[axis].atom]
+            _, key = np.unique(key * (int(rows.max(initial=0)) + 1) + rows, return_inverse=True)
+        order = np.argsort(key, kind="stable")
+        starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+        if len(starts) == self.n and not product:
             return self, tables
+        merge = np.multiply if product else np.add
         merged = []
         for table in tables:
             full = np.broadcast_to(table, (self.n, *table.shape[1:]))
-            out = np.ones((m, *table.shape[1:])) if product else np.zeros((m, *table.shape[1:]))
-            (np.multiply if product else np.add).at(out, cluster, full)
-            merged.append(out)
-        rows = {atom: numbers[first] for atom, numbers in self.rows.items()}
-        one = Tuples(self.builder, self.axes, self.place[first], self.n_places, rows, self.block_of, self.class_code)
-        return one, merged
+            merged.append(merge.reduceat(full[order], starts, axis=0) if self.n else full)
+        return self.take(order[starts]), merged
 
     def take(self, chosen: Array) -> Tuples:
         """Some of the tuples."""
@@ -98,6 +98,10 @@ class Tuples:
 
     def _patterns(self, axes: list[int]) -> list[tuple[Array, list[list[int]]]]:
         """Tuples by which of their variables are the same one: (tuples, groups of positions in `axes`)."""
+        alone = [[j] for j in range(len(axes))]
+        kin = any(self._same_kind(axes[i], axes[j]) for j in range(len(axes)) for i in range(j))
+        if not kin or not self.n:
+            return [(np.arange(self.n), alone)]
         label = np.zeros((self.n, len(axes)), dtype=np.int64)
         for j, axis in enumerate(axes):
             label[:, j] = j
@@ -110,7 +114,7 @@ class Tuples:
             chosen = np.flatnonzero((label == pattern).all(axis=1))
             groups = [[j for j in range(len(axes)) if pattern[j] == g] for g in dict.fromkeys(pattern.tolist())]
             patterns.append((chosen, groups))
-        return patterns or [(np.arange(0), [[j] for j in range(len(axes))])]
+        return patterns
 
     def _same_kind(self, i: int, j: int) -> bool:
         a, b = self.axes[i], self.axes[j]
