@@ -49,6 +49,9 @@ class Tiny:
         p = self.probabilities(X, theta)[:, 1]
         return X.T @ (p * (1 - p) * (dP[:, 1] - dP[:, 0]))
 
+    def prior(self, n_records: int) -> float:
+        return 0.0
+
     def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
         theta = np.zeros(2)
         for _ in range(30):

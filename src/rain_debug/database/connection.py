@@ -286,7 +286,7 @@ class Database:
         judge: Judge = "exact",
         scale: Scale = "relative",
         loss: Loss = "l1",
-        damping: float = 0.0,
+        damping: float | None = None,
         seed: int = 0,
         progress: bool | None = None,
         on_round: Callable[[Round], None] | None = None,

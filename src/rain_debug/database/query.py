@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,18 +103,24 @@ class Query:
             weakref.finalize(self, self._db.forget_later, tuple(self._tables.values()))
         return self._answer_sql(self._tables)
 
-    def _answer_sql(self, tables: Mapping[tuple[str, ...], str]) -> str:
+    def _answer_sql(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
         hidden = [o.expr for o in self._outputs if o.hidden]
-        return answer_sql(self.plan, tables, hidden)
+        return answer_sql(self.plan if limited else replace(self.plan, limit_sql=""), tables, hidden)
 
     def _named(self, table: Table) -> Table:
         return Table({o.name: table[f"o{i}"] for i, o in enumerate(self._outputs)}, n_rows=table.n_rows)
 
     def whole_answer(self, thetas: Mapping[str, np.ndarray]) -> Table:
-        """The answer, group keys that are not selected included, with the models' predictions at `thetas`."""
+        """The answer, group keys that are not selected included, with the models' predictions at `thetas`.
+
+        Where predictions decide which rows a LIMIT keeps it is left out: a cell stays a cell when its row moves down.
+        """
+        plan = self.plan
+        decide = [*plan.conjuncts, *(plan.group_by or ()), *(e for e, _ in plan.order_by)]
+        limited = not any(e.atoms for e in decide) and not plan.is_aggregate
         tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
         try:
-            return self._named(self._db.engine.table(self._answer_sql(tables)))
+            return self._named(self._db.engine.table(self._answer_sql(tables, limited=limited)))
         finally:
             self._db.forget(tuple(tables.values()))
 
@@ -135,6 +143,9 @@ class Query:
         if self.plan.is_aggregate:
             answer = self._whole()
             row = answer.row(find_row(answer, [o for o in self._outputs if o.name in self.keys], given))
+            if isinstance(row[output.name], float) and math.isinf(row[output.name]):
+                raise ComplaintError(f"'{output.name}' is infinite there: the query divides by 0",
+                                     hint="write the denominator as nullif(…, 0): then the cell is NULL")  # fmt: skip
             place = tuple((k, row[k]) for k in self.keys)
             return Cell(self, output.name, place, whole=self._whole_numbers(output))
         self._one_row(given)
@@ -149,6 +160,11 @@ class Query:
                     raise ComplaintError(f"'{name}' is an aggregate, not a key", hint=f"keys: {', '.join(self.keys)}")
         if not given and (self.plan.group_by or not self.plan.is_aggregate):
             raise ComplaintError("row() names no row", hint=f"give values of {', '.join(self.keys or self.columns)}")
+        if self.plan.limit_sql:
+            raise ComplaintError(
+                f"{self.plan.limit_sql} keeps rows out for other rows' sake, so whether one is there says little of it",
+                hint="leave LIMIT out of the query, or complain about a cell",
+            )
         return Row(self, tuple(given.items()))
 
     def _conditions(self, where: Mapping[str, Any] | None, conditions: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,14 @@ from rain_debug.debugger.rounds import (
     Stopped,
     Until,
 )
-from rain_debug.debugger.session import Capture, ComplainedQuery, Session
+from rain_debug.debugger.session import Capture, ComplainedQuery, Session, Trained
 from rain_debug.engines.table import Table
 from rain_debug.errors import ComplaintError, DebugError, ProgramError
 from rain_debug.progress import Progress
 from rain_debug.rankers import RANKERS, Problem, order
+
+PRIORS = 10.0
+"""How many times the penalty's curvature is added to H by default."""
 
 GRADIENT_FREE = frozenset({"loss", "self_influence", "random"})
 """The rankers that do not look at the complaints: a gradient of nought does not stop them."""
@@ -46,7 +49,7 @@ def debug(
     judge: Judge = "exact",
     scale: Scale = "relative",
     loss: Loss = "l1",
-    damping: float = 0.0,
+    damping: float | None = None,
     seed: int = 0,
     progress: bool | None = None,
     on_round: Callable[[Round], None] | None = None,
@@ -75,6 +78,16 @@ def check(session: Session, complaints: Complaint | Sequence[Complaint]) -> tupl
     Raises ComplaintError where complaints contradict each other, ProgramError where program and database disagree.
     """
     return _Loop(session, _complaints(complaints), Settings(budget=0), None).look()
+
+
+def damping_of(t: Trained, asked: float | None) -> float:
+    """λ in H + λI: the one asked for, or `PRIORS` times the curvature of the model's own penalty.
+
+    The weaker the evidence for a direction of θ, the more H⁻¹ trusts it: rare words, border pixels. A direction of which
+    the records say less than ten times what the penalty says is damped, in the penalty's own unit, so that the features'
+    units do not matter more than they do to the fit.
+    """
+    return PRIORS * t.model.prior(t.records.n_records) if asked is None else float(asked)
 
 
 def _complaints(given: Complaint | Sequence[Complaint]) -> list[Complaint]:
@@ -369,7 +382,7 @@ class _Loop:
                     keep[name],
                     self._theta(name),
                     gradient[name],
-                    s.damping,
+                    damping_of(t, s.damping),
                     s.seed,
                     self.start[name],
                 )

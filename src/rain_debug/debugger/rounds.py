@@ -27,7 +27,7 @@ class Settings:
     judge: Judge = "exact"
     scale: Scale = "relative"
     loss: Loss = "l1"
-    damping: float = 0.0
+    damping: float | None = None
     seed: int = 0
 
     def check(self) -> None:
@@ -47,9 +47,12 @@ class Settings:
             value = getattr(self, name)
             if value not in names:
                 raise DebugError(f"there is no {name} {value!r}", hint=nearest(str(value), names))
+        if self.damping is None:
+            return
         number = isinstance(self.damping, int | float | np.number) and not isinstance(self.damping, bool)
         if not number or not 0 <= self.damping < np.inf:
-            raise DebugError(f"damping={self.damping!r} is not a number of at least 0", hint="0 adds none")
+            hint = "0 adds none; None chooses one by the model's penalty"
+            raise DebugError(f"damping={self.damping!r} is not a number of at least 0", hint=hint)
 
 
 @dataclass(frozen=True)

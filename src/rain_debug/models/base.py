@@ -94,6 +94,10 @@ class Model(Protocol):
         """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i with one factorisation, and a note on how, empty where exact."""
         ...
 
+    def prior(self, n_records: int) -> float:
+        """The curvature of the penalty in the mean loss over `n_records`: 1/(C·n); 0 where there is no penalty."""
+        ...
+
     def initial(self) -> np.ndarray | None:
         """Parameters of an estimator that was handed over fitted, else None."""
         ...

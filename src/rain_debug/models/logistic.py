@@ -299,6 +299,10 @@ class LogisticModel:
             coef = np.concatenate([coef, np.asarray(intercept, dtype=np.float64)[:, None]], axis=1)
         return coef.ravel().copy()
 
+    def prior(self, n_records: int) -> float:
+        """1/(C·n), 0 without a penalty."""
+        return 1.0 / (self._C * n_records) if np.isfinite(self._C) else 0.0
+
     def initial(self) -> np.ndarray | None:
         """θ of an estimator that was handed over fitted, else None."""
         return None if self._initial is None else self._initial.copy()
