@@ -83,9 +83,9 @@ def check(session: Session, complaints: Complaint | Sequence[Complaint]) -> tupl
 def damping_of(t: Trained, asked: float | None) -> float:
     """λ in H + λI: the one asked for, or `PRIORS` times the curvature of the model's own penalty.
 
-    The weaker the evidence for a direction of θ, the more H⁻¹ trusts it: rare words, border pixels. A direction of which
-    the records say less than ten times what the penalty says is damped, in the penalty's own unit, so that the features'
-    units do not matter more than they do to the fit.
+    The weaker the evidence for a direction of θ, the more H⁻¹ trusts it: rare words, border pixels. A direction of
+    which the records say less than ten times what the penalty says is damped, in the penalty's own unit, so that the
+    features' units do not matter more than they do to the fit.
     """
     return PRIORS * t.model.prior(t.records.n_records) if asked is None else float(asked)
 
