@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -163,15 +164,23 @@ def aggregates(draw: Any, aliases: tuple[str, ...]) -> str:
 # -- the two readings -------------------------------------------------------------------------------------------
 
 
+@cache
+def connection() -> Any:
+    """One database for all cases: opening one takes longer than a case does."""
+    con = rain.connect(":memory:").engine.connection
+    con.execute("SET threads = 1")
+    return con
+
+
 def build(case: Case) -> Database:
     """The case's database with its two models, whose parameters do not matter."""
-    con = rain.connect(":memory:").engine.connection
-    con.execute("CREATE TABLE t (id INT, x DOUBLE, y DOUBLE, seg VARCHAR, flag BOOLEAN, j INT, f DOUBLE DEFAULT 0.5)")
-    con.execute("CREATE TABLE s (id INT, z DOUBLE, j INT, f DOUBLE DEFAULT 0.5)")
-    for row in case.t:
-        con.execute("INSERT INTO t (id, x, y, seg, flag, j) VALUES (?, ?, ?, ?, ?, ?)", row).fetchall()
-    for row in case.s:
-        con.execute("INSERT INTO s (id, z, j) VALUES (?, ?, ?)", row).fetchall()
+    con = connection()
+    con.execute("CREATE OR REPLACE TABLE t (id INT, x DOUBLE, y DOUBLE, seg VARCHAR, flag BOOLEAN, j INT, f DOUBLE DEFAULT 0.5)")
+    con.execute("CREATE OR REPLACE TABLE s (id INT, z DOUBLE, j INT, f DOUBLE DEFAULT 0.5)")
+    if case.t:
+        con.executemany("INSERT INTO t (id, x, y, seg, flag, j) VALUES (?, ?, ?, ?, ?, ?)", case.t)
+    if case.s:
+        con.executemany("INSERT INTO s (id, z, j) VALUES (?, ?, ?)", case.s)
     db = rain.connect(con)
     for name, classes in CLASSES.items():
         db.create_model(name, fixed(classes))
@@ -219,14 +228,14 @@ def enumerate_worlds(case: Case, db: Database) -> Worlds:
     for x in models:
         labels[x] = worlds[:, at : at + sizes[x]]
         at += sizes[x]
-    con.execute(f"CREATE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({len(worlds)})").fetchall()
+    con.execute(f"CREATE OR REPLACE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({len(worlds)})").fetchall()
     for x in models:
         w, i = np.indices(labels[x].shape)
         codes = {"world": w.ravel(), "id": i.ravel(), "code": labels[x].ravel()}
         con.register("codes", codes)
         words = ", ".join(repr(c) for c in CLASSES[x])
         con.execute(
-            f"CREATE TEMP TABLE pred_{x} AS SELECT world, id, ([{words}])[code + 1] AS label FROM codes"
+            f"CREATE OR REPLACE TEMP TABLE pred_{x} AS SELECT world, id, ([{words}])[code + 1] AS label FROM codes"
         ).fetchall()
         con.unregister("codes")
     answers: list[dict[tuple[Any, ...], Any]] = [{} for _ in worlds]
