@@ -328,6 +328,8 @@ def number_text(value: float) -> str:
     """
     if math.isnan(value):
         return "NULL"
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
     if value == round(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.2f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"

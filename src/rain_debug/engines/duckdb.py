@@ -220,6 +220,11 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
 def _refused(error: duckdb.Error, sql: str) -> EngineError:
     if isinstance(error, duckdb.InterruptException):
         return EngineError("the database was asked to stop")
+    if "Resource In Use" in str(error):
+        return EngineError(
+            "the connection has an answer that was not read to its end",
+            hint="fetch it first (.fetchall()), or give Rain a connection of its own: rain_debug.connect(con.cursor())",
+        )
     lines = [line for line in str(error).split("\n") if line.strip()]
     return EngineError(f"the database says: {lines[0] if lines else type(error).__name__}", where=sql.strip()[:300])
 

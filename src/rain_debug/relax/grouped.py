@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,10 +55,14 @@ class Grouped:
             return b.op("mul", self.node(e.args[0]), b.const(np.array([-1.0])))
         if e.op == "round":
             return b.op("round", self.node(e.args[0]), attrs=(int(e.name or 0),))
-        if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC")):
+        if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
             return self.node(e.args[0])
+        if e.op == "cast" and any(t in e.name for t in ("DECIMAL", "NUMERIC")):
+            scale = re.search(r",\s*(\d+)", e.name)
+            digits = int(scale[1]) if scale else (0 if "(" in e.name else 3)
+            return b.op("round", self.node(e.args[0]), attrs=(digits,))
         if e.op == "cast" and "INT" in e.name:
-            return b.op("round", self.node(e.args[0]), attrs=(0,))
+            return b.op("whole", self.node(e.args[0]))
         if e.op == "coalesce" and len(e.args) == 2 and e.args[1].op == "const":
             return b.op("fill", self.node(e.args[0]), attrs=(float(self.source.exports.scalar(e.args[1])),))
         if e.op == "nullif" and e.args[1].op == "const":

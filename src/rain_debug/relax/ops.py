@@ -174,6 +174,7 @@ FORWARD: dict[str, Forward] = {
     "mean": lambda total, count, refined: refined,
     "defined": lambda x, count: x,
     "round": lambda x, digits: x,
+    "whole": lambda x: x,
     "fill": lambda x, value: x,
     "null_at": lambda x, value: x,
 }
@@ -183,6 +184,7 @@ EXACT: dict[str, Forward] = {
     "mean": lambda total, count, refined: _safe_divide(total, count),
     "defined": lambda x, count: _where(count > 0, x, np.nan),
     "round": half_away,
+    "whole": np.rint,
     "fill": lambda x, value: _where(np.isnan(x), value, x),
     "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
@@ -203,6 +205,7 @@ GRADIENT: dict[str, VJP] = {
     "mean": lambda g, total, count, refined: (None, None, g),
     "defined": lambda g, x, count: (g, None),
     "round": lambda g, x, digits: (g,),
+    "whole": lambda g, x: (g,),
     "fill": lambda g, x, value: (g,),
     "null_at": lambda g, x, value: (g,),
 }

@@ -57,7 +57,8 @@ class _Planner:
         ctes = {c.alias.lower() for c in tree.find_all(exp.CTE)}
         for table in list(tree.find_all(exp.Table)):
             if isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() in ctes:
-                continue
+                if not _names_what_it_hides(table):
+                    continue
             bare = table.copy()
             for part in ("alias", "joins", "pivots", "sample"):
                 bare.set(part, None)
@@ -188,7 +189,9 @@ class _Planner:
             conjuncts=tuple(self.convert(c) for c in where),
             outputs=outputs,
             group_by=group_by,
-            order_by=tuple(self._order(e) for e in (tree.args["order"].expressions if tree.args.get("order") else [])),
+            order_by=tuple(
+                self._order(e, tree) for e in (tree.args["order"].expressions if tree.args.get("order") else [])
+            ),
             limit_sql=limit,
             inner=inner,
         )
@@ -248,11 +251,18 @@ class _Planner:
         relation = self._relation_of(node)
         if relation is not None and relation.is_table:
             name = node.meta["relation"]
-            columns = tuple(c for c, _ in relation.columns)
-            return Source(alias, name, columns, name, f"{_quote(alias)}.rowid")
+            own = [c for c, _ in relation.columns]
+            columns = (*node.alias_column_names, *own[len(node.alias_column_names) :])
+            origin = tuple(zip(columns, own, strict=True)) if node.alias_column_names else ()
+            return Source(alias, name, columns, name, f"{_quote(alias)}.rowid", origin=origin)
         body = _body(tree, node)
         if relation is not None:
-            body = exp.select(*[exp.column(c, quoted=True) for c, _ in relation.columns]).from_(_unaliased(node))
+            names = [*node.alias_column_names, *[c for c, _ in relation.columns][len(node.alias_column_names) :]]
+            items = [
+                exp.alias_(exp.column(c, quoted=True), n, quoted=True)
+                for (c, _), n in zip(relation.columns, names, strict=True)
+            ]
+            body = exp.select(*items).from_(_unaliased(node))
         if isinstance(node, exp.Values) and node.alias_column_names:
             body = exp.select(*[exp.column(c, quoted=True) for c in node.alias_column_names]).from_(node.copy())
         if body is None:
@@ -281,13 +291,27 @@ class _Planner:
                 return found.expr
         return self.convert(node)
 
-    def _order(self, node: exp.Expr) -> tuple[Expr, str]:
+    def _order(self, node: exp.Expr, tree: exp.Select) -> tuple[Expr, str]:
+        named = {e.alias_or_name.lower(): e.unalias() for e in tree.expressions}
+        for column in [] if isinstance(node.this, exp.Column) else list(node.find_all(exp.Column)):
+            if not column.table and column.name.lower() in named:
+                column.replace(exp.paren(named[column.name.lower()].copy()))
         expression = node.this
         start, end = span(expression)
         whole = node.sql(self.dialect)
         text = expression.sql(self.dialect)
         atoms = tuple(sorted({atom_number(n) for n in expression.walk() if is_atom(n)}))
         return Expr("other", (), text, atoms, True, start, end), whole[len(text):]  # fmt: skip
+
+
+def _names_what_it_hides(table: exp.Table) -> bool:
+    """True for the table in WITH t AS (SELECT … FROM t): the one outside."""
+    cte = table.find_ancestor(exp.CTE)
+    return (
+        cte is not None
+        and cte.alias.lower() == table.name.lower()
+        and not (isinstance(cte.parent, exp.With) and cte.parent.recursive)
+    )
 
 
 def _nullable(source: Source) -> Source:

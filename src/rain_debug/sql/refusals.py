@@ -70,6 +70,15 @@ def _refuse_sources(tree: exp.Select, convert: Converter) -> None:
             if kind is exp.Lateral and node.find_ancestor(exp.Select) is not tree:
                 continue
             raise convert.refuse(node, f"{word} {here}", SUPPORTED, keyword=word)
+    sources = [j.this for j in tree.args.get("joins") or []] + (
+        [tree.args["from_"].this] if tree.args.get("from_") else []
+    )
+    for source in sources:
+        if isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table):
+            what = "parentheses around tables in FROM are not supported in a query with predictions"
+            raise convert.refuse(source, what, "write the joins one after another")
+    for columns in _own(tree, exp.Columns):
+        raise convert.refuse(columns, f"COLUMNS {here}", "name the columns", keyword="COLUMNS")
     for random in tree.find_all(exp.Rand, exp.Uuid):
         raise convert.refuse(random, f"a random number {here}: it is another one each time", SUPPORTED)
 
