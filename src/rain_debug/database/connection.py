@@ -363,7 +363,7 @@ class Database:
     def relation(self, from_sql: str) -> Relation:
         """What a name in FROM stands for."""
         columns = tuple(self.engine.types(f"SELECT * FROM {from_sql}"))
-        return Relation(from_sql, columns, self.engine.is_table(from_sql))
+        return Relation(self.engine.spelled_out(from_sql), columns, self.engine.is_table(from_sql))
 
     def relations(self) -> Sequence[str]:
         """Known tables and views."""

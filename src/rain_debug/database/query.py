@@ -15,7 +15,7 @@ from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, capture
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.engines import Column, Table
-from rain_debug.errors import ComplaintError, EngineError
+from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Place, answer_sql
 from rain_debug.relax import Target
 from rain_debug.sql import Expr, ModelInfo, Plan
@@ -39,6 +39,7 @@ class Query:
         self.sql = plan.sql
         self._outputs = outputs_of(plan)
         self._full: Table | None = None
+        self._made_with: tuple[Any, ...] = ()
         self._tables: dict[tuple[str, ...], str] | None = None
 
     # -- the answer ---------------------------------------------------------------------------------------------
@@ -79,7 +80,22 @@ class Query:
     def __repr__(self) -> str:
         return f"<Query {self.name}: {' '.join(self.sql.split())}>"
 
+    def _refresh(self) -> None:
+        """Forget an answer of models that were trained anew; ModelError where one is no longer what was asked for."""
+        now = tuple(self._db.models.get(name) for name in self._models)
+        if now == self._made_with:
+            return
+        for (name, info), handle in zip(self._models.items(), now, strict=True):
+            if handle is not None and handle.info != info:
+                raise ModelError(
+                    f"model '{name}' is another one since this query was made: its features or classes differ",
+                    where=self.name,
+                    hint="make the query again: db.query(query.sql)",
+                )
+        self._made_with, self._full, self._tables = now, None, None
+
     def _whole(self) -> Table:
+        self._refresh()
         if self._full is None:
             try:
                 self._full = self._named(self._db.engine.table(self._kept_answer()))
@@ -97,6 +113,7 @@ class Query:
 
     def _kept_answer(self) -> str:
         """The answer's SQL over predictions that are kept as temporary tables for as long as the query is."""
+        self._refresh()
         if self._tables is None:
             name = f"__rain_{self._db.next_number()}"
             self._tables = self._db.materialise(self.plan, self._models, name, {})
@@ -115,6 +132,7 @@ class Query:
 
         Where predictions decide which rows a LIMIT keeps it is left out: a cell stays a cell when its row moves down.
         """
+        self._refresh()
         plan = self.plan
         decide = [*plan.conjuncts, *(plan.group_by or ()), *(e for e, _ in plan.order_by)]
         limited = not any(e.atoms for e in decide) and not plan.is_aggregate
@@ -160,6 +178,13 @@ class Query:
                     raise ComplaintError(f"'{name}' is an aggregate, not a key", hint=f"keys: {', '.join(self.keys)}")
         if not given and (self.plan.group_by or not self.plan.is_aggregate):
             raise ComplaintError("row() names no row", hint=f"give values of {', '.join(self.keys or self.columns)}")
+        for name, value in given.items():
+            e = find_output(self._outputs, name).expr
+            if e.op == "atom" and self.plan.atoms[e.atoms[0]].kind == "class":
+                classes = self._models[self.plan.atoms[e.atoms[0]].model].classes
+                if value not in classes:
+                    raise ComplaintError(f"'{name}' is never {value!r}: the model has no such class",
+                                         hint=nearest(str(value), map(str, classes)))  # fmt: skip
         if self.plan.limit_sql:
             raise ComplaintError(
                 f"{self.plan.limit_sql} keeps rows out for other rows' sake, so whether one is there says little of it",

@@ -25,6 +25,9 @@ class Engine(Protocol):
     def is_aggregate(self, function: str) -> bool:
         """True where `function` is an aggregate."""
 
+    def spelled_out(self, name: str) -> str:
+        """The same text for each way to name one table: letter case, quotes, its schema or not."""
+
     def tables(self) -> Sequence[str]:
         """Names of the user's tables and views."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +41,16 @@ class DuckDB:
         bare = name.replace('"', "").split(".")[-1]
         found = self.table(f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({_text(bare)})")
         return bool(found["n"].values[0])
+
+    def spelled_out(self, name: str) -> str:
+        if not re.fullmatch(r'("([^"]|"")+"|\w+)(\.("([^"]|"")+"|\w+)){0,2}', name):
+            return name
+        parts = [p.strip('"').lower() for p in re.findall(r'"(?:[^"]|"")+"|\w+', name)]
+        here = self.table("SELECT current_database() AS d, current_schema() AS s")
+        for home in (here["d"].values[0], here["s"].values[0]):
+            if len(parts) > 1 and parts[0] == str(home).lower():
+                parts = parts[1:]
+        return ".".join(parts)
 
     def is_aggregate(self, function: str) -> bool:
         found = self.table(
@@ -179,6 +190,16 @@ def _attach(engine: DuckDB, path: Path) -> None:
         ) from None
 
 
+class _Stream:
+    """A frame by its Arrow stream alone: DuckDB asks polars' own for PyArrow, which need not be there."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
 def _load(engine: DuckDB, name: str, frame: Any) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     if isinstance(frame, str | os.PathLike):
@@ -203,13 +224,16 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
             shown = ", ".join(f"{n} {k}" for n, k in list(lengths.items())[:20])
             raise EngineError(f"the columns of table '{name}' have different lengths: {shown}",
                               hint="give arrays of one length")  # fmt: skip
+    kind = type(frame).__name__
+    if hasattr(frame, "__arrow_c_stream__") and not type(frame).__module__.startswith("pandas"):
+        frame = _Stream(frame)
     try:
         engine.connection.register("__rain_frame", frame)
         engine.connection.execute(f"CREATE TABLE {quoted} AS SELECT * FROM __rain_frame")
     except (duckdb.Error, TypeError, ValueError) as error:
         why = str(error).split("\n")[0]
         raise EngineError(
-            f"table '{name}' cannot be read from {_a(type(frame).__name__)}",
+            f"table '{name}' cannot be read from {_a(kind)}",
             where=None if "__rain_frame" in why else why,
             hint="give a pandas or polars data frame, an Arrow table, a dictionary of arrays, or the path of a file",
         ) from None

@@ -45,7 +45,7 @@ def expose_row_ids(
     source = body.args["from_"].this
     relation = relation_of(source)
     if relation is not None and relation.is_table:
-        identity, rid, origin = source.meta["relation"], exp.column("rowid", table=source.alias_or_name), None
+        identity, rid, origin = relation.name, exp.column("rowid", table=source.alias_or_name), None
     else:
         below = body_of(source)
         exposed = expose_row_ids(below, relation_of, body_of) if below is not None else None

@@ -13,7 +13,8 @@ from rain_debug.sql.expr import Expr
 class Relation:
     """What a name in FROM stands for in the engine.
 
-    `columns` are (name, type) pairs; `is_table` is True for a base table, whose rows have the engine's row id.
+    `name` is the same however it is spelled; `columns` are (name, type) pairs; `is_table` is True for a base table,
+    whose rows have the engine's row id.
     """
 
     name: str

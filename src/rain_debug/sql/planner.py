@@ -254,7 +254,7 @@ class _Planner:
             own = [c for c, _ in relation.columns]
             columns = (*node.alias_column_names, *own[len(node.alias_column_names) :])
             origin = tuple(zip(columns, own, strict=True)) if node.alias_column_names else ()
-            return Source(alias, name, columns, name, f"{_quote(alias)}.rowid", origin=origin)
+            return Source(alias, name, columns, relation.name, f"{_quote(alias)}.rowid", origin=origin)
         body = _body(tree, node)
         if relation is not None:
             names = [*node.alias_column_names, *[c for c, _ in relation.columns][len(node.alias_column_names) :]]
