@@ -175,7 +175,9 @@ def connection() -> Any:
 def build(case: Case) -> Database:
     """The case's database with its two models, whose parameters do not matter."""
     con = connection()
-    con.execute("CREATE OR REPLACE TABLE t (id INT, x DOUBLE, y DOUBLE, seg VARCHAR, flag BOOLEAN, j INT, f DOUBLE DEFAULT 0.5)")
+    con.execute(
+        "CREATE OR REPLACE TABLE t (id INT, x DOUBLE, y DOUBLE, seg VARCHAR, flag BOOLEAN, j INT, f DOUBLE DEFAULT 0.5)"
+    )
     con.execute("CREATE OR REPLACE TABLE s (id INT, z DOUBLE, j INT, f DOUBLE DEFAULT 0.5)")
     if case.t:
         con.executemany("INSERT INTO t (id, x, y, seg, flag, j) VALUES (?, ?, ?, ?, ?, ?)", case.t)
@@ -228,7 +230,9 @@ def enumerate_worlds(case: Case, db: Database) -> Worlds:
     for x in models:
         labels[x] = worlds[:, at : at + sizes[x]]
         at += sizes[x]
-    con.execute(f"CREATE OR REPLACE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({len(worlds)})").fetchall()
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({len(worlds)})"
+    ).fetchall()
     for x in models:
         w, i = np.indices(labels[x].shape)
         codes = {"world": w.ravel(), "id": i.ravel(), "code": labels[x].ravel()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import Dialect
+from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
 from rain_debug.errors import SQLError
@@ -75,7 +76,11 @@ def _bare(name: str) -> str:
 
 def _options(sql: str, start: int, dialect: str) -> tuple[list[tuple[str, Any]], int]:
     """`name = value, …)` from `start`, and the offset behind the closing parenthesis."""
-    tokens = Dialect.get_or_raise(dialect).tokenize(sql[start:])
+    closing = SQLError("OPTIONS( is not closed", sql=sql, start=start - 1, end=start, hint="write the closing )")
+    try:
+        tokens = Dialect.get_or_raise(dialect).tokenize(sql[start:])
+    except TokenError:
+        raise closing from None
     options: list[tuple[str, Any]] = []
     i = 0
 
@@ -85,7 +90,7 @@ def _options(sql: str, start: int, dialect: str) -> tuple[list[tuple[str, Any]],
 
     while i < len(tokens) and tokens[i].token_type != TokenType.R_PAREN:
         name = tokens[i].text.lower()
-        if i + 2 >= len(tokens) or tokens[i + 1].token_type != TokenType.EQ:
+        if i + 3 >= len(tokens) or tokens[i + 1].token_type != TokenType.EQ:
             raise wrong(tokens[min(i + 1, len(tokens) - 1)], "name = value")
         i += 2
         if tokens[i].token_type == TokenType.L_BRACKET:
@@ -100,12 +105,14 @@ def _options(sql: str, start: int, dialect: str) -> tuple[list[tuple[str, Any]],
             sign = -1 if tokens[i].token_type == TokenType.DASH else 1
             i += sign == -1
             value = _value(tokens[i])
+            if sign == -1 and not isinstance(value, int | float):
+                raise wrong(tokens[i], "a number")
             options.append((name, -value if sign == -1 else value))
         i += 1
         if i < len(tokens) and tokens[i].token_type == TokenType.COMMA:
             i += 1
     if i >= len(tokens):
-        raise SQLError("OPTIONS( is not closed", sql=sql, start=start - 1, end=start, hint="write the closing )")
+        raise closing
     return options, start + tokens[i].end + 1
 
 

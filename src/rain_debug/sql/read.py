@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokens import TokenType
 
 from rain_debug.errors import SQLError
 from rain_debug.sql.tokens import rename_predictions
+
+_OPENINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES})
 
 
 def read(sql: str, dialect: str) -> exp.Expr:
@@ -18,6 +21,14 @@ def read(sql: str, dialect: str) -> exp.Expr:
     speaker = Dialect.get_or_raise(dialect)
     try:
         tokens = rename_predictions(speaker.tokenize(sql))
+        if tokens and tokens[0].token_type not in _OPENINGS:
+            raise SQLError(
+                f"{tokens[0].text.upper()} is not a query",
+                sql=sql,
+                start=tokens[0].start,
+                end=tokens[-1].end + 1,
+                hint="queries begin with SELECT or WITH; db.execute(…) also reads CREATE MODEL and DROP MODEL",
+            )
         statements = [s for s in speaker.parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}

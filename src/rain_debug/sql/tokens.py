@@ -35,7 +35,7 @@ def rename_predictions(tokens: list[Token]) -> list[Token]:
         model: list[Token] = []
         if out and out[-1].token_type == TokenType.DOT:
             # M.predict(…): the dotted name before it becomes the first argument.
-            while out and out[-1].token_type == TokenType.DOT:
+            while len(out) > 1 and out[-1].token_type == TokenType.DOT:
                 out.pop()
                 if model:
                     model.insert(0, _like(token, TokenType.DOT, "."))
