@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from rain_debug.database.options import estimator_from_options, with_features
 from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
-from rain_debug.errors import ComplaintError, EngineError, ModelError, SQLError, nearest
+from rain_debug.errors import ComplaintError, DataError, EngineError, ModelError, SQLError, nearest
 from rain_debug.lineage import Plane, Predictor, materialise, prepare_sources
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
@@ -331,7 +332,13 @@ class Database:
             rows = f"rows of {' and '.join(sorted(names))} that model '{name}' predicts"
 
             def predict(table: Table, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
-                X = handle.model.encode(table, rows)
+                try:
+                    X = handle.model.encode(table, rows)
+                except DataError as error:  # these rows are one batch of many: their numbers would mislead
+                    message = re.sub(
+                        r" in (row \d+|[\d,]+ rows \(the first is row [\d,]+\))", " in some rows", error.message
+                    )
+                    raise DataError(message, where=error.where, hint=error.hint) from None
                 codes = handle.model.predict(X, theta)
                 return codes, handle.model.probabilities(X, theta) if probabilities else None
 
