@@ -37,7 +37,7 @@ class Matrix:
     def precondition(self, damping: float) -> Linear:
         return lambda v: v
 
-    def spent(self, iterations: int) -> None:
+    def spent(self, damping: float, iterations: int, decades: float) -> None:
         pass
 
     def sharpen(self, damping: float) -> Linear | None:

@@ -29,6 +29,7 @@ def cg(
     M = precondition or matrix.curvature.precondition(matrix.damping)
     x, r, spent = _first_guess(matrix, b, start)
     p, rz, norm = np.zeros_like(b), 1.0, float(np.linalg.norm(r))
+    first = norm
     while norm > tolerance * size and spent < limit:
         z = M(r)
         rz, before = float(r @ z), rz
@@ -43,7 +44,8 @@ def cg(
         x += step * p
         r -= step * Hp
         norm = float(np.linalg.norm(r))
-    return Solution(matrix.project(x), norm <= tolerance * size, spent, norm / size, "cg")
+    decades = float(np.log10(first / norm)) if 0.0 < norm < first else 0.0
+    return Solution(matrix.project(x), norm <= tolerance * size, spent, norm / size, "cg", decades)
 
 
 def _first_guess(matrix: Damped, b: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:

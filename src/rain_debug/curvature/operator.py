@@ -53,8 +53,8 @@ class Curvature(Protocol):
         """Iterations of conjugate gradients after which `sharpen` pays; 0 where it pays at once."""
         ...
 
-    def spent(self, iterations: int) -> None:
-        """Note what a solve took, so that a preconditioner gone stale is renewed."""
+    def spent(self, damping: float, iterations: int, decades: float) -> None:
+        """Note what a solve took for so many powers of ten, so that a preconditioner gone stale is renewed."""
         ...
 
     def sharpen(self, damping: float) -> Linear | None:

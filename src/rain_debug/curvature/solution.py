@@ -16,3 +16,5 @@ class Solution:
     iterations: int
     residual: float
     solver: str
+    decades: float = 0.0
+    """Powers of ten by which the iterations lowered the residual of the first guess."""

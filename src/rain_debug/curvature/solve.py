@@ -22,10 +22,11 @@ def solve(matrix: Damped, b: np.ndarray, *, tolerance: float = 1e-4, start: np.n
     patience, done = min(LIMIT, matrix.curvature.patience), 0
     if patience > 0:
         first = cg(matrix, b, tolerance=tolerance, start=start, limit=patience)
-        matrix.curvature.spent(first.iterations)
+        matrix.curvature.spent(matrix.damping, first.iterations, first.decades)
         if first.converged or patience == LIMIT:
             return first
         start, done = first.value, first.iterations
     sharper = matrix.curvature.sharpen(matrix.damping)
     second = cg(matrix, b, tolerance=tolerance, start=start, limit=LIMIT, precondition=sharper)
+    matrix.curvature.spent(matrix.damping, second.iterations, second.decades)
     return replace(second, iterations=done + second.iterations)

@@ -131,7 +131,9 @@ class _Loop:
         self.clock = {"train": 0.0, "encode": 0.0, "rank": 0.0, "check": 0.0}
         with self._timed("encode"):
             self.captured, names = self._capture()
+        # Without what earlier runs left with the records: the same complaints get the same ranking, to the last digit.
         self.trained = {name: session.trained(name) for name in sorted(names)}
+        self.trained = {name: replace(t, records=t.records.renewed()) for name, t in self.trained.items()}
         with self._timed("encode"):
             for part in self.captured:
                 for block in part.capture.blocks:

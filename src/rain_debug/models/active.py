@@ -87,9 +87,9 @@ class Expanded:
         """As of the active part."""
         return self.inner.patience
 
-    def spent(self, iterations: int) -> None:
+    def spent(self, damping: float, iterations: int, decades: float) -> None:
         """As of the active part."""
-        self.inner.spent(iterations)
+        self.inner.spent(damping, iterations, decades)
 
     @cached_property
     def flat(self) -> sp.csr_array | None:

@@ -27,6 +27,12 @@ BUDGET = 2e12
 """Multiply-adds beyond which the factor is not worth its time: some twenty seconds."""
 
 
+def work(H: LinearCurvature) -> float:
+    """Multiply-adds of `factored`, at the most."""
+    n, k, w = len(H.weight), H.shape.margins, H.shape.width
+    return max(1.0, k * (k - 1) / 2) * n * w * w + (k * w) ** 3 / 3
+
+
 def factored(H: LinearCurvature, damping: float) -> Linear | None:
     """v ↦ about (H + damping·I)⁻¹ v, or None where it costs too much or breaks down."""
     k, w = H.shape.margins, H.shape.width

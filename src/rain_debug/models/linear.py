@@ -15,10 +15,12 @@ import scipy.sparse as sp
 
 from rain_debug.curvature.operator import Linear
 from rain_debug.data.design import Design, gram
+from rain_debug.models import coupled
 from rain_debug.models.factored import factored
+from rain_debug.models.factored import work as factored_work
 from rain_debug.models.kronecker import WIDE, diagonal, kronecker
 from rain_debug.models.links import Link
-from rain_debug.models.shape import Shape, lay, margins, pullback
+from rain_debug.models.shape import Shape, lay, margins, passes, pullback
 
 SMALL = 300
 """Up to so many parameters H is dense without further thought."""
@@ -28,10 +30,10 @@ WORK = 5e10
 """Multiply-adds for which forming H is still cheap: about a second."""
 SHARP = 9000
 """Up to so many parameters a single-precision factor of H may serve as preconditioner: 320 MB at the most."""
-PRICE = 40
-"""What a factor costs, in iterations of conjugate gradients with it, each two passes and two triangular solves."""
-FRESH = 4
-"""Iterations that a factor needs at the point where it was made."""
+RATE = 4.0
+"""Iterations for each power of ten that a fresh factor may need, before one was tried."""
+EDGE = 4.0
+"""How much faster the large products of a factor run than the narrow ones of an iteration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +51,35 @@ class Objective:
     penalty: np.ndarray
     cache: dict[str, Any] = field(default_factory=dict)
 
-    def margins(self, theta: np.ndarray) -> np.ndarray:
-        """Z at θ."""
-        return margins(self.shape, self.X, theta)
-
     def worst(self) -> float:
         """L at θ = 0, where every class is as likely as any other; no fit ends above it."""
         return float(self.weight.sum()) * float(np.log(max(2, self.shape.margins)))
 
-    def value(self, theta: np.ndarray, Z: np.ndarray) -> float:
-        """L at θ, given its margins."""
-        data = float(self.weight @ self.link.losses(Z, self.y))
-        return data + 0.5 * float(self.penalty @ (theta * theta))
+    def at(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """L, ∇L, margins and probabilities at θ, in one pass over the records."""
+        known = self.seen(theta)
+        Z, P = known or (np.empty((self.shape.margins, len(self.y))), np.empty((self.shape.margins, len(self.y))))
+        gradient = self.penalty * theta
+        value = 0.5 * float(gradient @ theta)
+        for rows in passes(self.shape, self.X):
+            x, y, weight = self.X[rows], self.y[rows], self.weight[rows]
+            if known is None:
+                Z[:, rows] = margins(self.shape, x, theta)
+                P[:, rows] = self.link.probabilities(Z[:, rows])
+            value += float(weight @ self.link.losses(Z[:, rows], y))
+            R = self.link.residuals(P[:, rows], y)
+            R *= weight
+            gradient += pullback(self.shape, x, R)
+        return value, gradient, Z, P
 
-    def gradient(self, theta: np.ndarray, P: np.ndarray) -> np.ndarray:
-        """∇L at θ, given its probabilities."""
-        R = self.link.residuals(P, self.y)
-        R *= self.weight
-        return pullback(self.shape, self.X, R) + self.penalty * theta
+    def seen(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Margins and probabilities where they are known already: at the end of the last fit, whatever its weights."""
+        last = self.cache.get("point")
+        return last[1:] if last is not None and np.array_equal(last[0], theta) else None
+
+    def remember(self, theta: np.ndarray, Z: np.ndarray, P: np.ndarray) -> None:
+        """Keep the margins and probabilities of θ, for a ranking and for the next fit."""
+        self.cache["point"] = (theta.copy(), Z, P)
 
     def curvature(self, P: np.ndarray) -> LinearCurvature:
         """∇²L where the probabilities are P."""
@@ -109,9 +122,13 @@ class LinearCurvature:
 
     def matvec(self, v: np.ndarray) -> np.ndarray:
         """H v in two products with the design."""
-        U = self.link.curve(self.P, margins(self.shape, self.X, v))
-        U *= self.weight
-        return pullback(self.shape, self.X, U) + self.penalty * v
+        out = self.penalty * v
+        for rows in passes(self.shape, self.X):
+            x = self.X[rows]
+            U = self.link.curve(self.P[:, rows], margins(self.shape, x, v))
+            U *= self.weight[rows]
+            out += pullback(self.shape, x, U)
+        return out
 
     def dense(self) -> np.ndarray:
         """H, from one Gram matrix for each pair of margins."""
@@ -138,31 +155,58 @@ class LinearCurvature:
         An old factor is renewed once the iterations it cost beyond a fresh one's add up to the price of a new one: as
         with skis, that is never more than twice the best in hindsight.
         """
-        if self.n_params > SHARP:
+        if self.n_params > SHARP and not self._couples:
             return 10**9
         if sp.issparse(self.X):
             return 200
-        return 20 if self.cache.get("wasted", 0) < PRICE else 0
+        wasted = self.cache.get("wasted", 0.0)
+        return 0 if wasted >= self._price else int(self._price - wasted) + 8
 
-    def spent(self, iterations: int) -> None:
-        """Count what an old factor wastes."""
-        self.cache["wasted"] = self.cache.get("wasted", 0) + max(0, iterations - FRESH)
+    @property
+    def _couples(self) -> bool:
+        """Whether a factor of the directions in which the data vary most serves."""
+        return not sp.issparse(self.X) and self.shape.margins > 1 and self.shape.width <= WIDE
+
+    @property
+    def _price(self) -> float:
+        """What a factor costs, in iterations of conjugate gradients."""
+        k, w = self.shape.margins, self.shape.width
+        each = 2.0 * len(self.weight) * k * w + 2.0 * k * w * w
+        return (coupled.work(self) if self._couples else factored_work(self)) / (EDGE * each)
+
+    def spent(self, damping: float, iterations: int, decades: float) -> None:
+        """Count what an old factor wastes, against what it needed when it was fresh."""
+        if iterations < 2 or decades <= 0:
+            return
+        rates: dict[float, float] = self.cache.setdefault("rates", {})
+        if damping not in rates and "sharp" in self.cache:
+            rates[damping] = iterations / decades
+        waste = iterations - decades * rates.get(damping, RATE)
+        self.cache["wasted"] = max(0.0, self.cache.get("wasted", 0.0) + waste)
 
     def precondition(self, damping: float) -> Linear:
         """The factor of an earlier round where there is one; else Kronecker, or the diagonal of a sparse design."""
-        factor: Linear | None = self.cache.get(f"factor {damping}")
-        if factor is not None:
-            return factor
+        factors: dict[float, Linear] = self.cache.setdefault("factors", {})
+        if damping not in factors and self.cache.get("sharp") is not None:
+            factors[damping] = self.cache["sharp"](damping)
+        if damping in factors:
+            return factors[damping]
         if sp.issparse(self.X) or self.shape.width > WIDE:
             return diagonal(self, damping)
         return kronecker(self, damping)
 
     def sharpen(self, damping: float) -> Linear | None:
         """H + λI nearly, factored in single precision at this very point, and kept for the rounds to come."""
+        self.cache["wasted"] = 0.0
+        if self._couples:
+            self.cache["rates"], self.cache["factors"] = {}, {}
+            self.cache["sharp"] = coupled.coupled(self)
+            return self.precondition(damping)
         factor = factored(self, damping) if self.n_params <= SHARP else None
-        self.cache["wasted"] = 0
         if factor is not None:
-            self.cache[f"factor {damping}"] = factor
+            self.cache["sharp"] = None
+            self.cache.setdefault("rates", {}).pop(damping, None)
+            self.cache.setdefault("factors", {})[damping] = factor
         return factor
 
 

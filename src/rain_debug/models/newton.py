@@ -20,6 +20,9 @@ PRODUCTS = 5000
 FAR = 0.03
 """While the gradient exceeds this share of its start, H changes too fast for a factor of it to be worth its time."""
 
+CURVED = 3.0
+"""A Newton step at such a share of the first gradient leaves about this many times its square: more is not solved."""
+
 
 @dataclass
 class _Point:
@@ -43,7 +46,7 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
     """
     clock = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        here = _at(objective, objective.project(start))
+        here = _at(objective, start if objective.seen(start) is not None else objective.project(start))
         worst = objective.worst()
         if not here.value <= worst:
             here = _at(objective, np.zeros_like(start))
@@ -73,8 +76,9 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
     # An unpenalised loss that fell to nothing: the classes are separable, the optimum lies at infinity.
     separated = not objective.penalty.any() and here.value < 1e-7 * worst
     converged = done and not separated
+    objective.remember(here.theta, here.Z, here.P)
     return Fit(
-        objective.project(here.theta),
+        here.theta,
         converged,
         steps,
         here.norm,
@@ -85,9 +89,8 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
 
 
 def _at(objective: Objective, theta: np.ndarray) -> _Point:
-    Z = objective.margins(theta)
-    P = objective.link.probabilities(Z)
-    return _Point(theta, P, Z, objective.value(theta, Z), objective.gradient(theta, P))
+    value, gradient, Z, P = objective.at(theta)
+    return _Point(theta, P, Z, value, gradient)
 
 
 def _scale(objective: Objective, here: _Point) -> float:
@@ -102,7 +105,7 @@ def _truncated(H: Damped, here: _Point, progress: float, tolerance: float) -> So
     """The Newton step, solved loosely while far away (any number of products descends), exactly once near."""
     if progress > FAR:
         return cg(H, -here.gradient, tolerance=0.1, limit=30)
-    return solve(H, -here.gradient, tolerance=min(0.1, max(0.3 * tolerance / progress, 0.3 * progress)))
+    return solve(H, -here.gradient, tolerance=min(0.1, max(0.3 * tolerance / progress, CURVED * progress)))
 
 
 def _search(objective: Objective, here: _Point, step: np.ndarray) -> _Point | None:
@@ -115,7 +118,7 @@ def _search(objective: Objective, here: _Point, step: np.ndarray) -> _Point | No
         return None
     share, noise = 1.0, 16 * np.finfo(float).eps * max(abs(here.value), 1e-300)
     for _ in range(40):
-        there = _at(objective, here.theta + share * step)
+        there = _at(objective, objective.project(here.theta + share * step))
         if np.isfinite(there.value):
             if there.value <= here.value + 1e-4 * share * slope:
                 return there

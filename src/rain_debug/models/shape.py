@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
+from rain_debug.data.blocks import blocks
 from rain_debug.data.design import Design
 
 
@@ -47,6 +49,12 @@ def margins(shape: Shape, X: Design, theta: np.ndarray) -> np.ndarray:
     if shape.intercept:
         Z += T[:, shape.columns :]
     return Z
+
+
+def passes(shape: Shape, X: Design) -> Iterator[slice]:
+    """Rows a block at a time, so that what is multiplied with X and with its transpose is read once from memory."""
+    n, d = X.shape
+    return iter([slice(0, n)]) if sp.issparse(X) else blocks(n, d + 2 * shape.margins)
 
 
 def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
