@@ -38,6 +38,11 @@ class Case:
     aggregate: bool
     seed: int
 
+    def over_nothing(self) -> Any:
+        """The aggregate over no rows; None for NULL."""
+        fills = {"count": 0, "2 * count": 0, "coalesce(avg": 5, "coalesce(sum": 3}
+        return next((v for start, v in fills.items() if self.aggregate and self.value.startswith(start)), None)
+
     def sql(self) -> str:
         """The query as Rain reads it."""
         return re.sub(r"\{p:(\w)\}", lambda m: f"predict({MODEL_OF[m[1]]}, {m[1]})", self._text(world=False))
@@ -80,6 +85,8 @@ def cases(draw: Any, *, joins: bool = True, aggregate: bool | None = None) -> Ca
             ("t u JOIN t v ON u.j = v.j", ("u", "v")),
             ("t u JOIN s ON u.j = s.j", ("u", "s")),
             ("t u CROSS JOIN s", ("u", "s")),
+            ("t u JOIN t v ON u.id < v.id", ("u", "v")),
+            ("t u JOIN t v ON u.j = v.j AND u.x >= v.x", ("u", "v")),
             ("(SELECT * FROM t WHERE x IS NOT NULL) u JOIN t v ON u.seg = v.seg", ("u", "v")),
         ]
     froms, aliases = draw(st.sampled_from(shapes))
@@ -118,6 +125,7 @@ def _leaves(aliases: tuple[str, ...]) -> list[str]:
             found += [f"{{p:{a}}} = 1", f"{a}.z > 0", f"{{p:{a}}} < {a}.z", f"{{p:{a}}} + {a}.z > 1"]
     if "v" in aliases:
         found += ["{p:u} = {p:v}", "{p:u} <> {p:v}", "{p:u} < {p:v}", "u.id < v.id", "u.x = v.x", "{p:u} = {p:v}"]
+        found += ["v.id <= u.id", "u.id <> v.id", "u.seg < v.seg", "u.x > v.y"]
     if "s" in aliases:
         found += ["u.x = s.z", "({p:u} = 'a') = ({p:s} = 1)", "length({p:u}) = {p:s} + 1"]
     return found
@@ -158,6 +166,8 @@ def aggregates(draw: Any, aliases: tuple[str, ...]) -> str:
         f"avg({number})",
         f"2 * count(*) - coalesce(sum({number}), 0)",
     ]
+    if len(aliases) == 1:
+        found += [f"coalesce(avg({number}), 5)", f"coalesce(sum({number}), 3)"]
     return draw(st.sampled_from(found))
 
 
@@ -246,9 +256,8 @@ def enumerate_worlds(case: Case, db: Database) -> Worlds:
     for world, *row in con.execute(case.oracle_sql()).fetchall():
         answers[world][tuple(row[:-1])] = row[-1]
     if case.aggregate and not case.keys:
-        empty = 0 if case.value.startswith(("count", "2 * count")) else None
         for answer in answers:
-            answer.setdefault((), empty)
+            answer.setdefault((), case.over_nothing())
     return Worlds(labels, answers)
 
 

@@ -139,7 +139,7 @@ def _needs(plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[Expr], list[Expr]
         if not plan.is_aggregate:
             (raws if w.kind == "is" else numbers)[w.expr.sql] = w.expr
             continue
-        for e in _leaves(w.expr):
+        for e in leaves(w.expr):
             if e.op != "agg":
                 numbers[e.sql] = e
                 continue
@@ -150,13 +150,13 @@ def _needs(plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[Expr], list[Expr]
     return list(numbers.values()), list(raws.values())
 
 
-def _leaves(e: Expr) -> list[Expr]:
+def leaves(e: Expr) -> list[Expr]:
     """Aggregates and the pure expressions beside them."""
     if e.op == "agg":
         return [e]
     if e.op == "pure":
         return [e]
-    return [leaf for arg in e.args for leaf in _leaves(arg)]
+    return [leaf for arg in e.args for leaf in leaves(arg)]
 
 
 def _columns(place: Place) -> tuple[object, ...]:

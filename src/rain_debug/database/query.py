@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rain_debug.complaints import Cell, Row
-from rain_debug.database.capture import Capture, capture
+from rain_debug.database.capture import Capture, capture, leaves
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Place, answer_sql
 from rain_debug.relax import Target
-from rain_debug.sql import Expr, ModelInfo, Plan
+from rain_debug.sql import Expr, ModelInfo, Plan, render
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -39,6 +39,7 @@ class Query:
         self.sql = plan.sql
         self._outputs = outputs_of(plan)
         self._full: Table | None = None
+        self._nothing: dict[str, float] = {}
         self._made_with: tuple[Any, ...] = ()
         self._tables: dict[tuple[str, ...], str] | None = None
 
@@ -271,7 +272,10 @@ class Query:
             raise self._refused(error) from None
 
     def read(self, answer: Table, target: Target) -> float:
-        """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
+        """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`.
+
+        A group that is not there reads as its aggregates do over no rows: a COUNT as 0, a SUM as NULL.
+        """
         mask = np.ones(answer.n_rows, dtype=bool)
         for name, value in target.where:
             mask &= matches(answer, name, value)
@@ -279,12 +283,31 @@ class Query:
             return float(mask.any())
         rows = np.flatnonzero(mask)
         if not len(rows):
-            return 0.0 if target.kind == "is" else float("nan")
+            return 0.0 if target.kind == "is" else self._over_nothing(target.column or "")
         assert target.column is not None
         value = answer[target.column].take(rows[:1])
         if target.kind == "is":
             return float(matches(Table({"x": value}), "x", target.value)[0])
         return _number(value)
+
+    def _over_nothing(self, name: str) -> float:
+        """The value of an aggregate column over no rows, as the database computes it; NaN for any other column."""
+        if name not in self._nothing:
+            output = find_output(self._outputs, name)
+            self._nothing[name] = float("nan")
+            if output.expr.has_aggregate and all(e.op != "pure" for e in leaves(output.expr)):
+                self._db.prepare(self.plan)
+                self._nothing[name] = _number(self._db.engine.table(self._nothing_sql(output))["x"])
+        return self._nothing[name]
+
+    def _nothing_sql(self, output: Output) -> str:
+        def first(k: int) -> str:
+            atom = self.plan.atoms[k]
+            literal = self._db.engine.literal
+            return literal(0.5) if atom.kind == "proba" else literal(self._models[atom.model].classes[0])
+
+        text = render(output.expr.sql, first)
+        return f"{self.plan.with_sql} SELECT {text} AS x FROM {self.plan.from_sql} WHERE FALSE"
 
 
 def _number(value: Column) -> float:

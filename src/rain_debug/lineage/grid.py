@@ -80,7 +80,7 @@ def is_null(a: Grid) -> Grid:
     return plain(a.null.astype(float))
 
 
-_COMPARE = {
+COMPARE = {
     "=": np.equal,
     "<>": np.not_equal,
     "<": np.less,
@@ -92,7 +92,7 @@ _COMPARE = {
 
 def compare(op: str, a: Grid, b: Grid) -> Grid:
     """A comparison of two plain numbers."""
-    return plain(_COMPARE[op](a.plain, b.plain).astype(float), a.null | b.null)
+    return plain(COMPARE[op](a.plain, b.plain).astype(float), a.null | b.null)
 
 
 def add(a: Grid, b: Grid, sign: float = 1.0) -> Grid:

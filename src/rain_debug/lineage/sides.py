@@ -18,27 +18,36 @@ from rain_debug.lineage.variables import Block
 from rain_debug.sql import Expr, ModelInfo, Plan
 
 Array = np.ndarray
+FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<=", "<>": "<>"}
 
 
 @dataclass(frozen=True)
 class Split:
-    """How a plan falls apart: each side's aliases, atom and conditions; hard keys; conditions on classes alone."""
+    """How a plan falls apart: each side's aliases, atom and conditions; hard keys; conditions on classes alone.
+
+    `order` is one comparison (operator, left, right) of a column of each side, such as `l.id < r.id`.
+    """
 
     aliases: tuple[frozenset[str], frozenset[str]]
     atoms: tuple[int, int]
     conjuncts: tuple[tuple[Expr, ...], tuple[Expr, ...]]
     keys: tuple[tuple[Expr, Expr], ...]
     between: tuple[Expr, ...]
+    order: tuple[str, Expr, Expr] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Rows of one side: `rows` their variables' numbers, `key` their hard key's number, `place` or None for all."""
+    """Rows of one side: `rows` their variables' numbers, `key` their hard key's number, `place` or None for all.
+
+    `order` ranks the rows of both sides by the columns that a comparison between them reads; 0 where there is none.
+    """
 
     reading: Reading
     rows: Array
     key: Array
     place: Array | None
+    order: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +78,22 @@ def split_sides(plan: Plan, numbers: Sequence[Expr], places: Sequence[Place]) ->
     sides = (frozenset(left), frozenset(right))
     own: tuple[list[Expr], list[Expr]] = ([], [])
     keys, between = [], []
+    order: tuple[str, Expr, Expr] | None = None
     for c in plan.conjuncts:
         home = side_of(c, plan, sides)
         if home is not None and home >= 0:
             own[home].append(c)
         elif home is not None:
             between.append(c)
-        elif c.is_pure and c.name == "=":
+        elif c.is_pure and c.name in FLIPPED:
             homes = [side_of(x, plan, sides) for x in c.args]
-            if sorted(homes, key=str) != [0, 1]:
+            if sorted(homes, key=str) != [0, 1] or (c.name != "=" and order is not None):
                 return None
-            keys.append((c.args[homes.index(0)], c.args[homes.index(1)]))
+            one, two = c.args[homes.index(0)], c.args[homes.index(1)]
+            if c.name == "=":
+                keys.append((one, two))
+            else:
+                order = (c.name if homes[0] == 0 else FLIPPED[c.name], one, two)
         else:
             return None
     predicted = [e for p in places for e, _ in p.predicted]
@@ -88,7 +102,7 @@ def split_sides(plan: Plan, numbers: Sequence[Expr], places: Sequence[Place]) ->
         return None
     if len(places) > 1 and any(e.has_columns for e in predicted):
         return None
-    return Split(sides, (a.index, b.index), (tuple(own[0]), tuple(own[1])), tuple(keys), tuple(between))
+    return Split(sides, (a.index, b.index), (tuple(own[0]), tuple(own[1])), tuple(keys), tuple(between), order)
 
 
 def side_of(e: Expr, plan: Plan, sides: tuple[frozenset[str], frozenset[str]]) -> int | None:
@@ -115,9 +129,10 @@ def _grow(plan: Plan, left: str, right: str) -> tuple[set[str], set[str]]:
     equalities = []
     for c in plan.conjuncts:
         aliases = set(c.aliases) | ({x for k in c.atoms for x in plan.atoms[k].aliases} if c.has_columns else set())
-        if c.is_pure and c.name == "=" and len(c.args) == 2 and len(aliases) > 1:
+        compares = c.is_pure and c.name in FLIPPED and all(len(x.aliases) == 1 for x in c.args)
+        if c.is_pure and c.name == "=" and len(aliases) > 1:
             equalities.append(aliases)
-        elif len(aliases) > 1:
+        elif len(aliases) > 1 and not compares:
             tie(aliases)
     changed = True
     while changed:
@@ -152,26 +167,31 @@ def capture_sides(
         any_type = [e for e in raws if side_of(e, plan, split.aliases) in (number, -1)]
         exports = collect_exports(sub, engine, models, here, [*mine, *split.between], any_type)
         items = [f"{pair[number].sql} AS key_{i}" for i, pair in enumerate(split.keys)]
+        if split.order is not None:
+            items.append(f"{(split.order[1], split.order[2])[number].sql} AS ranked")
         keyed = any(p.pure for p in here)
         _, table = fetch_tuples(sub, engine, exports, here if keyed else [Place((), ())], items)
         fetched.append((exports, table, keyed))
     columns = [[t[f"key_{i}"] for i in range(len(split.keys))] for _, t, _ in fetched]
-    keys = _number_keys(columns, [t.n_rows for _, t, _ in fetched])
-    if keys is None:
+    sizes = [t.n_rows for _, t, _ in fetched]
+    keys = _number_keys(columns, sizes)
+    ranks = _number_keys([[t["ranked"]] if split.order is not None else [] for _, t, _ in fetched], sizes)
+    if keys is None or ranks is None:
         return None
+    keeps = [(k >= 0) & (r >= 0) for k, r in zip(keys, ranks, strict=True)]
     uses = []
     for number, (_, table, _) in enumerate(fetched):
         atom = plan.atoms[split.atoms[number]]
-        keep = keys[number] >= 0
+        keep = keeps[number]
         uses.append((atom, {atom.aliases[0]: table["rid_0"].values[keep]}))
     numbering = number_blocks(plan, uses)
     sides = []
     for number, (exports, table, keyed) in enumerate(fetched):
-        keep = keys[number] >= 0
+        keep = keeps[number]
         kept = table.take(keep)
         place = kept["place"].values.astype(np.int64) if keyed else None
         rows = numbering.rows[split.atoms[number]]
-        sides.append(Side(Reading(exports, kept), rows, keys[number][keep], place))
+        sides.append(Side(Reading(exports, kept), rows, keys[number][keep], place, ranks[number][keep]))
     block_of = (numbering.block_of[split.atoms[0]], numbering.block_of[split.atoms[1]])
     return SplitLineage(split, (sides[0], sides[1]), block_of, fetch_blocks(plan, engine, models, numbering))
 

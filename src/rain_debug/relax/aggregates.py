@@ -49,7 +49,7 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     known = weight * ~value.null
     counts = tuples.by_place(tuples.expectation(known))
     ratio = b.op("div", sums, counts)
-    if not tuples.used(known) or not value.is_plain or not tuples.n:
+    if not tuples.used(known) or not value.is_plain or not known.any():
         return b.op("mean", sums, counts, ratio)
     clusters, (n_table, s_table) = tuples.merged([known, known * value.plain])
     size = np.bincount(clusters.place, minlength=tuples.n_places)

@@ -25,6 +25,9 @@ class Source(Protocol):
     def aggregate(self, e: Expr) -> int:
         """The node of one aggregate."""
 
+    def absent(self, e: Expr) -> int | None:
+        """The probability that SUM or AVG `e` has nothing to add up; None where it is not known."""
+
     def constant(self, e: Expr) -> Array:
         """A pure expression's value at each place."""
 
@@ -64,11 +67,21 @@ class Grouped:
         if e.op == "cast" and "INT" in e.name:
             return b.op("whole", self.node(e.args[0]))
         if e.op == "coalesce" and len(e.args) == 2 and e.args[1].op == "const":
-            return b.op("fill", self.node(e.args[0]), attrs=(float(self.source.exports.scalar(e.args[1])),))
+            return self._filled(e.args[0], float(self.source.exports.scalar(e.args[1])))
         if e.op == "nullif" and e.args[1].op == "const":
             return b.op("null_at", self.node(e.args[0]), attrs=(float(self.source.exports.scalar(e.args[1])),))
         what = e.name.upper() or e.op.upper()
         raise self.source.refuse(e, f"{what} over aggregates of predictions is not supported", _SUPPORTED)
+
+    def _filled(self, e: Expr, value: float) -> int:
+        """COALESCE(e, value): the value counts for as much as the group is likely to have nothing to add up."""
+        b, x = self.source.builder, self.node(e)
+        absent = self.source.absent(e) if e.op == "agg" and e.name in ("sum", "avg") else None
+        if absent is None:
+            return b.op("fill", x, x, attrs=(value,))
+        known = x if e.name == "sum" else b.op("sub", x, b.op("mul", x, absent))
+        refined = b.op("add", known, b.op("mul", absent, b.const(np.array([value]))))
+        return b.op("fill", x, refined, attrs=(value,))
 
     def rule(self, e: Expr) -> str:
         """The relaxation rule of `e`, in words."""

@@ -100,9 +100,7 @@ class _Lowering:
         return self._once("agg", e.sql, lambda: self._aggregate(e))
 
     def _aggregate(self, e: Expr) -> int:
-        weight = self.weight
-        if e.filter is not None:
-            weight = weight * self.reading.truth(e.filter).true
+        weight = self.weight if e.filter is None else self.weight * self.reading.truth(e.filter).true
         if e.name == "count":
             if not e.args:
                 return total(self.tuples, weight, None)
@@ -112,6 +110,12 @@ class _Lowering:
             return mean(self.tuples, weight, value)
         count = total(self.tuples, weight * ~value.null, None)
         return self.builder.op("defined", total(self.tuples, weight, value), count)
+
+    def absent(self, e: Expr) -> int | None:
+        """The probability that an aggregate has no tuple to read."""
+        weight = self.weight if e.filter is None else self.weight * self.reading.truth(e.filter).true
+        there = presence(self.tuples, weight * ~self.number(e.args[0]).null)
+        return self.builder.op("sub", self.builder.const(np.ones(1)), there)
 
     def _count(self, weight: Array, e: Expr) -> int:
         return total(self.tuples, weight * ~self.reading.raw(e)[1], None)

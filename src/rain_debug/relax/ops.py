@@ -129,6 +129,11 @@ def _unbroadcast(g: Array, like: Array) -> Array:
     return g
 
 
+def _scaled(g: Array, by: Array) -> Array:
+    """g · by, and 0 where g is 0: no gradient comes from a place whose value is NULL."""
+    return _where(g == 0, 0.0, g * by)
+
+
 def _safe_divide(a: Array, b: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return a / b
@@ -170,12 +175,13 @@ FORWARD: dict[str, Forward] = {
     "contract": lambda *a: contract(a[-1], *a[:-1]),
     "segment_sum": segment_sum,
     "segment_prod": segment_prod,
+    "running_sum": lambda x: np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)]),
     "concat": lambda *xs: np.concatenate(xs),
     "mean": lambda total, count, refined: refined,
     "defined": lambda x, count: x,
     "round": lambda x, digits: x,
     "whole": lambda x: x,
-    "fill": lambda x, value: x,
+    "fill": lambda x, refined, value: _where(np.isnan(refined), value, refined),
     "null_at": lambda x, value: x,
 }
 
@@ -185,7 +191,7 @@ EXACT: dict[str, Forward] = {
     "defined": lambda x, count: _where(count > 0, x, np.nan),
     "round": half_away,
     "whole": np.rint,
-    "fill": lambda x, value: _where(np.isnan(x), value, x),
+    "fill": lambda x, refined, value: _where(np.isnan(x), value, x),
     "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
 
@@ -196,16 +202,17 @@ GRADIENT: dict[str, VJP] = {
     "bins": lambda g, p, cuts: (_bins_vjp(g, p, cuts),),
     "add": lambda g, a, b: (_unbroadcast(g, a), _unbroadcast(g, b)),
     "sub": lambda g, a, b: (_unbroadcast(g, a), _unbroadcast(-g, b)),
-    "mul": lambda g, a, b: (_unbroadcast(g * b, a), _unbroadcast(g * a, b)),
+    "mul": lambda g, a, b: (_unbroadcast(_scaled(g, b), a), _unbroadcast(_scaled(g, a), b)),
     "div": _div_vjp,
     "contract": lambda g, *a: _contract_vjp(g, a[-1], *a[:-1]),
     "segment_sum": lambda g, x, segments, n: (g[segments],),
     "segment_prod": lambda g, x, segments, n: (_segment_prod_vjp(g, x, segments, n),),
+    "running_sum": lambda g, x: (np.cumsum(g[:0:-1], axis=0)[::-1],),
     "concat": lambda g, *xs: _split(g, [len(x) for x in xs]),
     "mean": lambda g, total, count, refined: (None, None, g),
     "defined": lambda g, x, count: (g, None),
     "round": lambda g, x, digits: (g,),
     "whole": lambda g, x: (g,),
-    "fill": lambda g, x, value: (g,),
+    "fill": lambda g, x, refined, value: (None, _where(np.isnan(refined), 0.0, g)),
     "null_at": lambda g, x, value: (g,),
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from rain_debug.errors import SQLError
 from rain_debug.lineage import Place, SplitLineage
-from rain_debug.lineage.grid import Grid
+from rain_debug.lineage.grid import COMPARE, Grid
 from rain_debug.lineage.sides import Side, side_of
 from rain_debug.relax.cells import Wanted
 from rain_debug.relax.grouped import Grouped
@@ -45,6 +45,9 @@ class _SplitLowering:
         self.axes = [self.exports.axis(k) for k in self.split.atoms]
         self._nodes: dict[str, int] = {}
         self._pairs = self._matching_pairs()
+        if self.split.order is not None:
+            self._ranked = np.lexsort((lineage.sides[0].order, self._pairs[0][0]))
+            self._ranges = self._order_ranges()
         self._meetings = self._self_meetings() if lineage.shared else None
         base = self._of(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1, 1)))
         for number in (0, 1):
@@ -119,7 +122,16 @@ class _SplitLowering:
         return ()
 
     def _self_meetings(self) -> tuple[Array, Array, Array]:
-        """Pairs of rows that are one variable: (row₀, row₁, place)."""
+        """Pairs of rows that are one variable and meet: (row₀, row₁, place)."""
+        row0, row1, place = self._same_variable()
+        if self.split.order is None:
+            return row0, row1, place
+        one, two = self.lineage.sides
+        meet = COMPARE[self.split.order[0]](one.order[row0], two.order[row1])
+        return row0[meet], row1[meet], place[meet]
+
+    def _same_variable(self) -> tuple[Array, Array, Array]:
+        """Pairs of rows that are one variable and share key and place: (row₀, row₁, place)."""
         one, two = self.lineage.sides
         order = np.lexsort((two.key, two.rows))
         keys = two.rows[order] * (int(two.key.max(initial=0)) + 1) + two.key[order]
@@ -145,24 +157,18 @@ class _SplitLowering:
         b = self.builder
         n = len(self.places)
         left, right, between = tables
-        (slot0, n0), (slot1, n1), i, j, place = self._pairs
-        histograms = []
-        for number, (weights, slot, count) in enumerate(((left, slot0, n0), (right, slot1, n1))):
-            side = self.lineage.sides[number]
-            leaf = b.leaf("classes", self.lineage.block_of[number])
-            classes = b.shapes[self.lineage.block_of[number]][1]
-            p = b.op("gather", leaf, attrs=(side.rows,))
-            full = np.broadcast_to(weights, (len(weights), classes))
-            if not (full == 1).all():
-                p = b.op("mul", p, b.const(full))
-            histograms.append(b.op("segment_sum", p, attrs=(slot, count)))
         table = np.broadcast_to(between, (len(between), *(b.shapes[k][1] for k in self.lineage.block_of)))
-        each = b.op(
-            "contract",
-            b.op("gather", histograms[0], attrs=(i,)),
-            b.op("gather", histograms[1], attrs=(j,)),
-            attrs=(table if len(table) == 1 else table[place],),
-        )
+        weighted = [self._weighted(0, left), self._weighted(1, right)]
+        if self.split.order is None:
+            (slot0, n0), (slot1, n1), i, j, place = self._pairs
+            one = b.op("gather", b.op("segment_sum", weighted[0], attrs=(slot0, n0)), attrs=(i,))
+            two = b.op("gather", b.op("segment_sum", weighted[1], attrs=(slot1, n1)), attrs=(j,))
+        else:
+            low, high, row, place = self._ranges
+            running = b.op("running_sum", b.op("gather", weighted[0], attrs=(self._ranked,)))
+            one = b.op("sub", b.op("gather", running, attrs=(high,)), b.op("gather", running, attrs=(low,)))
+            two = b.op("gather", weighted[1], attrs=(row,))
+        each = b.op("contract", one, two, attrs=(table if len(table) == 1 else table[place],))
         whole = b.op("segment_sum", each, attrs=(place, n))
         if self._meetings is None or not len(self._meetings[0]):
             return whole
@@ -176,6 +182,39 @@ class _SplitLowering:
         once = b.op("contract", p, attrs=(np.einsum("ncc->nc", met).copy(),))
         twice = b.op("contract", p, p, attrs=(met,))
         return b.op("add", whole, b.op("segment_sum", b.op("sub", once, twice), attrs=(where, n)))
+
+    def _weighted(self, number: int, weights: Array) -> int:
+        """The classes of one side's rows, times their weights: (n_rows, C)."""
+        b, side, block = self.builder, self.lineage.sides[number], self.lineage.block_of[number]
+        p = b.op("gather", b.leaf("classes", block), attrs=(side.rows,))
+        full = np.broadcast_to(weights, (len(weights), b.shapes[block][1]))
+        return p if (full == 1).all() else b.op("mul", p, b.const(full))
+
+    def _order_ranges(self) -> tuple[Array, Array, Array, Array]:
+        """Which left rows, in the order of slot and rank, each right row meets: (from, to, right row, place)."""
+        assert self.split.order is not None
+        one, two = self.lineage.sides
+        (slot0, n0), (slot1, n1), i, j, place = self._pairs
+        width = int(max(one.order.max(initial=0), two.order.max(initial=0))) + 1
+        ranks = (slot0 * width + one.order)[self._ranked]
+        begin, end = (np.searchsorted(slot0[self._ranked], np.arange(n0), side) for side in ("left", "right"))
+        by_slot = np.argsort(slot1, kind="stable")
+        sizes = np.bincount(slot1, minlength=n1)
+        pair = np.repeat(np.arange(len(i)), sizes[j])
+        within = np.arange(len(pair)) - np.repeat(np.cumsum(sizes[j]) - sizes[j], sizes[j])
+        row = by_slot[(np.cumsum(sizes) - sizes)[j][pair] + within]
+        wanted = i[pair] * width + two.order[row]
+        below, upto = np.searchsorted(ranks, wanted, "left"), np.searchsorted(ranks, wanted, "right")
+        first, last = begin[i][pair], end[i][pair]
+        ranges = {"<": [(first, below)], "<=": [(first, upto)], ">": [(upto, last)], ">=": [(below, last)]}
+        ranges["<>"] = ranges["<"] + ranges[">"]
+        chosen = ranges[self.split.order[0]]
+        return (
+            np.concatenate([low for low, _ in chosen]),
+            np.concatenate([high for _, high in chosen]),
+            np.tile(row, len(chosen)),
+            np.tile(place[pair], len(chosen)),
+        )
 
     # -- what `Grouped` asks ------------------------------------------------------------------------------------
 
@@ -203,6 +242,10 @@ class _SplitLowering:
 
     def _reading(self, e: Expr):  # type: ignore[no-untyped-def]
         return self.lineage.sides[max(side_of(e, self.plan, self.split.aliases) or 0, 0)].reading
+
+    def absent(self, e: Expr) -> int | None:
+        """Not known: pairs share rows, so that their absences are not independent."""
+        return None
 
     def constant(self, e: Expr) -> Array:
         """Not reached: a split plan's pure outputs are group keys, which hold no complaint."""

@@ -109,10 +109,12 @@ class Tuples:
                 if self._same_kind(axes[i], axis):
                     same = self.rows[self.axes[axes[i]].atom] == self.rows[self.axes[axis].atom]
                     label[:, j] = np.where(same & (label[:, j] == j), label[:, i], label[:, j])
+        codes = label @ (len(axes) ** np.arange(len(axes)))
         patterns = []
-        for pattern in np.unique(label, axis=0):
-            chosen = np.flatnonzero((label == pattern).all(axis=1))
-            groups = [[j for j in range(len(axes)) if pattern[j] == g] for g in dict.fromkeys(pattern.tolist())]
+        for code in np.unique(codes):
+            chosen = np.flatnonzero(codes == code)
+            pattern = label[chosen[0]].tolist()
+            groups = [[j for j in range(len(axes)) if pattern[j] == g] for g in dict.fromkeys(pattern)]
             patterns.append((chosen, groups))
         return patterns
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.expr import Expr
+from rain_debug.sql.expr import COMPARISONS, Expr
 
 ATOM = "RAIN_ATOM"
 
@@ -89,8 +89,8 @@ class Converter:
         if is_atom(node):
             return make("atom")
         if not atoms and not aggregate:
-            if isinstance(node, exp.EQ) and aliases:
-                return make("pure", self(node.this), self(node.expression), name="=")
+            if _BINARY.get(type(node)) in COMPARISONS and aliases:
+                return make("pure", self(node.this), self(node.expression), name=_BINARY[type(node)])
             return make("pure" if columns else "const")
         kind = type(node)
         if kind in _BINARY:
