@@ -16,7 +16,8 @@ from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Atom, Expr, ModelInfo, Plan
 
 Array = np.ndarray
-MAX_TUPLES = 40_000_000
+MAX_NUMBERS = 200_000_000
+"""How many numbers a capture may hold: its tuples times their row ids, columns and classes."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def fetch_tuples(
     where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"
     body = f"FROM {plan.from_sql} {place_join} WHERE {where}"
     if len(plan.sources) > 1:
-        _refuse_too_many(plan, engine, f"{plan.with_sql} SELECT count(*) AS n {body}")
+        width = 1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes)
+        _refuse_too_many(plan, engine, f"{plan.with_sql} SELECT count(*) AS n {body}", MAX_NUMBERS // width)
     sql = f"{plan.with_sql} SELECT {', '.join([place_item, *rids, *exports.select_list(), *items])} {body}"
     return sql, engine.table(sql)
 
@@ -162,11 +164,11 @@ def _place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[st
     return f"JOIN (VALUES {', '.join(rows)}) AS __place({names}) ON {on}", "__place.id AS place"
 
 
-def _refuse_too_many(plan: Plan, engine: Engine, count_sql: str) -> None:
+def _refuse_too_many(plan: Plan, engine: Engine, count_sql: str, most: int) -> None:
     n = int(engine.table(count_sql)["n"].values[0])
-    if n > MAX_TUPLES:
+    if n > most:
         raise LineageError(
-            f"these places have {n:,} candidate tuples, more than the {MAX_TUPLES:,} that fit in memory",
+            f"these places have {n:,} candidate tuples, more than the {most:,} that fit in memory",
             where=plan.from_sql,
             hint="join on equal columns, or complain about an aggregate over predict(l) = predict(r)",
         )
