@@ -15,6 +15,7 @@ import numpy as np
 
 from rain_debug.curvature import Damped, Solution, solve
 from rain_debug.data import Design, Records
+from rain_debug.data.threads import serial
 from rain_debug.models import Model
 
 TOLERANCE = 1e-4
@@ -41,7 +42,8 @@ def ihvp(
 ) -> Solution:
     """(H + λI)⁻¹∇q, one solve for all records; `start` is the last round's."""
     H = model.hessian(records, keep, theta)
-    return solve(Damped(H, damping), gradient, tolerance=tolerance, start=start)
+    with serial():
+        return solve(Damped(H, damping), gradient, tolerance=tolerance, start=start)
 
 
 def products(model: Model, records: Records, keep: np.ndarray, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ A record that was removed has the weight 0; the design is never cut.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,12 +16,13 @@ import scipy.sparse as sp
 
 from rain_debug.curvature.operator import Linear
 from rain_debug.data.design import Design, gram
+from rain_debug.data.threads import parallel
 from rain_debug.models import coupled
 from rain_debug.models.factored import factored
 from rain_debug.models.factored import work as factored_work
 from rain_debug.models.kronecker import WIDE, diagonal, kronecker
 from rain_debug.models.links import Link
-from rain_debug.models.shape import Shape, lay, margins, passes, pullback
+from rain_debug.models.shape import Shape, lay, margins, pullback, total
 
 SMALL = 300
 """Up to so many parameters H is dense without further thought."""
@@ -59,17 +61,21 @@ class Objective:
         """L, ∇L, margins and probabilities at θ, in one pass over the records."""
         known = self.seen(theta)
         Z, P = known or (np.empty((self.shape.margins, len(self.y))), np.empty((self.shape.margins, len(self.y))))
-        gradient = self.penalty * theta
-        value = 0.5 * float(gradient @ theta)
-        for rows in passes(self.shape, self.X):
-            x, y, weight = self.X[rows], self.y[rows], self.weight[rows]
+        losses = np.empty(len(self.y))
+
+        def part(rows: slice) -> np.ndarray:
+            x, y = self.X[rows], self.y[rows]
             if known is None:
                 Z[:, rows] = margins(self.shape, x, theta)
                 P[:, rows] = self.link.probabilities(Z[:, rows])
-            value += float(weight @ self.link.losses(Z[:, rows], y))
+            losses[rows] = self.link.losses(Z[:, rows], y)
             R = self.link.residuals(P[:, rows], y)
-            R *= weight
-            gradient += pullback(self.shape, x, R)
+            R *= self.weight[rows]
+            return pullback(self.shape, x, R)
+
+        gradient = total(self.shape, self.X, part)
+        gradient += self.penalty * theta
+        value = float(self.weight @ losses) + 0.5 * float(self.penalty @ (theta * theta))
         return value, gradient, Z, P
 
     def seen(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -122,20 +128,22 @@ class LinearCurvature:
 
     def matvec(self, v: np.ndarray) -> np.ndarray:
         """H v in two products with the design."""
-        out = self.penalty * v
-        for rows in passes(self.shape, self.X):
+
+        def part(rows: slice) -> np.ndarray:
             x = self.X[rows]
             U = self.link.curve(self.P[:, rows], margins(self.shape, x, v))
             U *= self.weight[rows]
-            out += pullback(self.shape, x, U)
-        return out
+            return pullback(self.shape, x, U)
+
+        return total(self.shape, self.X, part) + self.penalty * v
 
     def dense(self) -> np.ndarray:
         """H, from one Gram matrix for each pair of margins."""
         k, w = self.shape.margins, self.shape.width
         H = np.zeros((k, w, k, w))
-        for a, b, weight in self.pairs():
-            lay(H, a, b, gram(self.X, weight, self.shape.intercept))
+        with parallel() if w > SMALL else nullcontext():
+            for a, b, weight in self.pairs():
+                lay(H, a, b, gram(self.X, weight, self.shape.intercept))
         out = H.reshape(k * w, k * w)
         out[np.diag_indices_from(out)] += self.penalty
         return out
@@ -202,7 +210,8 @@ class LinearCurvature:
             self.cache["rates"], self.cache["factors"] = {}, {}
             self.cache["sharp"] = coupled.coupled(self)
             return self.precondition(damping)
-        factor = factored(self, damping) if self.n_params <= SHARP else None
+        with parallel():
+            factor = factored(self, damping) if self.n_params <= SHARP else None
         if factor is not None:
             self.cache["sharp"] = None
             self.cache.setdefault("rates", {}).pop(damping, None)

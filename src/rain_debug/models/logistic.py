@@ -24,6 +24,7 @@ from rain_debug.data import (
     record_keys,
     record_weights,
 )
+from rain_debug.data.threads import serial
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, ModelError, nearest
 from rain_debug.models.active import Active, Expanded, active
@@ -158,7 +159,8 @@ class LogisticModel:
         """The optimum over the kept records; see `Model.fit`."""
         part = active(records, self._known)
         begin = np.zeros(part.shape.n_params) if start is None else part.take(np.asarray(start, dtype=np.float64))
-        fit = newton(self._objective(records, keep, part), begin, _tolerance(records, self._known))
+        with serial():
+            fit = newton(self._objective(records, keep, part), begin, _tolerance(records, self._known))
         return replace(fit, theta=part.give(fit.theta))
 
     def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from rain_debug.data.blocks import blocks
+from rain_debug.data import threads
 from rain_debug.data.design import Design
 
 
@@ -51,10 +51,10 @@ def margins(shape: Shape, X: Design, theta: np.ndarray) -> np.ndarray:
     return Z
 
 
-def passes(shape: Shape, X: Design) -> Iterator[slice]:
-    """Rows a block at a time, so that what is multiplied with X and with its transpose is read once from memory."""
+def total(shape: Shape, X: Design, part: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """Σ part(rows) a block at a time: what is multiplied with X and with its transpose is read once from memory."""
     n, d = X.shape
-    return iter([slice(0, n)]) if sp.issparse(X) else blocks(n, d + 2 * shape.margins)
+    return part(slice(0, n)) if sp.issparse(X) else threads.total(n, d + 2 * shape.margins, part)
 
 
 def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
