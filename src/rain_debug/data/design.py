@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from rain_debug.data.blocks import blocks
+from rain_debug.data.threads import total
 
 Design: TypeAlias = Any
 """(n_rows, n_columns) float64: a `numpy.ndarray` in C order or a `scipy.sparse.csr_array`."""
@@ -45,16 +45,16 @@ def gram(X: Design, weight: np.ndarray, intercept: bool) -> np.ndarray:
            [2. , 1.5]])
     """
     n, d = X.shape
-    out = np.zeros((d + intercept, d + intercept))
     root = np.sqrt(np.maximum(weight, 0.0))
-    for rows in blocks(n, d):
-        part = X[rows]
+
+    def part(rows: slice) -> np.ndarray:
+        x, out = X[rows], np.empty((d + intercept, d + intercept))
         # numpy sends A.T @ A to SYRK, half the work of GEMM.
-        scaled = (part.toarray() if sp.issparse(part) else part) * root[rows, None]
-        out[:d, :d] += scaled.T @ scaled
+        scaled = (x.toarray() if sp.issparse(x) else x) * root[rows, None]
+        out[:d, :d] = scaled.T @ scaled
         if intercept:
-            out[d, :d] += root[rows] @ scaled
-    if intercept:
-        out[:d, d] = out[d, :d]
-        out[d, d] = weight.sum()
-    return out
+            out[d, :d] = out[:d, d] = root[rows] @ scaled
+            out[d, d] = root[rows] @ root[rows]
+        return out
+
+    return total(n, d, part) if n else np.zeros((d + intercept, d + intercept))
