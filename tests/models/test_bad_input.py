@@ -45,6 +45,10 @@ DATA: dict[str, tuple[Callable[[], Any], str]] = {
     "infinite feature": (lambda: bind({"x": [0.0, 1.0, np.inf, -np.inf]}), "infinite in 2 rows"),
     "enormous feature": (lambda: bind({"x": [0.0, 1.0, 1e200, -1e200]}), "exceeds 1e+100"),
     "text feature": (lambda: bind({"x": ["u", "v", "w", "u"]}), "feature 'x' holds text ('u')"),
+    "text features": (
+        lambda: bind({"a": list("uvwu"), "b": list("uvwu")}, features=["x", "a", "b"]),
+        "features 'a', 'b' hold text ('u' in 'a'); this model takes numbers",
+    ),
     "no key column": (lambda: bind({}, key="key"), "no column 'key'"),
     "NULL key": (lambda: bind({"id": [1, None, 3, 4]}), "the key 'id' is NULL in row 2"),
     "duplicate keys": (lambda: bind({"id": [1, 2, 2, 2]}), "2 occurs twice (2 records too many)"),

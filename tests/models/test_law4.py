@@ -127,6 +127,7 @@ def test_liblinear_penalises_its_intercept(scaling: float) -> None:
 @pytest.mark.parametrize("labels", [["no", "yes"], [False, True], [10, 2, 7], [1.0, 0.0, 2.0]])
 def test_predictions_are_the_estimators_own(labels: list[Any]) -> None:
     X, y, _, _ = problem(5, len(labels), 40, 3)
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abc"))
     values = [labels[c] for c in y]
     table = Table.of(a=X[:, 0], b=X[:, 1], c=X[:, 2], y=values)
     model = adapt(LogisticRegression(), where="model 'm'")
@@ -134,8 +135,8 @@ def test_predictions_are_the_estimators_own(labels: list[Any]) -> None:
     fit = model.fit(records)
     fitted = model.estimator(fit.theta)
     assert model.classes == tuple(fitted.classes_.tolist()) == tuple(sorted(set(values)))
-    assert [model.classes[c] for c in model.predict(records.X, fit.theta)] == fitted.predict(X).tolist()
-    np.testing.assert_allclose(model.probabilities(records.X, fit.theta), fitted.predict_proba(X), atol=1e-12)
+    assert [model.classes[c] for c in model.predict(records.X, fit.theta)] == fitted.predict(frame).tolist()
+    np.testing.assert_allclose(model.probabilities(records.X, fit.theta), fitted.predict_proba(frame), atol=1e-12)
     assert len(model.fingerprint(fit.theta)) == 16
 
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from rain_debug.engines.table import Table
-from rain_debug.errors import ModelError
+from rain_debug.errors import ModelError, RainError
 from rain_debug.models import adapt, frames
 
 rng = np.random.default_rng(0)
@@ -124,3 +124,25 @@ def test_the_head_stays_as_it_was_fitted() -> None:
     before = model.encode(MIXED, "table 't'")
     model.fit(records, MIXED["a"].values > 0)
     np.testing.assert_array_equal(model.encode(MIXED, "table 't'"), before)
+
+
+def test_an_estimator_knows_its_features_by_name() -> None:
+    """`handle.estimator` takes a data frame without a warning of scikit-learn's."""
+    pandas = pytest.importorskip("pandas")
+    table = Table.of(a=[0.0, 1.0, 2.0, 3.0], b=[1.0, 0.0, 1.0, 0.0], y=["n", "n", "y", "y"])
+    frame = pandas.DataFrame({n: table[n].values for n in ("a", "b")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for made in (LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression())):
+            model = adapt(made, where="model 'm'")
+            records = model.bind(table, "y")
+            assert model.estimator(model.fit(records).theta).predict(frame).tolist() == ["n", "n", "y", "y"]
+
+
+def test_text_features_without_an_encoder_are_told_what_to_name() -> None:
+    table = Table.of(a=[0.0, 1.0, 2.0, 3.0], plan=["x", "y", "x", "y"], y=["n", "n", "y", "y"])
+    model = adapt(make_pipeline(StandardScaler(), LogisticRegression()), where="model 'm'")
+    for missing in ((), ("pandas", "polars")):
+        with without(*missing), pytest.raises(RainError) as caught:
+            model.bind(table, "y")
+        assert 'name the numeric columns: features=["a"]' in str(caught.value.hint)

@@ -12,6 +12,7 @@ from rain_debug.data.design import max_abs
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError
 
+_NUMBERS = (Decimal, int, float)
 LARGEST = 1e100
 """Beyond it squares overflow, and no fit means anything."""
 
@@ -24,8 +25,14 @@ def numeric_design(table: Table, features: Sequence[str], where: str) -> np.ndar
            [2., 0.]])
     """
     X = np.empty((table.n_rows, len(features)))
+    other = [n for n in features if not _is_numeric(require(table, n, "feature", where))]
+    if other:
+        encode = "encode the text in a Pipeline (OneHotEncoder, TfidfVectorizer, …) that ends in the model"
+        raise DataError(
+            _not_numbers(table, other), where=where, hint=f"{numeric_advice(table, features)}, or {encode}"
+        )
     for j, name in enumerate(features):
-        X[:, j] = _numbers(require(table, name, "feature", where), name, where)
+        X[:, j] = _numbers(table[name])
     # One cheap pass tells that all is well; only where it does not are the columns looked at one by one.
     if not max_abs(X) <= LARGEST or _has_null(table, features):
         for j, name in enumerate(features):
@@ -57,23 +64,35 @@ def check_finite(values: np.ndarray, column: Column | None, name: str, where: st
         )
 
 
-def _numbers(column: Column, name: str, where: str) -> np.ndarray:
+def numeric_advice(table: Table, features: Sequence[str]) -> str:
+    """Which of the columns could be features as they are.
+
+    >>> numeric_advice(Table.of(a=[1.0], b=["x"], c=[2]), ["a", "b", "c"])
+    'name the numeric columns: features=["a", "c"]'
+    """
+    numeric = [f'"{n}"' for n in features if _is_numeric(table[n])]
+    shown = ", ".join(numeric[:20]) + (", …" if len(numeric) > 20 else "")
+    return f"name the numeric columns: features=[{shown}]" if numeric else "add numeric columns"
+
+
+def _is_numeric(column: Column) -> bool:
+    return column.kind in ("number", "bool") or all(v is None or isinstance(v, _NUMBERS) for v in column.values)
+
+
+def _not_numbers(table: Table, names: Sequence[str]) -> str:
+    examples = [next(v for v in table[n].values if v is not None and not isinstance(v, _NUMBERS)) for n in names]
+    kinds = dict.fromkeys("text" if isinstance(e, str) else type(e).__name__ for e in examples)
+    shown = repr(examples[0]) if len(repr(examples[0])) <= 40 else repr(examples[0])[:37] + "…"
+    named = ", ".join(f"'{n}'" for n in names[:8]) + (", …" if len(names) > 8 else "")
+    one = len(names) == 1
+    verb, example = ("holds", shown) if one else ("hold", f"{shown} in '{names[0]}'")
+    return f"feature{'' if one else 's'} {named} {verb} {' and '.join(kinds)} ({example}); this model takes numbers"
+
+
+def _numbers(column: Column) -> np.ndarray:
     if column.kind in ("number", "bool"):
         return column.values
-    some = [v for v in column.values if v is not None]
-    if not some:
-        return np.full(len(column), np.nan)
-    if all(isinstance(v, Decimal | int | float) for v in some):
-        return np.array([np.nan if v is None else float(v) for v in column.values])
-    example = next(v for v in some if not isinstance(v, Decimal | int | float))
-    what = "text" if isinstance(example, str) else type(example).__name__
-    shown = repr(example) if len(repr(example)) <= 40 else repr(example)[:37] + "…"
-    raise DataError(
-        f"feature '{name}' holds {what} ({shown}); this model takes numbers",
-        where=where,
-        hint="name the numeric columns with features=[…], or encode it in a Pipeline "
-        "(OneHotEncoder, TfidfVectorizer, …) that ends in the model",
-    )
+    return np.array([np.nan if v is None else float(v) for v in column.values])
 
 
 def _has_null(table: Table, features: Sequence[str]) -> bool:

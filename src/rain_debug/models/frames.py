@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.data.columns import at, missing
-from rain_debug.data.numeric import numeric_design
+from rain_debug.data.numeric import numeric_advice, numeric_design
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError, ModelError
 
@@ -48,7 +48,7 @@ def frame(table: Table, names: Sequence[str], where: str, *, plain: bool = False
     raise ModelError(
         "the pipeline takes named columns of text and numbers, and no data-frame library is installed",
         where=where,
-        hint="pip install pandas (or polars)",
+        hint=f"pip install pandas (or polars); where text is no feature, {numeric_advice(table, names)}",
     )
 
 

@@ -324,7 +324,14 @@ class LogisticModel:
         return None if self._initial is None else self._initial.copy()
 
     def estimator(self, theta: np.ndarray) -> Any:
-        """A fitted copy of the user's estimator with these parameters."""
+        """A fitted copy of the user's estimator with these parameters; one that was not fitted learns the names of its
+        features, as from a data frame."""
+        fitted = self._filled(theta)
+        if self._initial is None and self.features:
+            fitted.feature_names_in_ = np.asarray(self.features, dtype=object)
+        return fitted
+
+    def _filled(self, theta: np.ndarray) -> Any:
         T = self._known.unpack(np.asarray(theta, dtype=np.float64))
         fitted = copy.deepcopy(self._estimator)
         fitted.classes_ = np.asarray(self.classes)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rain_debug.data import Design, as_design, max_abs
 from rain_debug.data.columns import at, missing
+from rain_debug.data.numeric import numeric_advice
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, RainError
 from rain_debug.models.frames import frame, is_vectoriser, texts
@@ -62,7 +63,8 @@ class PipelineModel(LogisticModel):
             raise DataError(
                 f"the pipeline cannot encode these columns: {first} ({type(error).__name__})",
                 where=where,
-                hint=f"its steps before the model receive the columns {', '.join(self.features)}",
+                hint=f"its steps before the model receive the columns {', '.join(self.features)}; "
+                f"encode text there (OneHotEncoder, …), or {numeric_advice(table, self.features)}",
             ) from error
         if X.shape[0] != table.n_rows:
             raise DataError(
@@ -104,7 +106,7 @@ class PipelineModel(LogisticModel):
 
     def estimator(self, theta: np.ndarray) -> Any:
         """A fitted copy of the user's pipeline with these parameters in its last step."""
-        fitted: LogisticRegression = super().estimator(theta)
+        fitted: LogisticRegression = self._filled(theta)
         return Pipeline([*copy.deepcopy(self._head).steps, (flatten(self._pipeline)[-1][0], fitted)])
 
 
