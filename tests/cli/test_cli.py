@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rain_debug import config
-from rain_debug.cli import app
+from rain_debug.cli import app, demo
 from rain_debug.errors import RainError
 from rain_debug.version import __version__
 
@@ -71,6 +71,20 @@ def test_init_writes_what_can_be_read_and_overwrites_nothing(
     assert path.read_text() == "precious"
     assert "not written over" in capsys.readouterr().err
     assert rain("init", str(tmp_path / "no" / "such.toml")) == 2
+
+
+def test_a_file_that_is_there_is_named_with_the_option_that_writes_over_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.json").write_text("precious")
+    assert rain("run", "none.toml", "--output", str(tmp_path / "r.json")) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_the_demos_project_names_its_database() -> None:
+    text = demo.project_text()
+    assert config.parse(text, Path("shop.toml")).database.path == Path("shop.duckdb")
+    assert 'path = "shop.duckdb"         # a DuckDB file' in text and text.count("a bundled example") == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -233,6 +233,27 @@ def test_before_after_matches_rows(keys: Any, before: Any, after: Any, rows: Any
     assert rows is None or found == rows
 
 
+def test_rows_without_a_key_are_told_apart_by_their_first_columns() -> None:
+    """The prediction of a row that stays is one that changed, not one row gone and another new."""
+    before = Table.of(plan=["a", "a", "b"], id=[1, 2, 3], fee=[1.5, 2.5, 3.5], leaves=["no", "no", "yes"])
+    after = Table.of(plan=["a", "a"], id=[1, 2], fee=[1.5, 2.5], leaves=["no", "yes"])
+    grid = before_after([QueryRun("q", "", (), before, after)])
+    assert grid.columns == ("plan", "id", "fee", "leaves before", "leaves after", "change")
+    assert grid.column("change") == ["", "changed", "gone"]
+    assert grid[1] == {
+        "plan": "a", "id": 2, "fee": 2.5, "leaves before": "no", "leaves after": "yes", "change": "changed",
+    }  # fmt: skip
+
+
+def test_of_a_long_answer_the_text_shows_what_changed() -> None:
+    made = report()
+    before, after = (Table.of(id=list(range(50)), p=["yes" if i == k else "no" for i in range(50)]) for k in (50, 45))
+    long = Report(replace(made.run, queries=(QueryRun("q", "", (), before, after),)))
+    text = long.to_text()
+    assert "Answer before and after (1 of 50 rows changed)\n  id  p before  p after  change\n  45" in text
+    assert len(long.before_after()) == 50
+
+
 def test_before_after_of_several_queries() -> None:
     one = QueryRun("one", "", ("g",), Table.of(g=["a"], n=[1]), Table.of(g=["a"], n=[2]))
     two = QueryRun("two", "", (), Table.of(share=[0.5]), Table.of(share=[0.5]))
@@ -284,6 +305,8 @@ def test_text() -> None:
     )
     assert str(made).endswith("Seconds: train 0.30, encode 0.60, rank 0.90.")
     assert repr(made) == str(made)
+    assert "… 3 more columns: day, spend, note" in made.to_text(top=2, width=35)
+    assert "Complaints\n  complaint            before  after  asked    resolved\n" in made.to_text(width=35)
     assert made._repr_html_().startswith("<p><strong>Removing 4 of 2,400")
 
 
@@ -292,6 +315,31 @@ def test_render() -> None:
     report(warnings=("[bold]look out",)).render(Console(file=out, width=100, no_color=True), top=2)
     text = out.getvalue()
     assert "Removing 4 of 2,400" in text and "warning: [bold]look out" in text and "2 more rows" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_render_cuts_no_cell(width: int) -> None:
+    """Columns that a terminal has no place for are left out and named."""
+    out = io.StringIO()
+    many = Table.of(id=[7, 8, 9, 10], **{f"a_long_name_{i}": [0.123456] * 4 for i in range(10)})
+    made = report()
+    run = replace(made.run, models=(replace(made.run.models[0], removed=many),))
+    Report(run).render(Console(file=out, width=width, no_color=True), top=2)
+    text = out.getvalue()
+    assert all(len(line) <= width for line in text.splitlines())
+    ranked = text[text.index("Removed records") : text.index("Answer before")]
+    assert ranked.count("0.1235") == 2 * ranked.splitlines()[1].count("a_long_name")
+    assert ("more columns: " in ranked.replace("\n", " ")) == (width < 200)
+    assert "…" not in ranked.split("… 2 more rows")[0] and "0.5" in ranked
+
+
+def test_a_table_is_an_arrow_stream() -> None:
+    made = report()
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(made.ranking)
+    assert frame.columns == list(made.ranking.columns)
+    assert frame.rows(named=True)[1]["day"] == DAY and frame["note"].to_list() == ['a, "b"\nc'] * 4
+    assert polars.DataFrame(made.before_after())["change"].to_list() == ["", "changed"]
 
 
 def test_frozen() -> None:

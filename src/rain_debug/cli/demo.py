@@ -18,6 +18,7 @@ from rain_debug.config.build import build
 from rain_debug.datasets import shop
 from rain_debug.errors import ReportError
 from rain_debug.report import Report
+from rain_debug.report.grid import screen
 
 STORY = """\
 A shop counts, week by week, the active users whom its model predicts to leave:
@@ -97,7 +98,9 @@ def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) ->
 
 def project_text() -> str:
     """The demo's project file: what `rain init` writes, about the database beside it."""
-    return TEMPLATE.replace("rain.toml", "shop.toml").replace('dataset = "shop"   ', 'path = "shop.duckdb"', 1)
+    was = 'dataset = "shop"             # a bundled example; or one of:\n# path = "shop.duckdb"      '
+    now = '# dataset = "shop"           # a bundled example; or one of:\npath = "shop.duckdb"        '
+    return TEMPLATE.replace("rain.toml", "shop.toml").replace(was, now, 1)
 
 
 def _ending(report: Report, fallen: set[str], kept: Path | None) -> str:
@@ -105,7 +108,7 @@ def _ending(report: Report, fallen: set[str], kept: Path | None) -> str:
     after = query.before if query.after is None else query.after
     return ENDING.format(
         summary=report.summary,
-        ranking=_indent(report.ranking.to_text(10, width=100)),
+        ranking=_indent(report.ranking.to_text(10, width=min(100, screen()) - 4)),
         chart=_indent(_line(query.before.rows(), after.rows(), fallen)),
         following=f"`rain run {kept / 'shop.toml'}`"
         if kept

@@ -42,7 +42,8 @@ def check_file(file: Path, *, quiet: bool, as_json: bool) -> int:
         for s in states:
             click.echo(f"{'met    ' if s.met else 'NOT MET'}  {s.complaint}: it is {s.value}")
         if not quiet:
-            click.echo(f"{met} of {len(states)} complaints are met", err=True)
+            of = f"{len(states)} complaint{'s are' if len(states) != 1 else ' is'}"
+            click.echo(f"{met} of {of} met", err=True)
     return MET if met == len(states) else NOT_MET
 
 

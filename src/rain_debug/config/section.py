@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,7 @@ class Section:
     def need(self, key: str, kind: Any, example: str) -> Any:
         """The value of a key that must be there."""
         if not self.has(key):
+            self._refuse_slip([key])
             self.fail(f"{dotted(self.path) or 'the file'} has no '{key}'", hint=f"add a line such as: {example}")
         return self.get(key, kind)
 
@@ -128,8 +130,15 @@ class Section:
         if len(there) > 1:
             self.fail(f"'{there[0]}' and '{there[1]}' exclude each other: {what}", there[1], hint="keep one of them")
         if not there and required:
+            self._refuse_slip(keys)
             self.fail(f"{dotted(self.path)} says nothing of {what}", hint=f"add one of: {', '.join(keys)}")
         return there[0] if there else None
+
+    def _refuse_slip(self, keys: Sequence[str]) -> None:
+        """Where a key that must be there is missing: ConfigError if one stands there that looks like it."""
+        for key in self.values:
+            if key not in self.asked and difflib.get_close_matches(key, keys):
+                self.fail(f"unknown key '{key}'", key, hint=nearest(key, keys))
 
     def done(self) -> None:
         """ConfigError for a key that nobody asked for, with the known ones, the nearest first."""

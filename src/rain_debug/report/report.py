@@ -16,12 +16,14 @@ from rich.text import Text
 
 from rain_debug.debugger import Round, Run, Seconds, Settings, Stopped
 from rain_debug.report import save
-from rain_debug.report.grid import Grid, Ranking, plain
+from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
 from rain_debug.report.words import WHY, summary
 
 VERSION = 1
 """Of the JSON's shape."""
+COMPLAINTS, ANSWER = 50, 30
+"""Rows of these tables that a printed report shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,36 +93,46 @@ class Report:
         return Seconds(sum(s.train for s in parts), sum(s.encode for s in parts), sum(s.rank for s in parts))
 
     def __str__(self) -> str:
-        return self.to_text()
+        return self.to_text(width=screen())
 
     def __repr__(self) -> str:
-        return self.to_text()
+        return str(self)
 
-    def to_text(self, top: int = 10, timings: bool = True) -> str:
-        """The sentence, the complaints, the `top` first records, the answers before and after, and where time went."""
-        parts = [self.summary, *([self._warned()] if self.warnings else []), _titled("Complaints", self.complaints, 50)]
+    def to_text(self, top: int = 10, timings: bool = True, width: int = PAGE) -> str:
+        """The sentence, the complaints, the `top` first records, the answers before and after, and where time went.
+
+        Of the tables as many columns are shown as `width` letters hold; of a long answer only the rows that changed.
+        """
+        parts = [self.summary, *([self._warned()] if self.warnings else [])]
+        parts += [f"{t.title}\n{_indented(t.grid.to_text(t.top, t.width(width) - 2))}" for t in self._tables(top)]
+        return "\n\n".join([*parts, self._ended(timings)])
+
+    def _tables(self, top: int) -> list[_Titled]:
+        made = [_Titled("Complaints", self.complaints, COMPLAINTS, whole=True)]
         if len(self.ranking) and top:
-            parts.append(_titled("Removed records, in order of removal", self.ranking, top))
+            made.append(_Titled("Removed records, in order of removal", self.ranking, top))
         grid = self.before_after()
-        changed = sum(bool(row["change"]) for row in grid)
-        parts.append(_titled(f"Answer before and after ({changed} of {len(grid)} rows changed)", grid, 30))
-        parts.append(self._ended(timings))
-        return "\n\n".join(parts)
+        changes = Grid(grid.columns, tuple(row for row in grid.values if row[-1]), grid.hidden)
+        title = f"Answer before and after ({len(changes):,} of {count(len(grid), 'row')} changed)"
+        made.append(_Titled(title, changes if len(grid) > ANSWER and len(changes) else grid, ANSWER))
+        return made
 
     def render(self, console: Console, top: int = 20) -> None:
         """The same on a rich console: colour where it has colour, tables as wide as it is."""
         console.print(Text(self.summary, style="bold"))
         for line in self.warnings:
             console.print(Text(f"warning: {line}", style="yellow"))
-        console.print(_rich("Complaints", self.complaints, 50))
-        if len(self.ranking) and top:
-            console.print(_rich("Removed records, in order of removal", self.ranking, top))
-        console.print(_rich("Answer before and after", self.before_after(), 30))
+        for table in self._tables(top):
+            console.print()
+            console.print(_rich(table, console.width))
+            rest = table.grid.rest(table.top, table.left_out(console.width))
+            console.print(Text("\n".join(rest), style="dim"), end="\n" * bool(rest))
+        console.print()
         console.print(Text(self._ended(True), style="dim"))
 
     def _repr_html_(self) -> str:
         warned = "".join(f"<p>warning: {html.escape(line)}</p>" for line in self.warnings)
-        tables = self.complaints.to_html(50) + self.ranking.to_html() + self.before_after().to_html(30)
+        tables = "".join(t.grid.to_html(t.top) for t in self._tables(10))
         return f"<p><strong>{html.escape(self.summary)}</strong></p>{warned}{tables}"
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, timings: bool = False) -> Path:
@@ -197,25 +209,40 @@ class Report:
         return "\n".join(f"warning: {line}" for line in self.warnings)
 
     def _ended(self, timings: bool) -> str:
-        line = f"Stopped after {len(self.rounds)} rounds: {WHY[self.stopped]}."
+        line = f"Stopped after {count(len(self.rounds), 'round')}: {WHY[self.stopped]}."
         if not timings:
             return line
         s = self.seconds
         return f"{line} Seconds: train {s.train:.2f}, encode {s.encode:.2f}, rank {s.rank:.2f}."
 
 
-def _titled(title: str, grid: Grid, top: int) -> str:
-    return f"{title}\n" + "\n".join(f"  {line}" for line in grid.to_text(top).splitlines())
+@dataclass(frozen=True)
+class _Titled:
+    """A table of a printed report; a `whole` one keeps its columns, however narrow the page is."""
+
+    title: str
+    grid: Grid
+    top: int
+    whole: bool = False
+
+    def width(self, page: int) -> int:
+        return 1000 if self.whole else page
+
+    def left_out(self, page: int) -> list[str]:
+        return self.grid.fitting(self.top, self.width(page))[2]
 
 
-def _rich(title: str, grid: Grid, top: int) -> RichTable:
-    shown, cells, left_out = grid._shown(top, 400)
-    more = max(0, len(grid) - top)
-    notes = [f"{more:,} more rows"] * bool(more) + [f"{len(left_out):,} more columns"] * bool(left_out)
-    table = RichTable(title=title, title_justify="left", caption=", ".join(notes) or None, box=None)
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _rich(table: _Titled, width: int) -> RichTable:
+    """The columns that fit, at their full width; those of a whole table are folded."""
+    shown, cells, _ = table.grid.fitting(table.top, table.width(width))
+    made = RichTable(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for i in shown:
-        number = all(isinstance(row[i], int | float) for row in grid.values[:top])
-        table.add_column(Text(grid.columns[i]), justify="right" if number else "left")
+        number = all(isinstance(row[i], int | float) for row in table.grid.values[: table.top])
+        made.add_column(Text(table.grid.columns[i]), justify="right" if number else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(c) for c in row))
-    return table
+        made.add_row(*(Text(c) for c in row))
+    return made

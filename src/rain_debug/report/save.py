@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 import os
 import tempfile
@@ -11,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rain_debug.engines import open_duckdb
-from rain_debug.engines.table import Table, column
 from rain_debug.errors import EngineError, ReportError
 from rain_debug.report.grid import Grid, plain
 
@@ -34,7 +31,9 @@ def place(path: str | os.PathLike[str], overwrite: bool) -> Path:
         raise ReportError("the folder does not exist", where=str(where.parent), hint="create it first")
     if where.exists() and not overwrite:
         raise ReportError(
-            "there is a file of that name already", where=str(where), hint="choose another name, or pass overwrite=True"
+            "there is a file of that name already",
+            where=str(where),
+            hint="choose another name, or write over it: overwrite=True in Python, --overwrite in a shell",
         )
     return where
 
@@ -81,39 +80,11 @@ def parquet(grid: Grid) -> Callable[[Path], None]:
     """A writer through DuckDB: numbers, booleans and dates keep their kind, all else is text."""
 
     def fill(path: Path) -> None:
-        table = Table({n: column(_one_kind(grid.column(n))) for n in grid.columns}, len(grid))
-        engine = open_duckdb(":memory:")
-        engine.upload("__rain_report", table)
+        engine, sql = grid.in_duckdb()
         quoted = str(path).replace("'", "''")
-        dates = [
-            f"CAST({q} AS {kind}) AS {q}"
-            for n in grid.columns
-            for q, kind in [('"' + n.replace('"', '""') + '"', _sql_type(grid.column(n)))]
-            if kind
-        ]
-        replace = f" REPLACE ({', '.join(dates)})" if dates else ""
-        engine.run(f"COPY (SELECT *{replace} FROM __rain_report) TO '{quoted}' (FORMAT parquet)")
+        engine.run(f"COPY ({sql}) TO '{quoted}' (FORMAT parquet)")
 
     return fill
-
-
-def _sql_type(values: list[Any]) -> str | None:
-    """What Parquet should hold in the place of text."""
-    some = [v for v in values if v is not None]
-    if not some:
-        return "VARCHAR"
-    if all(isinstance(v, datetime.datetime) for v in some):
-        return "TIMESTAMPTZ" if any(v.tzinfo for v in some) else "TIMESTAMP"
-    return "DATE" if all(isinstance(v, datetime.date) and not isinstance(v, datetime.datetime) for v in some) else None
-
-
-def _one_kind(values: list[Any]) -> list[Any]:
-    """The column as numbers, as booleans, or else as text throughout."""
-    some = [v for v in values if v is not None]
-    for kinds in (bool, int | float, str):
-        if all(isinstance(v, kinds) and (kinds is bool or not isinstance(v, bool)) for v in some):
-            return values
-    return [None if v is None else str(plain(v)) for v in values]
 
 
 def _flat(value: Any) -> Any:

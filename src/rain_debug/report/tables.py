@@ -12,6 +12,8 @@ from rain_debug.complaints import Goal, value_text
 from rain_debug.debugger import Chosen, QueryRun, Round, Run
 from rain_debug.report.grid import Grid, Ranking
 
+PLACE = 80
+"""Letters that a complaint's place may take in a printed table."""
 BEND = 0.2
 """How far the normalised curve must bulge over its chord for a bend to be worth a word."""
 
@@ -81,7 +83,7 @@ def complaint_grid(ends: Sequence[Ending], names: Sequence[str]) -> Grid:
         place = end.goal.complaint.place
         query = (name,) if several else ()
         rows.append((place, *query, end.text(end.before), end.text(end.after), end.goal.complaint.asked, yes))
-    return Grid(columns, tuple(rows))
+    return Grid(columns, tuple(rows), cell=PLACE)
 
 
 def ranking(run: Run) -> Ranking:
@@ -113,30 +115,31 @@ def removals(run: Run) -> list[Chosen]:
 def before_after(queries: Sequence[QueryRun]) -> Grid:
     """Every cell of the complained queries, before and after; `change` says "changed", "new", "gone" or nothing.
 
-    Rows are matched by the query's key columns, by position where the answer has one row, else by all their values.
-    Several queries share the columns that bear the same names; the others are None.
+    Rows are matched by the query's key columns, by position where the answer has one row, else by the fewest first
+    columns that tell all rows apart. Several queries share the columns that bear the same names; the others are None.
     """
     several = len(queries) > 1
     parts = [(q.name, *_compare(q)) for q in queries if q.after is not None]
-    names = list(dict.fromkeys(name for _, columns, _ in parts for name in columns))
+    keys = dict.fromkeys(name for _, keys, _, _ in parts for name in keys)
+    names = list(keys | dict.fromkeys(name for _, _, rest, _ in parts for name in rest))
     rows = []
-    for name, columns, values in parts:
+    for name, own, rest, values in parts:
         for change, row in values:
-            cells = dict(zip(columns, row, strict=True))
+            cells = dict(zip(own + rest, row, strict=True))
             rows.append((*((name,) if several else ()), *(cells.get(n) for n in names), change))
     return Grid((*(("query",) if several else ()), *names, "change"), tuple(rows))
 
 
-def _compare(query: QueryRun) -> tuple[list[str], list[tuple[str, list[Any]]]]:
-    """One query's columns, keys first, and its rows with what became of each."""
+def _compare(query: QueryRun) -> tuple[list[str], list[str], list[tuple[str, list[Any]]]]:
+    """One query's keys, its other columns before and after, and its rows with what became of each."""
     assert query.after is not None
     columns = list(query.before) or list(query.after)
     single = query.before.n_rows <= 1 and query.after.n_rows <= 1
-    keys = [k for k in query.keys if k in columns] or ([] if single else columns)
+    keys = [k for k in query.keys if k in columns] or ([] if single else _names_rows(query, columns))
     rest = [c for c in columns if c not in keys]
     old, new = ({_key(row, keys, seen): row for row in table.rows()} for table, seen in _tables(query))
     order = {**dict.fromkeys(old), **dict.fromkeys(new)}
-    names = keys + [f"{c} {when}" for c in rest for when in ("before", "after")]
+    names = [f"{c} {when}" for c in rest for when in ("before", "after")]
     rows = []
     for key in order:
         a, b = old.get(key), new.get(key)
@@ -146,7 +149,21 @@ def _compare(query: QueryRun) -> tuple[list[str], list[tuple[str, list[Any]]]]:
         change = "gone" if b is None else "new" if a is None else ""
         change = change or ("changed" if any(not _same(x, y) for x, y in cells) else "")
         rows.append((change, [*(present[k] for k in keys), *(value for pair in cells for value in pair)]))
-    return names, rows
+    return keys, names, rows
+
+
+def _names_rows(query: QueryRun, columns: list[str]) -> list[str]:
+    """The fewest first columns whose values tell the rows apart, before and after, and those that stayed as they were;
+    all columns where none do."""
+    assert query.after is not None
+    old, new = query.before.rows(), query.after.rows()
+    for n in range(1, len(columns)):
+        first = columns[:n]
+        was, now = ({_key(row, first, Counter()): row for row in rows} for rows in (old, new))
+        if len(was) == len(old) and len(now) == len(new):
+            both = [(was[key], now[key]) for key in was.keys() & now.keys()]
+            return first + [c for c in columns[n:] if all(_same(a[c], b[c]) for a, b in both)]
+    return columns
 
 
 def _tables(query: QueryRun) -> list[tuple[Any, Counter[Any]]]:
