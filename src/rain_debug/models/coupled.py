@@ -2,8 +2,9 @@
 
 In the eigenvectors of mean x̃x̃ᵀ the first few hundred directions hold nearly all curvature. Over these H is formed and
 factored, with every coupling between directions and classes; over the others its diagonal in the Kronecker eigenbasis
-(George et al., 2018, "EKFAC") is enough, for there the penalty rules. On 10,000 × 784 × 10 it takes a sixth of the time
-of a factor of all of H, and conjugate gradients need as few iterations, give or take three.
+(George et al., 2018, "EKFAC") is enough, for there the penalty rules. On 10,000 × 784 × 10 it takes a quarter of a
+second where a factor of all of H takes two. With λ = 0.01 a ranking then needs three iterations, as with that factor; a
+refit needs 18 rather than 10, which is the cheaper bargain.
 """
 
 from __future__ import annotations
