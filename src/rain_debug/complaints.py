@@ -71,6 +71,9 @@ class Cell:
     whole: bool = False
     label: str | None = None
 
+    def __str__(self) -> str:
+        return self.label or str(Target("value", self.column, self.where))
+
     def should_be(self, value: Any, tolerance: float | None = None) -> Complaint:
         """The cell should hold `value`, a number (within `tolerance`, in the cell's own unit) or a class."""
         if self.kind == "class":
@@ -137,7 +140,7 @@ class Cell:
         raise self._error(f"{value!r} is not a class of this prediction", nearest(str(value), map(str, self.classes)))
 
     def _error(self, message: str, hint: str) -> ComplaintError:
-        return ComplaintError(message, where=self.label or str(Target("value", self.column, self.where)), hint=hint)
+        return ComplaintError(message, where=str(self), hint=hint)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,9 @@ class Row:
     query: Any = field(repr=False)
     where: tuple[tuple[str, Any], ...] = ()
     label: str | None = None
+
+    def __str__(self) -> str:
+        return self.label or str(Target("present", None, self.where))
 
     def should_exist(self) -> Complaint:
         """The row should be in the answer."""
@@ -172,6 +178,9 @@ class Complaint:
     tolerance: float | None = None
     whole: bool = False
     label: str | None = None
+
+    def __str__(self) -> str:
+        return self.describe()
 
     @property
     def place(self) -> str:

@@ -28,9 +28,7 @@ def numeric_design(table: Table, features: Sequence[str], where: str) -> np.ndar
     other = [n for n in features if not _is_numeric(require(table, n, "feature", where))]
     if other:
         encode = "encode the text in a Pipeline (OneHotEncoder, TfidfVectorizer, …) that ends in the model"
-        raise DataError(
-            _not_numbers(table, other), where=where, hint=f"{numeric_advice(table, features)}, or {encode}"
-        )
+        raise DataError(_not_numbers(table, other), where=where, hint=f"{numeric_advice(table, features)}, or {encode}")
     for j, name in enumerate(features):
         X[:, j] = _numbers(table[name])
     # One cheap pass tells that all is well; only where it does not are the columns looked at one by one.

@@ -97,24 +97,27 @@ def _text(value: Any) -> str:
 def find_row(answer: Table, outputs: Sequence[Output], where: Mapping[str, Any]) -> int:
     """The one row of the answer that `where` names; ComplaintError lists what there is."""
     mask = np.ones(answer.n_rows, dtype=bool)
+    named = ", ".join(f"{n}={v!r}" if n.isidentifier() else f"{{{n!r}: {v!r}}}" for n, v in where.items())
+    missed = f"if the predictions keep the row out: query.row({named}).should_exist()"
     if not answer.n_rows:
-        raise ComplaintError("the answer is empty: it has no row to name", hint="check the query's own conditions")
+        hint = "check the query's own conditions" + (f"; {missed}" if where else "")
+        raise ComplaintError("the answer is empty: it has no row to name", hint=hint)
     for name, value in where.items():
         here = matches(answer, name, value)
         if not here.any():
             raise ComplaintError(
                 f"no row of the answer has {name} = {value!r}",
-                hint=nearest(_text(value), [_text(v) for v in answer[name].to_list() if v is not None]),
+                hint=f"{nearest(_text(value), [_text(v) for v in answer[name].to_list() if v is not None])}; {missed}",
             )
         mask &= here
     rows = np.flatnonzero(mask)
     if len(rows) == 1:
         return int(rows[0])
-    named = " and ".join(f"{n} = {v!r}" for n, v in where.items()) or "no condition"
+    place = " and ".join(f"{n} = {v!r}" for n, v in where.items()) or "no condition"
     if not len(rows):
-        raise ComplaintError(f"no row of the answer has {named}", hint="each value occurs, but not together")
+        raise ComplaintError(f"no row of the answer has {place}", hint=f"each value occurs, but not together; {missed}")
     others = [o.name for o in outputs if o.name not in where]
     raise ComplaintError(
-        f"{len(rows)} rows of the answer match ({named})",
+        f"{len(rows)} rows of the answer match ({place})",
         hint=f"name one row: add a condition on {', '.join(others)}" if others else "name one row",
     )

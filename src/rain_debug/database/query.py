@@ -18,6 +18,7 @@ from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Place, answer_sql
 from rain_debug.relax import Target
+from rain_debug.report.grid import Grid, screen
 from rain_debug.sql import Expr, ModelInfo, Plan, render
 
 if TYPE_CHECKING:
@@ -75,11 +76,22 @@ class Query:
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The answer through the Arrow PyCapsule interface: polars.DataFrame(query), pyarrow.table(query), …"""
-        relation = self._db.engine.relation(self._kept_answer())
+        shown = [(f"o{i}", o.name.replace('"', '""')) for i, o in enumerate(self._outputs) if not o.hidden]
+        named = [f'{o} AS "{name}"' for o, name in shown]
+        relation = self._db.engine.relation(f"SELECT {', '.join(named)} FROM ({self._kept_answer()})")
         return relation.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         return f"<Query {self.name}: {' '.join(self.sql.split())}>"
+
+    def __str__(self) -> str:
+        return self._grid().to_text(30, screen())
+
+    def _repr_html_(self) -> str:
+        return self._grid().to_html(30)
+
+    def _grid(self) -> Grid:
+        return Grid(self.columns, tuple(tuple(row.values()) for row in self.rows()))
 
     def _refresh(self) -> None:
         """Forget an answer of models that were trained anew; ModelError where one is no longer what was asked for."""

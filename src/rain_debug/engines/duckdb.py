@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import math
 import os
 import re
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +17,21 @@ import duckdb
 import numpy as np
 
 from rain_debug.engines import arrow
-from rain_debug.engines.table import Table
+from rain_debug.engines.table import Column, Table, column
 from rain_debug.errors import EngineError
 
 _FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
+
+
+_ENGINES: weakref.WeakSet[DuckDB] = weakref.WeakSet()
+
+
+@atexit.register
+def _let_go() -> None:
+    """Of the connections before the interpreter ends: DuckDB reports on stderr each one that something, such as a
+    thread that is still running, keeps alive beyond that."""
+    for engine in list(_ENGINES):
+        vars(engine).clear()
 
 
 class DuckDB:
@@ -28,6 +41,7 @@ class DuckDB:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
+        _ENGINES.add(self)
 
     def types(self, sql: str) -> list[tuple[str, str]]:
         relation = self.relation(sql)
@@ -87,10 +101,7 @@ class DuckDB:
             raise _refused(error, sql) from None
 
     def upload(self, name: str, table: Table) -> None:
-        arrays: dict[str, Any] = {}
-        for column, values in table.items():
-            array = values.values
-            arrays[column] = array if values.valid is None else np.ma.masked_array(array, mask=~values.valid)
+        arrays = {n: _array(c) for n, c in table.items()}
         view = f"{name}_upload"
         try:
             self.connection.register(view, arrays)
@@ -215,15 +226,14 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
                               hint="check that the file is what its suffix says") from None  # fmt: skip
         return
     if isinstance(frame, Table):
-        frame = {
-            n: c.values if c.valid is None else np.ma.masked_array(c.values, mask=~c.valid) for n, c in frame.items()
-        }
+        frame = {n: _array(c) for n, c in frame.items()}
     if isinstance(frame, Mapping):
         lengths = {n: len(v) for n, v in frame.items() if hasattr(v, "__len__")}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{n} {k}" for n, k in list(lengths.items())[:20])
             raise EngineError(f"the columns of table '{name}' have different lengths: {shown}",
                               hint="give arrays of one length")  # fmt: skip
+        frame = {n: _array(column(v)) if isinstance(v, list | tuple) else v for n, v in frame.items()}
     kind = type(frame).__name__
     if hasattr(frame, "__arrow_c_stream__") and not type(frame).__module__.startswith("pandas"):
         frame = _Stream(frame)
@@ -239,6 +249,10 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
         ) from None
     finally:
         engine.connection.unregister("__rain_frame")
+
+
+def _array(values: Column) -> np.ndarray:
+    return values.values if values.valid is None else np.ma.masked_array(values.values, mask=~values.valid)
 
 
 def _refused(error: duckdb.Error, sql: str) -> EngineError:

@@ -66,7 +66,7 @@ def _call(node: exp.Anonymous, sql: str, catalog: Catalog, aliases: list[str]) -
     class_code = None
     if proba:
         if len(arguments) < 2:
-            raise wrong(f"predict_proba needs the class: {form}", f"classes of '{model.name}': {_classes(model)}")
+            raise wrong(f"predict_proba needs the class: {form}", f"classes of '{model.name}': {class_list(model)}")
         class_code = _class_code(arguments.pop(), model, wrong)
     if not arguments:
         raise wrong(f"this prediction names no row: {form}", f"aliases here: {', '.join(aliases)}")
@@ -124,11 +124,14 @@ def _class_code(node: exp.Expr, model: ModelInfo, wrong: Any) -> int:
     for code, known in enumerate(model.classes):
         if value == known and isinstance(value, bool) == isinstance(known, bool):
             return code
-    raise wrong(f"model '{model.name}' has no class {node.sql()}", f"classes: {_classes(model)}")
+    raise wrong(f"model '{model.name}' has no class {node.sql()}", f"classes: {class_list(model)}")
 
 
-def _classes(model: ModelInfo) -> str:
-    return ", ".join(repr(c) for c in model.classes[:20])
+def class_list(model: ModelInfo) -> str:
+    """The classes as one writes them in SQL."""
+    shown = ", ".join(str(c).lower() if isinstance(c, bool) else repr(c) for c in model.classes[:20])
+    booleans = any(isinstance(c, bool) for c in model.classes)
+    return shown + (", which are booleans (so DuckDB reads the words yes and no of a CSV file)" if booleans else "")
 
 
 def _extent(node: exp.Anonymous, sql: str) -> tuple[int, int]:

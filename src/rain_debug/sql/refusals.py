@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.atoms import AtomCall
+from rain_debug.sql.atoms import AtomCall, class_list
 from rain_debug.sql.convert import Converter, atom_number, is_atom
 from rain_debug.sql.plan import Atom, Catalog
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
@@ -161,7 +161,7 @@ def refuse_labels(tree: exp.Select, convert: Converter, calls: Sequence[AtomCall
         if not is_atom(node) or calls[atom_number(node)].kind != "class":
             continue
         model = calls[atom_number(node)].model
-        classes = ", ".join(repr(c) for c in model.classes[:20])
+        classes = class_list(model)
         inner: exp.Expr = node
         while isinstance(inner.parent, exp.Paren):
             inner = inner.parent

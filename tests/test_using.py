@@ -1,0 +1,78 @@
+"""The front door as people use it: what they see of answers, places and mistakes, and what they do not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import rain_debug as rain
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def db() -> rain.Database:
+    """Users whose visits tell who is active, and a model whose classes are booleans."""
+    visits = np.arange(12.0)
+    db = rain.connect({"users": {"id": np.arange(12), "visits": visits, "plan": np.array(["a", "b", "c"] * 4)}})
+    training = {"visits": visits, "active": visits > 5}
+    db.create_model("active", LogisticRegression(), training=rain.Table.of(**training), label="active")
+    return db
+
+
+SQL = 'SELECT plan, count(*) AS "how many" FROM users u WHERE predict(active, u) = true GROUP BY plan ORDER BY plan'
+
+
+def test_an_answer_prints_and_is_an_arrow_stream_with_its_own_names(db: rain.Database) -> None:
+    query = db.query(SQL)
+    assert str(query) == "plan  how many\na            2\nb            2\nc            2"
+    assert "<th>how many</th>" in query._repr_html_()
+    polars = pytest.importorskip("polars")
+    assert polars.DataFrame(query).to_dicts() == query.rows()
+
+
+def test_places_and_complaints_print_as_words(db: rain.Database) -> None:
+    query = db.query(SQL)
+    cell, row = query.cell("how many", plan="a"), query.row(plan="a")
+    assert (str(cell), str(row)) == ("how many where plan = 'a'", "the row where plan = 'a'")
+    assert str(cell.at_least(3)) == "how many where plan = 'a' should be at least 3"
+
+
+def test_a_group_that_is_missing_can_be_asked_for(db: rain.Database) -> None:
+    query = db.query(SQL.replace("= true", "= true AND u.visits <> 6 AND u.visits <> 9"))
+    for sql in (query.sql, SQL.replace("= true", "= true AND u.visits < 3")):
+        with pytest.raises(rain.ComplaintError) as caught:
+            db.query(sql).cell("how many", plan="a")
+        assert "query.row(plan='a').should_exist()" in str(caught.value.hint)
+    assert db.debug(query.row(plan="a").should_exist(), budget=6, step=1).ranking
+
+
+def test_the_classes_of_a_boolean_label_are_shown_as_sql_writes_them(db: rain.Database) -> None:
+    with pytest.raises(rain.SQLError) as caught:
+        db.query(SQL.replace("= true", "= 'yes'"))
+    assert str(caught.value.hint).startswith("classes: false, true, which are booleans")
+
+
+def test_a_table_of_lists() -> None:
+    db = rain.connect({"t": {"a": [1, 2, None], "b": ["x", None, "z"], "c": (True, False, True)}})
+    found = db.engine.table("SELECT sum(a) AS a, count(b) AS b, count(*) FILTER (WHERE c) AS c FROM t")
+    assert found.rows() == [{"a": 3, "b": 2, "c": 2}]
+
+
+def test_nothing_is_said_at_the_end() -> None:
+    """DuckDB's bindings tell on stderr what outlives the interpreter, here by a thread that still runs."""
+    script = (
+        "import threading, numpy as np, rain_debug as rain\n"
+        "db = rain.connect({'t': {'a': np.arange(3)}})\n"
+        "threading.Thread(target=lambda db=db: threading.Event().wait(), daemon=True).start()\n"
+        "print(db.tables)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, timeout=120)
+    assert (done.stdout, done.stderr) == ("('t',)\n", "")
