@@ -25,9 +25,9 @@ def main() -> None:
         label="high",
         features=list(data.features),
     )
-    by_gender = db.query("SELECT gender, avg(predict(income, a)) AS high FROM adult a GROUP BY gender ORDER BY gender")
-    by_age = db.query(
-        "SELECT agedecade, avg(predict(income, a)) AS high FROM adult a GROUP BY agedecade ORDER BY agedecade"
+    by_gender, by_age = (
+        db.query(f"SELECT {key}, avg(predict(income, a)) AS high FROM adult a GROUP BY {key} ORDER BY {key}", name=name)
+        for key, name in (("gender", "by_gender"), ("agedecade", "by_age"))
     )
     for query in (by_gender, by_age):
         for row in query.rows():
