@@ -327,6 +327,7 @@ def test_render_cuts_no_cell(width: int) -> None:
     Report(run).render(Console(file=out, width=width, no_color=True), top=2)
     text = out.getvalue()
     assert all(len(line) <= width for line in text.splitlines())
+    assert width < 80 or "\nAnswer before and after (1 of 2 rows changed)\n" in text
     ranked = text[text.index("Removed records") : text.index("Answer before")]
     assert ranked.count("0.1235") == 2 * ranked.splitlines()[1].count("a_long_name")
     assert ("more columns: " in ranked.replace("\n", " ")) == (width < 200)

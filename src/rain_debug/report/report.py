@@ -124,6 +124,7 @@ class Report:
             console.print(Text(f"warning: {line}", style="yellow"))
         for table in self._tables(top):
             console.print()
+            console.print(Text(table.title, style="italic"))
             console.print(_rich(table, console.width))
             rest = table.grid.rest(table.top, table.left_out(console.width))
             console.print(Text("\n".join(rest), style="dim"), end="\n" * bool(rest))
@@ -239,7 +240,7 @@ def _indented(text: str) -> str:
 def _rich(table: _Titled, width: int) -> RichTable:
     """The columns that fit, at their full width; those of a whole table are folded."""
     shown, cells, _ = table.grid.fitting(table.top, table.width(width))
-    made = RichTable(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    made = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for i in shown:
         number = all(isinstance(row[i], int | float) for row in table.grid.values[: table.top])
         made.add_column(Text(table.grid.columns[i]), justify="right" if number else "left", overflow="fold")
