@@ -70,6 +70,7 @@ class Database:
         self.engine = engine
         self._models: dict[str, ModelHandle] = {}
         self._numbers = itertools.count(1)
+        self._names = itertools.count(1)
         self._predictions: dict[tuple[Any, ...], tuple[Query, tuple[str, ...]]] = {}
         self._stale: list[str] = []
 
@@ -185,7 +186,7 @@ class Database:
             raise SQLError("this statement makes or drops a model: it has no answer", hint="use db.execute(…)")
         plan = plan_query(sql, self, self.engine.dialect)
         infos = {a.model: self._handle(a.model).info for a in plan.atoms}
-        query = Query(self, plan, infos, name or f"query {next(self._numbers)}")
+        query = Query(self, plan, infos, name or f"query {next(self._names)}")
         if plan.is_aggregate:
             query.answer  # noqa: B018 - an aggregate's answer is small: its errors should come now
         return query

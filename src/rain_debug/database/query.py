@@ -173,6 +173,10 @@ class Query:
         self._refuse_unpredicted(output)
         if self.plan.is_aggregate:
             answer = self._whole()
+            if self._is_missed_group(answer, given):
+                return Cell(
+                    self, output.name, tuple((k, given[k]) for k in self.keys), whole=self._whole_numbers(output)
+                )
             row = answer.row(find_row(answer, [o for o in self._outputs if o.name in self.keys], given))
             if isinstance(row[output.name], float) and math.isinf(row[output.name]):
                 raise ComplaintError(f"'{output.name}' is infinite there: the query divides by 0",
@@ -181,6 +185,18 @@ class Query:
             return Cell(self, output.name, place, whole=self._whole_numbers(output))
         self._one_row(given)
         return self._tuple_cell(output, tuple(given.items()))
+
+    def _is_missed_group(self, answer: Table, given: Mapping[str, Any]) -> bool:
+        """True where `given` names every key of a group that the predictions keep out of the answer: its count is 0."""
+        if not given or set(given) != set(self.keys):
+            return False
+        if np.logical_and.reduce([matches(answer, n, v) for n, v in given.items()]).any():
+            return False
+        try:
+            self.capture([Target("present", None, tuple(given.items()))])
+        except (ComplaintError, EngineError):
+            return False
+        return True
 
     def row(self, where: Mapping[str, Any] | None = None, /, **conditions: Any) -> Row:
         """The row (or group) of the answer where `conditions` hold, there or missed."""

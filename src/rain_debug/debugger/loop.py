@@ -95,7 +95,7 @@ def _complaints(given: Complaint | Sequence[Complaint]) -> list[Complaint]:
     for item in asked:
         if not isinstance(item, Complaint):
             raise ComplaintError(
-                f"{item!r} is not a complaint",
+                f"{item} is not a complaint",
                 hint="say what is wrong with the place, e.g. query.cell('n').too_low()",
             )
     if not asked:
