@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -77,3 +78,23 @@ def test_nothing_is_said_at_the_end() -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, timeout=120)
     assert (done.stdout, done.stderr) == ("('t',)\n", "")
+
+
+def test_predictions_over_a_read_only_file_are_made_once_until_the_model_changes(tmp_path: Path) -> None:
+    made = rain.datasets.shop(records=600, users_per_week=40)
+    db = rain.connect(made.write(tmp_path / "shop.duckdb"))
+    settings = {"key": "id", "label": "churned", "features": list(made.features)}
+    db.create_model("churn", LogisticRegression(), training="SELECT * FROM churn_training", **settings)
+    first = db.query(made.query)
+    rows, tables = first.rows(), first._tables
+    del first
+    gc.collect()
+    second = db.query(made.query + " LIMIT 3")
+    assert second._tables == tables and second.rows() == rows[:3]
+    few = "SELECT * FROM churn_training WHERE source <> 'import-17'"
+    db.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
+    third = db.query(made.query)
+    assert third._tables != tables
+    again = rain.connect(made.frames())
+    again.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
+    assert third.rows() == again.query(made.query).rows()

@@ -73,6 +73,7 @@ class Database:
         self._names = itertools.count(1)
         self._predictions: dict[tuple[Any, ...], tuple[Query, tuple[str, ...]]] = {}
         self._stale: list[str] = []
+        self._kept: dict[Any, str] = {}
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -347,20 +348,22 @@ class Database:
 
         while self._stale:
             self.engine.drop(self._stale.pop())
-        return materialise(plan, self.engine, models, predictor, name)
+        kept = self._kept if self.engine.read_only and not thetas else None
+        return materialise(plan, self.engine, models, predictor, name, kept)
 
     def prepare(self, plan: Plan) -> None:
         """Compute the derived tables that a plan's lineage reads."""
         prepare_sources(plan, self.engine)
 
     def forget(self, names: Sequence[str]) -> None:
-        """Drop temporary tables of Rain's own."""
+        """Drop temporary tables of Rain's own, but for those that later queries read again."""
         for name in names:
-            self.engine.drop(name)
+            if name not in self._kept.values():
+                self.engine.drop(name)
 
     def forget_later(self, names: Sequence[str]) -> None:
         """Drop them at the next occasion: the garbage collector may call while an answer is being read."""
-        self._stale += names
+        self._stale += [n for n in names if n not in self._kept.values()]
 
     def next_number(self) -> int:
         """A number that was not given before."""

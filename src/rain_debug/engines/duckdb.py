@@ -41,6 +41,8 @@ class DuckDB:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
+        self.read_only = False
+        """True where the user's tables are attached read-only: what was read once stays so."""
         _ENGINES.add(self)
 
     def types(self, sql: str) -> list[tuple[str, str]]:
@@ -193,6 +195,7 @@ def _attach(engine: DuckDB, path: Path) -> None:
     try:
         engine.connection.execute(f"ATTACH {_text(str(path))} AS rain_user (READ_ONLY)")
         engine.connection.execute("USE rain_user")
+        engine.read_only = True
     except duckdb.Error as error:
         raise EngineError(
             f"{path} cannot be opened as a DuckDB database",

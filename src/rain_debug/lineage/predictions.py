@@ -17,6 +17,7 @@ from rain_debug.sql import Atom, ModelInfo, Plan
 
 Array = np.ndarray
 DOUBTFUL = 1e-6
+MOST_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ def materialise(
     models: Mapping[str, ModelInfo],
     predictor: Callable[[str], Predictor],
     name: str,
+    kept: dict[Any, str] | None = None,
 ) -> dict[tuple[str, ...], str]:
     """Predictions of every block, written as temporary tables `name_0`, …; identity → table name.
 
     Columns: `r0`, … the row ids, `label` the predicted class, and, where the query asks for them, `p0`, … the
-    probabilities.
+    probabilities. Where `kept` is given, a table of the same rows and weights is taken from it, or put into it, up to
+    `MOST_KEPT`: it must outlive every query that reads it.
     """
     names: dict[tuple[str, ...], str] = {}
     prepare_sources(plan, engine)
@@ -68,8 +71,14 @@ def materialise(
         rows, how = row_sources(plan, atom), predictor(atom.model)
         info = models[atom.model]
         inside = how.plane is not None and not probabilities and len(atom.aliases) == 1
-        if inside and _numeric(plan, engine, rows):
+        derived = any(plan.source(a).materialised is not None for use, _ in rows for a in use.aliases)
+        key = (atom.identity, plan.with_sql, tuple(source for _, source in rows), how.plane)
+        if kept is not None and key in kept:
+            names[atom.identity] = kept[key]
+        elif inside and _numeric(plan, engine, rows):
             _inside(plan, engine, info, how, rows, table)
+            if kept is not None and not derived and len(kept) < MOST_KEPT:
+                kept[key] = table
         else:
             _outside(plan, engine, info, how, rows, table, probabilities)
     return names
