@@ -4,7 +4,8 @@
 
 The query is timed beside DuckDB's own for the same query with the predictions given as a column, and beside the
 model's own time to predict. `query_first` predicts a million rows; `query`, the best of five, finds those predictions
-kept, as later queries over a read-only file do. Every measurement is taken in a process of its own, over a database file on disk.
+kept, as later queries over a read-only file do. Every measurement is taken in a process of its own, over a database
+file on disk.
 """
 
 from __future__ import annotations
