@@ -3,14 +3,15 @@
     python benchmarks/scale.py [--rows 1000000] [--records 100000] [--check] [--quick]
 
 The query is timed beside DuckDB's own for the same query with the predictions given as a column, and beside the
-model's own time to predict. `query_first` predicts a million rows; `query`, the best of five, finds those predictions
-kept, as later queries over a read-only file do. Every measurement is taken in a process of its own, over a database
-file on disk.
+model's own time to predict. `query_first` is the first in the process; `query`, the best of five, predicts its rows
+each time; `query_again` finds the predictions kept, as later queries of the same rows over a read-only file do. The
+claim is about `query`. Every measurement is taken in a process of its own, over a database file on disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -84,7 +85,15 @@ def ours(path: str) -> dict[str, Any]:
     began = time.perf_counter()
     first_answer = [(r["week"], r["n"]) for r in db.query(SQL).rows()]
     first = time.perf_counter() - began
-    seconds, answer = best(lambda: [(r["week"], r["n"]) for r in db.query(SQL).rows()])
+    again, answer = best(lambda: [(r["week"], r["n"]) for r in db.query(SQL).rows()])
+    assert answer == first_answer
+    # Another condition, true of every row, makes other rows to predict of them: nothing kept fits.
+    fresh = itertools.count(1)
+    seconds, answer = best(
+        lambda: [
+            (r["week"], r["n"]) for r in db.query(SQL.replace("u.active", f"u.active AND u.id > {-next(fresh)}")).rows()
+        ]
+    )
     assert answer == first_answer
     complaint = db.query(SQL).cell("n", week=answer[0][0]).too_low()
     began = time.perf_counter()
@@ -96,6 +105,7 @@ def ours(path: str) -> dict[str, Any]:
         "create_model": create,
         "query_first": first,
         "query": seconds,
+        "query_again": again,
         "first_ranking": sum(phases.values()),
         "phases": phases,
         "debug": whole,
