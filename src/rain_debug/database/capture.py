@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,7 @@ class Joined:
             out += program.gradient(here, np.asarray(weights)[list(members)])
         return out
 
-    def _each(self, P: Sequence[Array]):  # type: ignore[no-untyped-def]
+    def _each(self, P: Sequence[Array]) -> Iterator[tuple[Program, tuple[int, ...], list[Array]]]:
         at = 0
         for program, members in self.parts:
             n = len(program.shapes)

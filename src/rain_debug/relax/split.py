@@ -8,6 +8,7 @@ import numpy as np
 
 from rain_debug.errors import SQLError
 from rain_debug.lineage import Place, SplitLineage
+from rain_debug.lineage.exports import Reading
 from rain_debug.lineage.grid import COMPARE, Grid
 from rain_debug.lineage.sides import Side, side_of
 from rain_debug.relax.cells import Wanted
@@ -240,7 +241,7 @@ class _SplitLowering:
             return self.builder.op("defined", sums, counts)
         return self.builder.op("mean", sums, counts, self.builder.op("div", sums, counts))
 
-    def _reading(self, e: Expr):  # type: ignore[no-untyped-def]
+    def _reading(self, e: Expr) -> Reading:
         return self.lineage.sides[max(side_of(e, self.plan, self.split.aliases) or 0, 0)].reading
 
     def absent(self, e: Expr) -> int | None:
