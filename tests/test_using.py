@@ -80,13 +80,15 @@ def test_nothing_is_said_at_the_end() -> None:
     assert (done.stdout, done.stderr) == ("('t',)\n", "")
 
 
-def test_predictions_over_a_read_only_file_are_made_once_until_the_model_changes(tmp_path: Path) -> None:
+def test_predictions_over_a_read_only_file_asked_for_twice_are_kept_until_the_model_changes(tmp_path: Path) -> None:
     made = rain.datasets.shop(records=600, users_per_week=40)
     db = rain.connect(made.write(tmp_path / "shop.duckdb"))
     settings = {"key": "id", "label": "churned", "features": list(made.features)}
     db.create_model("churn", LogisticRegression(), training="SELECT * FROM churn_training", **settings)
+    rows = db.query(made.query).rows()
     first = db.query(made.query)
-    rows, tables = first.rows(), first._tables
+    assert first.rows() == rows
+    tables = first._tables
     del first
     gc.collect()
     second = db.query(made.query + " LIMIT 3")
@@ -94,7 +96,9 @@ def test_predictions_over_a_read_only_file_are_made_once_until_the_model_changes
     few = "SELECT * FROM churn_training WHERE source <> 'import-17'"
     db.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
     third = db.query(made.query)
-    assert third._tables != tables
+    assert third.rows() != rows
+    fourth = db.query(made.query)
+    assert fourth._tables != tables and fourth.rows() == third.rows()
     again = rain.connect(made.frames())
     again.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
     assert third.rows() == again.query(made.query).rows()

@@ -18,10 +18,10 @@ from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import ComplaintError, DataError, EngineError, ModelError, SQLError, nearest
-from rain_debug.lineage import Plane, Predictor, materialise, prepare_sources
+from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
-from rain_debug.sql import CreateModel, DropModel, ModelInfo, Plan, Relation, parse_statement, plan_query
+from rain_debug.sql import CreateModel, DropModel, Expr, ModelInfo, Plan, Relation, parse_statement, plan_query
 
 
 @dataclass
@@ -74,6 +74,7 @@ class Database:
         self._predictions: dict[tuple[Any, ...], tuple[Query, tuple[str, ...]]] = {}
         self._stale: list[str] = []
         self._kept: dict[Any, str] = {}
+        self._asked: set[Any] = set()
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -326,7 +327,36 @@ class Database:
         self, plan: Plan, models: Mapping[str, ModelInfo], name: str, thetas: Mapping[str, np.ndarray]
     ) -> dict[tuple[str, ...], str]:
         """Predictions at `thetas` (or the models' own parameters) as temporary tables; identity → table name."""
+        while self._stale:
+            self.engine.drop(self._stale.pop())
+        kept = self._kept if self.engine.read_only and not thetas else None
+        return materialise(plan, self.engine, models, self._predictor(plan, thetas), name, kept)
 
+    def one_pass(
+        self, plan: Plan, models: Mapping[str, ModelInfo], thetas: Mapping[str, np.ndarray], also: Sequence[Expr]
+    ) -> Table | None:
+        """The answer where the database can predict as it reads; None where predictions need tables of their own.
+
+        Rows of a read-only file that are asked for a second time get such tables, for later queries to read.
+        """
+        predictor = self._predictor(plan, thetas)
+        if not self.engine.is_own:
+            return None
+        if self.engine.read_only and not thetas:
+            key = rows_key(plan, plan.atoms[0], predictor(plan.atoms[0].model))
+            if key in self._asked or key in self._kept:
+                return None
+            self._asked.add(key)
+        self.prepare(plan)
+        sql = one_pass_sql(plan, self.engine, models, predictor, also)
+        try:
+            return self.engine.table(sql) if sql is not None else None
+        except EngineError as error:
+            if DOUBT in error.message:
+                return None
+            raise
+
+    def _predictor(self, plan: Plan, thetas: Mapping[str, np.ndarray]) -> Callable[[str], Predictor]:
         def predictor(name: str) -> Predictor:
             handle = self._handle(name)
             theta = thetas.get(handle.name, handle.theta)
@@ -346,10 +376,7 @@ class Database:
 
             return Predictor(predict, _plane(handle.model.estimator(theta)))
 
-        while self._stale:
-            self.engine.drop(self._stale.pop())
-        kept = self._kept if self.engine.read_only and not thetas else None
-        return materialise(plan, self.engine, models, predictor, name, kept)
+        return predictor
 
     def prepare(self, plan: Plan) -> None:
         """Compute the derived tables that a plan's lineage reads."""

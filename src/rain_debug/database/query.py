@@ -111,7 +111,8 @@ class Query:
         self._refresh()
         if self._full is None:
             try:
-                self._full = self._named(self._db.engine.table(self._kept_answer()))
+                found = self._db.one_pass(self.plan, self._models, {}, self._hidden) if self.plan.is_aggregate else None
+                self._full = self._named(found if found is not None else self._db.engine.table(self._kept_answer()))
             except EngineError as error:
                 raise self._refused(error) from None
         return self._full
@@ -134,8 +135,11 @@ class Query:
         return self._answer_sql(self._tables)
 
     def _answer_sql(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
-        hidden = [o.expr for o in self._outputs if o.hidden]
-        return answer_sql(self.plan if limited else replace(self.plan, limit_sql=""), tables, hidden)
+        return answer_sql(self.plan if limited else replace(self.plan, limit_sql=""), tables, self._hidden)
+
+    @property
+    def _hidden(self) -> list[Expr]:
+        return [o.expr for o in self._outputs if o.hidden]
 
     def _named(self, table: Table) -> Table:
         return Table({o.name: table[f"o{i}"] for i, o in enumerate(self._outputs)}, n_rows=table.n_rows)
@@ -149,6 +153,10 @@ class Query:
         plan = self.plan
         decide = [*plan.conjuncts, *(plan.group_by or ()), *(e for e, _ in plan.order_by)]
         limited = not any(e.atoms for e in decide) and not plan.is_aggregate
+        unlimited = plan if limited else replace(plan, limit_sql="")
+        found = self._db.one_pass(unlimited, self._models, thetas, self._hidden)
+        if found is not None:
+            return self._named(found)
         tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
         try:
             return self._named(self._db.engine.table(self._answer_sql(tables, limited=limited)))

@@ -15,6 +15,8 @@ class Engine(Protocol):
     """
 
     dialect: str
+    is_own: bool
+    """True where nobody else uses the connection: a query that fails undoes nothing of the user's."""
 
     def types(self, sql: str) -> list[tuple[str, str]]:
         """Name and type of each column of a query, without running it."""
@@ -51,6 +53,9 @@ class Engine(Protocol):
 
     def literal(self, value: Any, sql_type: str | None = None) -> str:
         """`value` as text of the dialect, cast to `sql_type`."""
+
+    def failure(self, message: str) -> str:
+        """Text of an expression that makes the query fail with `message` where it is evaluated."""
 
     def cancel(self) -> None:
         """Stop the running query, from another thread or a signal handler."""

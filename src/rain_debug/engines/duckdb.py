@@ -39,8 +39,9 @@ class DuckDB:
 
     dialect = "duckdb"
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, is_own: bool = False) -> None:
         self.connection = connection
+        self.is_own = is_own
         self.read_only = False
         """True where the user's tables are attached read-only: what was read once stays so."""
         _ENGINES.add(self)
@@ -123,6 +124,9 @@ class DuckDB:
         text = _literal(value)
         return f"CAST({text} AS {sql_type})" if sql_type else text
 
+    def failure(self, message: str) -> str:
+        return f"error({_text(message)})"
+
     def cancel(self) -> None:
         self.connection.interrupt()
 
@@ -162,7 +166,7 @@ def open_duckdb(source: Any) -> DuckDB:
     if isinstance(source, duckdb.DuckDBPyConnection):
         return DuckDB(source)
     config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    engine = DuckDB(duckdb.connect(":memory:", config=config))
+    engine = DuckDB(duckdb.connect(":memory:", config=config), is_own=True)
     if isinstance(source, Mapping):
         for name, frame in source.items():
             _load(engine, str(name), frame)

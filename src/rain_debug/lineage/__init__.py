@@ -1,13 +1,14 @@
 """Plan + engine → the candidate tuples, as columns: joins and filters without a prediction are the engine's."""
 
-from rain_debug.lineage.answer import answer_sql
+from rain_debug.lineage.answer import DOUBT, answer_sql, one_pass_sql
 from rain_debug.lineage.capture import Lineage, Place, capture_tuples
 from rain_debug.lineage.exports import Axis
-from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources
+from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
 from rain_debug.lineage.sides import SplitLineage, capture_sides, split_sides
 from rain_debug.lineage.variables import Block
 
 __all__ = [
+    "DOUBT",
     "Axis",
     "Block",
     "Lineage",
@@ -19,6 +20,8 @@ __all__ = [
     "capture_sides",
     "capture_tuples",
     "materialise",
+    "one_pass_sql",
     "prepare_sources",
+    "rows_key",
     "split_sides",
 ]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rain_debug.sql import Expr, Plan, render
+from rain_debug.engines import Engine
+from rain_debug.lineage.predictions import Predictor, all_numbers, close_to_call, margin
+from rain_debug.sql import Expr, ModelInfo, Plan, mark, render
+
+DOUBT = "a prediction is too close to call"
+_WIDE = 1e300
 
 
 def answer_sql(plan: Plan, tables: Mapping[tuple[str, ...], str], also: Sequence[Expr] = ()) -> str:
@@ -21,11 +26,57 @@ def answer_sql(plan: Plan, tables: Mapping[tuple[str, ...], str], also: Sequence
         atom = plan.atoms[k]
         return f"__p{k}.label" if atom.kind == "class" else f"__p{k}.p{atom.class_code}"
 
+    return _block(plan, also, read, [plan.from_sql, *joins])
+
+
+def one_pass_sql(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    predictor: Callable[[str], Predictor],
+    also: Sequence[Expr] = (),
+) -> str | None:
+    """The query with its one linear model of two classes evaluated as it reads its one table; None for any other.
+
+    The engine raises an error that says `DOUBT` where a margin is NULL, not finite, or so small that rounding could
+    turn it: then the model itself has to say.
+    """
+    atom = plan.atoms[0]
+    texts = [e.sql for e in (*(o.expr for o in plan.outputs), *also, *plan.conjuncts, *(e for e, _ in plan.order_by))]
+    plane = predictor(atom.model).plane
+    if len(plan.sources) > 1 or len(plan.atoms) > 1 or atom.kind != "class" or plane is None:
+        return None
+    if sum(mark(0) in text for text in texts) != 1 or not all_numbers(plan, engine, [(atom, plan.from_sql)]):
+        return None
+    first, second = (engine.literal(c) for c in models[atom.model].classes)
+    close, wide = engine.literal(close_to_call(plane)), engine.literal(_WIDE)
+    alias = plan.sources[0].alias.replace('"', '""')
+    source = f'(SELECT *, {margin(engine, atom, plane)} AS __m FROM {plan.from_sql}) AS "{alias}"'
+
+    def choose(second: str, first: str) -> str:
+        above, below = f"__m > {close} AND __m < {wide}", f"__m < -{close} AND __m > -{wide}"
+        return f"CASE WHEN {above} THEN {second} WHEN {below} THEN {first} ELSE {engine.failure(DOUBT)} END"
+
+    def holds(text: str) -> str:
+        return choose(render(text, lambda k: second), render(text, lambda k: first)) if mark(0) in text else text
+
+    return _block(plan, also, lambda k: choose(second, first), [source], holds)
+
+
+def _block(
+    plan: Plan,
+    also: Sequence[Expr],
+    read: Callable[[int], str],
+    sources: Sequence[str],
+    holds: Callable[[str], str] | None = None,
+) -> str:
     selected = [*(o.expr for o in plan.outputs), *also]
     outputs = ", ".join(f"{render(e.sql, read)} AS o{i}" for i, e in enumerate(selected))
-    parts = [plan.with_sql, f"SELECT {outputs} FROM {plan.from_sql}", *joins]
+    parts = [plan.with_sql, f"SELECT {outputs} FROM", *sources]
     if plan.conjuncts:
-        parts.append("WHERE " + " AND ".join(f"({render(c.sql, read)})" for c in plan.conjuncts))
+        parts.append(
+            "WHERE " + " AND ".join(f"({holds(c.sql) if holds else render(c.sql, read)})" for c in plan.conjuncts)
+        )
     if plan.group_by:
         parts.append("GROUP BY " + ", ".join(render(e.sql, read) for e in plan.group_by))
     if plan.order_by:

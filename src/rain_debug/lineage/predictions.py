@@ -16,7 +16,7 @@ from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Atom, ModelInfo, Plan
 
 Array = np.ndarray
-DOUBTFUL = 1e-6
+DOUBTFUL = 1e-9
 MOST_KEPT = 4
 
 
@@ -72,16 +72,21 @@ def materialise(
         info = models[atom.model]
         inside = how.plane is not None and not probabilities and len(atom.aliases) == 1
         derived = any(plan.source(a).materialised is not None for use, _ in rows for a in use.aliases)
-        key = (atom.identity, plan.with_sql, tuple(source for _, source in rows), how.plane)
+        key = rows_key(plan, atom, how)
         if kept is not None and key in kept:
             names[atom.identity] = kept[key]
-        elif inside and _numeric(plan, engine, rows):
+        elif inside and all_numbers(plan, engine, rows):
             _inside(plan, engine, info, how, rows, table)
             if kept is not None and not derived and len(kept) < MOST_KEPT:
                 kept[key] = table
         else:
             _outside(plan, engine, info, how, rows, table, probabilities)
     return names
+
+
+def rows_key(plan: Plan, atom: Atom, how: Predictor) -> Any:
+    """The same for predictions by the same weights of the same rows."""
+    return (atom.identity, plan.with_sql, tuple(source for _, source in row_sources(plan, atom)), how.plane)
 
 
 def row_sources(plan: Plan, atom: Atom) -> list[tuple[Atom, str]]:
@@ -115,7 +120,7 @@ def _pairs(plan: Plan, atom: Atom) -> str:
     return f"SELECT DISTINCT {rids} FROM {plan.from_sql} WHERE {where}"
 
 
-def _numeric(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) -> bool:
+def all_numbers(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) -> bool:
     """True where every feature is a number or a truth value by its type."""
     selects = [f"{plan.with_sql} SELECT {', '.join(atom.features)} FROM {source}" for atom, source in rows]
     return all(kind_of(t) in ("number", "bool") for sql in selects for _, t in engine.types(sql))
@@ -124,19 +129,12 @@ def _numeric(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) -> bo
 def _inside(
     plan: Plan, engine: Engine, info: ModelInfo, how: Predictor, rows: Sequence[tuple[Atom, str]], name: str
 ) -> None:
-    """Let the engine compute the margins, and the model itself those that are NULL, not finite, or too close to call.
-
-    The engine adds in another order than NumPy. Which margins rounding could turn is judged by the size of the weights
-    alone (a heuristic: it holds for features up to some 10⁸).
-    """
+    """The engine computes the margins; the model itself those that are NULL, not finite, or too close to call."""
     assert how.plane is not None
-    parts = []
-    for atom, source in rows:
-        terms = [engine.literal(how.plane.intercept)]
-        for text, weight in zip(atom.features, how.plane.weights, strict=True):
-            terms.append(f"{engine.literal(weight)} * CAST({text} AS DOUBLE)")
-        parts.append(f"SELECT {atom.rids[0]} AS r0, {' + '.join(terms)} AS m FROM {source}")
-    close = DOUBTFUL * (1.0 + abs(how.plane.intercept) + sum(map(abs, how.plane.weights)))
+    parts = [
+        f"SELECT {atom.rids[0]} AS r0, {margin(engine, atom, how.plane)} AS m FROM {source}" for atom, source in rows
+    ]
+    close = close_to_call(how.plane)
     first, second = (engine.literal(c) for c in info.classes)
     engine.keep(
         name,
@@ -150,6 +148,22 @@ def _inside(
     _outside(plan, engine, info, how, some, f"{name}_close", False)
     engine.run(f"UPDATE {name} SET label = c.label FROM {name}_close AS c WHERE c.r0 = {name}.r0")
     engine.drop(f"{name}_close")
+
+
+def margin(engine: Engine, atom: Atom, plane: Plane) -> str:
+    """The engine's text of a plane's margin."""
+    terms = [engine.literal(plane.intercept)]
+    for text, weight in zip(atom.features, plane.weights, strict=True):
+        terms.append(f"{engine.literal(weight)} * CAST({text} AS DOUBLE)")
+    return " + ".join(terms)
+
+
+def close_to_call(plane: Plane) -> float:
+    """The margin below which rounding could turn a prediction: the engine adds in another order than NumPy.
+
+    Judged by the size of the weights alone, a heuristic: it holds for features up to some 10⁵.
+    """
+    return DOUBTFUL * (1.0 + abs(plane.intercept) + sum(map(abs, plane.weights)))
 
 
 def _outside(

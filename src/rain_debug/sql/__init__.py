@@ -1,7 +1,7 @@
 """Text → plan. This room alone knows sqlglot; what leaves it is frozen and prints itself."""
 
 from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
-from rain_debug.sql.expr import Expr, render
+from rain_debug.sql.expr import Expr, mark, render
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
 
@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "Relation",
     "Source",
+    "mark",
     "parse_statement",
     "plan_query",
     "render",

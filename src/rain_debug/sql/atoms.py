@@ -223,14 +223,23 @@ def _features(
                        hint="name an alias, or columns as features")  # fmt: skip
     traced = []
     for feature in features:
+        if isinstance(feature, exp.Column):
+            base = sources[feature.table].base_column(feature.name)
+            traced.append(_column_sql(f"${aliases.index(feature.table)}", base))
+            continue
         copy = feature.copy()
-        for column in [copy] if isinstance(copy, exp.Column) else list(copy.find_all(exp.Column)):
-            source = sources[column.table]
-            base = source.base_column(column.name)
-            column.replace(new := exp.column(base, table=f"${aliases.index(column.table)}", quoted=True))
-            copy = new if column is copy else copy
+        for column in list(copy.find_all(exp.Column)):
+            base = sources[column.table].base_column(column.name)
+            column.replace(exp.column(base, table=f"${aliases.index(column.table)}", quoted=True))
         traced.append(copy.sql(dialect))
-    return [f.sql(dialect) for f in features], aliases, traced
+    texts = [_column_sql(f.table, f.name) if isinstance(f, exp.Column) else f.sql(dialect) for f in features]
+    return texts, aliases, traced
+
+
+def _column_sql(alias: str, name: str) -> str:
+    """What sqlglot writes for a qualified column, without its detour: models may have thousands of features."""
+    quoted = name.replace('"', '""')
+    return f'"{alias}"."{quoted}"'
 
 
 def _column(source: Source, name: str, several: bool) -> list[str]:
