@@ -6,14 +6,15 @@ Arrays hold one number a tuple (n,), a variable and class (n, C), or a place (m,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
-Forward = Callable[..., Array]
-VJP = Callable[..., tuple[Array | None, ...]]
+from rain_debug.relax import pointwise
+from rain_debug.relax.arrays import VJP, Array, Forward
+from rain_debug.relax.arrays import scaled as _scaled
+from rain_debug.relax.arrays import unbroadcast as _unbroadcast
+from rain_debug.relax.arrays import where as _where
 
 
 def segment_sum(x: Array, segments: Array, n: int) -> Array:
@@ -120,20 +121,6 @@ def hard_bins(p: Array, cuts: tuple[tuple[float, bool], ...]) -> Array:
     return np.eye(len(cuts) + 1)[state]
 
 
-def _unbroadcast(g: Array, like: Array) -> Array:
-    while g.ndim > like.ndim:
-        g = g.sum(axis=0)
-    for axis, size in enumerate(like.shape):
-        if size == 1 and g.shape[axis] != 1:
-            g = g.sum(axis=axis, keepdims=True)
-    return g
-
-
-def _scaled(g: Array, by: Array) -> Array:
-    """g · by, and 0 where g is 0: no gradient comes from a place whose value is NULL."""
-    return _where(g == 0, 0.0, g * by)
-
-
 def _safe_divide(a: Array, b: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return a / b
@@ -148,10 +135,6 @@ def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
 def _split(g: Array, sizes: list[int]) -> tuple[Array, ...]:
     ends = np.cumsum(sizes).tolist()
     return tuple(g[end - size : end] for end, size in zip(ends, sizes, strict=True))
-
-
-def _where(condition: Array, yes: Any, no: Any) -> Array:
-    return np.asarray(np.where(condition, yes, no))
 
 
 def half_away(x: Array, digits: int) -> Array:
@@ -216,3 +199,8 @@ GRADIENT: dict[str, VJP] = {
     "fill": lambda g, x, refined, value: (None, _where(np.isnan(refined), 0.0, g)),
     "null_at": lambda g, x, value: (g,),
 }
+
+for _more in (pointwise,):
+    FORWARD |= _more.FORWARD
+    EXACT |= _more.EXACT
+    GRADIENT |= _more.GRADIENT
