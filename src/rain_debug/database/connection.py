@@ -37,11 +37,12 @@ class ModelHandle:
     theta: np.ndarray = field(repr=False)
     key: str | None = None
     aliases: tuple[str, ...] = ()
+    label: str | None = None
 
     @property
     def info(self) -> ModelInfo:
         """What queries need to know of it."""
-        return ModelInfo(self.name, tuple(self.model.features), tuple(self.model.classes))
+        return ModelInfo(self.name, tuple(self.model.features), tuple(self.model.classes), self.label)
 
     @property
     def estimator(self) -> Any:
@@ -140,7 +141,7 @@ class Database:
             if theta is None:
                 theta = model.fit(records, np.ones(records.n_records, dtype=bool), None).theta
         assert theta is not None
-        handle = ModelHandle(name, model, records, theta, key, tuple(aliases))
+        handle = ModelHandle(name, model, records, theta, key, tuple(aliases), label)
         self.drop_model(name, missing_ok=True)
         self._models[name] = handle
         return handle

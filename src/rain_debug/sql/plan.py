@@ -24,11 +24,12 @@ class Relation:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a query needs to know of a model: its features by name, and its classes as Python scalars."""
+    """What a query needs to know of a model: its features by name, its classes as Python scalars, its label column."""
 
     name: str
     features: tuple[str, ...]
     classes: tuple[Any, ...]
+    label: str | None = None
 
 
 class Catalog(Protocol):
