@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
+from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -85,7 +85,7 @@ MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "a class": (lambda: bind({}, LogisticRegression), "is a class"),
     "a tree": (lambda: bind({}, DecisionTreeClassifier()), "DecisionTreeClassifier cannot be differentiated"),
     "cross-validated": (lambda: bind({}, LogisticRegressionCV()), "LogisticRegressionCV cannot be differentiated"),
-    "a pipeline of something else": (lambda: bind({}, make_pipeline(StandardScaler(), Ridge())), "ends in Ridge"),
+    "a pipeline of something else": (lambda: bind({}, make_pipeline(StandardScaler(), Lasso())), "ends in Lasso"),
     "a string": (lambda: bind({}, "logistic"), "'logistic' cannot"),
     "l1": (lambda: bind({}, LogisticRegression(solver="saga", l1_ratio=1.0)), "l1 penalty"),
     "elastic net": (lambda: bind({}, LogisticRegression(solver="saga", l1_ratio=0.5)), "elasticnet penalty"),

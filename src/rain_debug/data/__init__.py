@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain_debug.data.blocks import blocks
-from rain_debug.data.columns import label_classes, label_codes, record_keys, record_weights
+from rain_debug.data.columns import label_classes, label_codes, label_numbers, record_keys, record_weights
 from rain_debug.data.design import Design, as_design, gram, max_abs
 from rain_debug.data.numeric import numeric_design
 from rain_debug.data.records import Records
@@ -16,6 +16,7 @@ __all__ = [
     "gram",
     "label_classes",
     "label_codes",
+    "label_numbers",
     "max_abs",
     "numeric_design",
     "record_keys",

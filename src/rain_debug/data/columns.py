@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError, nearest
+
+NUMBERS = (Decimal, int, float)
+"""What a column of kind "other" may hold and still be one of numbers."""
+LARGEST = 1e100
+"""Beyond it squares overflow, and no fit means anything."""
 
 
 def require(table: Table, name: str, role: str, where: str) -> Column:
@@ -44,16 +50,7 @@ def label_classes(table: Table, label: str, where: str) -> tuple[Any, ...]:
     >>> label_classes(Table.of(y=["b", "a", "b"]), "y", "training data")
     ('a', 'b')
     """
-    column = require(table, label, "label", where)
-    if table.n_rows == 0:
-        raise DataError("the training data holds no records", where=where, hint="check its query: it returns no rows")
-    absent = missing(column)
-    if absent.any():
-        raise DataError(
-            f"the label '{label}' is NULL in {at(absent)}",
-            where=where,
-            hint=f"leave them out: … WHERE {label} IS NOT NULL",
-        )
+    column = _known_label(table, label, where)
     if column.kind == "other":
         kinds = ", ".join(sorted({type(v).__name__ for v in column.values}))
         raise DataError(
@@ -75,7 +72,8 @@ def label_classes(table: Table, label: str, where: str) -> tuple[Any, ...]:
             f"the label '{label}' looks like a quantity, not a class: {len(classes):,} distinct values in "
             f"{table.n_rows:,} records",
             where=where,
-            hint="name the class column with label=, or turn the quantity into classes in the training query",
+            hint="name the class column with label=, turn the quantity into classes in the training query, or use a "
+            "regressor: Ridge(), LinearRegression()",
         )
     return classes
 
@@ -91,6 +89,52 @@ def label_codes(table: Table, label: str, classes: tuple[Any, ...]) -> np.ndarra
         return np.searchsorted(np.array(classes), values).astype(np.int64)
     code = {c: i for i, c in enumerate(classes)}
     return np.fromiter((code[v] for v in values), dtype=np.int64, count=len(values))
+
+
+def label_numbers(table: Table, label: str, where: str) -> np.ndarray:
+    """(n_records,) float64 labels of a regressor, all finite; booleans are 0 and 1. Two records at least.
+
+    >>> label_numbers(Table.of(y=[3, 4]), "y", "training data")
+    array([3., 4.])
+    """
+    column = _known_label(table, label, where)
+    values = column.values
+    if column.kind not in ("number", "bool") and not all(isinstance(v, NUMBERS) for v in values):
+        wrong = next(v for v in values if not isinstance(v, NUMBERS))
+        kind = "text" if isinstance(wrong, str) else type(wrong).__name__
+        shown = repr(wrong) if len(repr(wrong)) <= 40 else repr(wrong)[:37] + "…"
+        raise DataError(
+            f"the label '{label}' holds {kind} ({shown}); a regressor predicts numbers",
+            where=where,
+            hint=f"cast it in the training query: CAST({label} AS DOUBLE); for classes use LogisticRegression()",
+        )
+    numbers = np.array(values, dtype=np.float64)
+    infinite, huge = np.isinf(numbers), np.abs(numbers) > LARGEST
+    if infinite.any() or huge.any():
+        what = f"is infinite in {at(infinite)}" if infinite.any() else f"exceeds {LARGEST:g} in {at(huge)}"
+        raise DataError(f"the label '{label}' {what}", where=where, hint="clip or rescale it, or leave those rows out")
+    if len(numbers) < 2:
+        raise DataError(
+            "the training data holds one record; a regressor needs two",
+            where=where,
+            hint="check the training query: from one record nothing can be removed",
+        )
+    return numbers
+
+
+def _known_label(table: Table, label: str, where: str) -> Column:
+    """The label's column, of one record at least and never NULL."""
+    column = require(table, label, "label", where)
+    if table.n_rows == 0:
+        raise DataError("the training data holds no records", where=where, hint="check its query: it returns no rows")
+    absent = missing(column)
+    if absent.any():
+        raise DataError(
+            f"the label '{label}' is NULL in {at(absent)}",
+            where=where,
+            hint=f"leave them out: … WHERE {label} IS NOT NULL",
+        )
+    return column
 
 
 def record_keys(table: Table, key: str | None, where: str) -> np.ndarray:

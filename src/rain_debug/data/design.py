@@ -34,8 +34,10 @@ def max_abs(X: Design) -> float:
     return float(max(-values.min(), values.max())) if values.size else 0.0
 
 
-def gram(X: Design, weight: np.ndarray, intercept: bool) -> np.ndarray:
+def gram(X: Design, weight: np.ndarray, intercept: bool, centre: np.ndarray | None = None) -> np.ndarray:
     """X̃ᵀ diag(weight) X̃, (n_columns[+1], n_columns[+1]), where X̃ has a last column of ones if `intercept`.
+
+    `centre` (n_columns,) is subtracted from every row first.
 
     A sum over blocks: besides X itself only one block of √weight·X exists at a time. A sparse X is made dense a block
     at a time when its columns are few enough for the result to be dense.
@@ -49,8 +51,9 @@ def gram(X: Design, weight: np.ndarray, intercept: bool) -> np.ndarray:
 
     def part(rows: slice) -> np.ndarray:
         x, out = X[rows], np.empty((d + intercept, d + intercept))
+        dense = x.toarray() if sp.issparse(x) else x
         # numpy sends A.T @ A to SYRK, half the work of GEMM.
-        scaled = (x.toarray() if sp.issparse(x) else x) * root[rows, None]
+        scaled = (dense if centre is None else dense - centre) * root[rows, None]
         out[:d, :d] = scaled.T @ scaled
         if intercept:
             out[d, :d] = out[:d, d] = root[rows] @ scaled

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import numpy as np
 
-from rain_debug.data.columns import at, missing, require
+from rain_debug.data.columns import LARGEST, NUMBERS, at, missing, require
 from rain_debug.data.design import max_abs
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError
-
-_NUMBERS = (Decimal, int, float)
-LARGEST = 1e100
-"""Beyond it squares overflow, and no fit means anything."""
 
 
 def numeric_design(table: Table, features: Sequence[str], where: str) -> np.ndarray:
@@ -74,11 +69,11 @@ def numeric_advice(table: Table, features: Sequence[str]) -> str:
 
 
 def _is_numeric(column: Column) -> bool:
-    return column.kind in ("number", "bool") or all(v is None or isinstance(v, _NUMBERS) for v in column.values)
+    return column.kind in ("number", "bool") or all(v is None or isinstance(v, NUMBERS) for v in column.values)
 
 
 def _not_numbers(table: Table, names: Sequence[str]) -> str:
-    examples = [next(v for v in table[n].values if v is not None and not isinstance(v, _NUMBERS)) for n in names]
+    examples = [next(v for v in table[n].values if v is not None and not isinstance(v, NUMBERS)) for n in names]
     kinds = dict.fromkeys("text" if isinstance(e, str) else type(e).__name__ for e in examples)
     shown = repr(examples[0]) if len(repr(examples[0])) <= 40 else repr(examples[0])[:37] + "…"
     named = ", ".join(f"'{n}'" for n in names[:8]) + (", …" if len(names) > 8 else "")

@@ -17,8 +17,9 @@ from rain_debug.engines.table import Table
 class Records:
     """What a model is trained on; records are never cut out, a pass gives those removed the weight 0.
 
-    `X` (n_records, n_columns) is the encoded design, `y` (n_records,) int64 codes into the model's classes, `weight`
-    (n_records,) the sample weights, `keys` (n_records,) unique, `table` the record's own columns as they came.
+    `X` (n_records, n_columns) is the encoded design, `y` (n_records,) int64 codes into the model's classes (float64
+    labels for a regressor), `weight` (n_records,) the sample weights, `keys` (n_records,) unique, `table` the record's
+    own columns as they came.
     `cache` holds what follows from X alone, or from the last parameters, and may be emptied at any time.
     """
 
@@ -37,7 +38,7 @@ class Records:
 
     def renewed(self) -> Records:
         """The same records without what earlier fits left in the cache: a run that starts so repeats exactly."""
-        lasting = {k: v for k, v in self.cache.items() if k in ("active", "second moment")}
+        lasting = {k: v for k, v in self.cache.items() if k in ("active", "second moment", "gram")}
         return replace(self, cache=lasting)
 
     def blocks(self) -> Iterator[slice]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
 from rain_debug.errors import ModelError
 from rain_debug.models.base import Model
 from rain_debug.models.logistic import LogisticModel
-from rain_debug.models.pipeline import PipelineModel, flatten
+from rain_debug.models.pipeline import LogisticPipeline, RegressionPipeline, flatten
+from rain_debug.models.regression import RegressionModel
 
 SUPPORTED = (
-    "supported: sklearn.linear_model.LogisticRegression (two or more classes; l2 penalty or none), "
-    "and any sklearn Pipeline that ends in one"
+    "supported: sklearn.linear_model.LogisticRegression (two or more classes; l2 penalty or none), Ridge and "
+    "LinearRegression (numbers), and any sklearn Pipeline that ends in one of them"
 )
+
+Adapter = Callable[..., Model]
+ADAPTERS: dict[type, tuple[Adapter, Adapter]] = {
+    LogisticRegression: (LogisticModel, LogisticPipeline),
+    Ridge: (RegressionModel, RegressionPipeline),
+    LinearRegression: (RegressionModel, RegressionPipeline),
+}
+"""By the exact class of the last step: the adapter of it alone, and of a pipeline around it."""
 
 
 def adapt(estimator: Any, *, where: str) -> Model:
@@ -25,6 +35,8 @@ def adapt(estimator: Any, *, where: str) -> Model:
 
     >>> adapt(LogisticRegression(), where="model 'm'").initial() is None
     True
+    >>> adapt(Ridge(), where="model 'm'").kind
+    'regressor'
     """
     if isinstance(estimator, type):
         raise ModelError(
@@ -33,13 +45,14 @@ def adapt(estimator: Any, *, where: str) -> Model:
     if isinstance(estimator, Pipeline):
         steps = flatten(estimator)
         last = steps[-1][1]
-        if type(last) is not LogisticRegression:
+        if type(last) not in ADAPTERS:
             raise ModelError(
                 f"the pipeline ends in {_name(last)}, which cannot be differentiated", where=where, hint=SUPPORTED
             )
-        return PipelineModel(estimator, where=where) if len(steps) > 1 else LogisticModel(last, where=where)
-    if type(estimator) is LogisticRegression:
-        return LogisticModel(estimator, where=where)
+        alone, piped = ADAPTERS[type(last)]
+        return piped(estimator, where=where) if len(steps) > 1 else alone(last, where=where)
+    if type(estimator) in ADAPTERS:
+        return ADAPTERS[type(estimator)][0](estimator, where=where)
     raise ModelError(f"{_name(estimator)} cannot be differentiated", where=where, hint=SUPPORTED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from rain_debug.curvature.operator import Curvature
 from rain_debug.data.design import Design
 from rain_debug.data.records import Records
 from rain_debug.engines.table import Table
+
+Kind = Literal["classifier", "regressor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +33,15 @@ class Fit:
 
 
 class Model(Protocol):
-    """A classifier that can be refitted and differentiated.
+    """A classifier or a regressor that can be refitted and differentiated.
 
-    With n records kept, w their weights and ℓ the log-loss, the training loss is L(θ) = (1/n)[Σ w ℓ + penalty(θ)].
-    `classes` (plain Python scalars, in scikit-learn's order), `features` and `n_params` are known after `bind`.
+    With n records kept, w their weights and ℓ the log-loss (a regressor's: ½ (y − ŷ)²), the training loss is
+    L(θ) = (1/n)[Σ w ℓ + penalty(θ)]. `classes` (plain Python scalars, in scikit-learn's order; () for a regressor),
+    `features` and `n_params` are known after `bind`. Where a classifier has probabilities (n, n_classes), a regressor
+    has its ŷ as a column (n, 1).
     """
 
+    kind: ClassVar[Kind]
     classes: tuple[Any, ...]
     features: tuple[str, ...]
 
@@ -61,11 +66,11 @@ class Model(Protocol):
         ...
 
     def probabilities(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        """(n_rows, n_classes), rows sum to 1."""
+        """(n_rows, n_classes), rows sum to 1; a regressor's ŷ, (n_rows, 1)."""
         ...
 
     def predict(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        """(n_rows,) int64 codes into `classes`, the same as the estimator's own `predict`."""
+        """(n_rows,) as the estimator's own `predict`: int64 codes into `classes`, or a regressor's ŷ in float64."""
         ...
 
     def backprop(self, X: Design, theta: np.ndarray, dP: np.ndarray) -> np.ndarray:
@@ -94,8 +99,16 @@ class Model(Protocol):
         """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i with one factorisation, and a note on how, empty where exact."""
         ...
 
+    def residual_spread(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
+        """The standard deviation of a regressor's residuals: √(Σ w r² / (Σ w − p)) over the kept records.
+
+        p is the effective number of parameters, the trace of the hat matrix. 0 where every label is met; NaN for a
+        classifier.
+        """
+        ...
+
     def prior(self, n_records: int) -> float:
-        """The curvature of the penalty in the mean loss over `n_records`: 1/(C·n); 0 where there is no penalty."""
+        """The curvature of the penalty in the mean loss over `n_records`: 1/(C·n), α/n; 0 where there is no penalty."""
         ...
 
     def initial(self) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""A linear classifier's loss, gradient and curvature, as matrix products with the design.
+"""A linear model's loss, gradient and curvature, as matrix products with the design.
 
 A record that was removed has the weight 0; the design is never cut.
 """
@@ -99,7 +99,10 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class LinearCurvature:
-    """H = Σ_i weight_i (diag p_i − p_i p_iᵀ) ⊗ x̃_i x̃_iᵀ + diag(penalty), as an operator."""
+    """H = Σ_i weight_i (diag p_i − p_i p_iᵀ) ⊗ x̃_i x̃_iᵀ + diag(penalty), as an operator.
+
+    A regressor has 1 in place of diag p_i − p_i p_iᵀ.
+    """
 
     shape: Shape
     link: Link
@@ -151,7 +154,7 @@ class LinearCurvature:
     def pairs(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """(a, b, weight_i p_a p_b): H is a sum over pairs of classes, because p_a (1 − p_a) = Σ_{b≠a} p_a p_b."""
         if self.shape.margins == 1:
-            yield 0, 0, self.weight * self.P[0] * (1.0 - self.P[0])
+            yield 0, 0, self.weight * self.link.bend(self.P)
         for a in range(self.shape.margins):
             for b in range(a):
                 yield a, b, self.weight * self.P[a] * self.P[b]

@@ -1,7 +1,8 @@
-"""Margins → probabilities, for one margin a row (logistic) or one a class (softmax).
+"""Margins → predictions: for one margin a row (logistic), one a class (softmax), or the margin itself (a regressor).
 
 Arrays run (n_margins, n_rows): a class is a contiguous row, so that every loop is over records and every product with
-the design is the fast kind of GEMM. P below is the probability of the class each margin stands for.
+the design is the fast kind of GEMM. P below is the probability of the class each margin stands for; a regressor's
+is its ŷ.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from scipy.special import expit
 
 
 class Link(Protocol):
-    """The log-loss of a linear model, as a function of its margins Z (n_margins, n_rows)."""
+    """The loss of a linear model, as a function of its margins Z (n_margins, n_rows)."""
 
     def probabilities(self, Z: np.ndarray) -> np.ndarray:
         """P (n_margins, n_rows)."""
@@ -31,6 +32,10 @@ class Link(Protocol):
         """∂²ℓ/∂Z² applied to U (n_margins, n_rows), row by row; U is overwritten."""
         ...
 
+    def bend(self, P: np.ndarray) -> np.ndarray:
+        """∂²ℓ/∂Z² (n_rows,) of a link with one margin."""
+        ...
+
     def spread(self, P: np.ndarray) -> np.ndarray:
         """P (n_margins, n_rows) as (n_rows, n_classes)."""
         ...
@@ -39,8 +44,8 @@ class Link(Protocol):
         """dP (n_rows, n_classes), a gradient with respect to probabilities, as one to margins (n_margins, n_rows)."""
         ...
 
-    def codes(self, Z: np.ndarray) -> np.ndarray:
-        """(n_rows,) int64 predicted classes."""
+    def predictions(self, Z: np.ndarray) -> np.ndarray:
+        """(n_rows,) int64 predicted classes; float64 ŷ of a regressor."""
         ...
 
 
@@ -61,13 +66,17 @@ class Logistic:
         U *= 1.0 - P
         return U
 
+    def bend(self, P: np.ndarray) -> np.ndarray:
+        slope: np.ndarray = P[0] * (1.0 - P[0])
+        return slope
+
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.stack([1.0 - P[0], P[0]], axis=1)
 
     def pull(self, P: np.ndarray, dP: np.ndarray) -> np.ndarray:
         return (dP[:, 1] - dP[:, 0]) * (P * (1.0 - P))
 
-    def codes(self, Z: np.ndarray) -> np.ndarray:
+    def predictions(self, Z: np.ndarray) -> np.ndarray:
         return (Z[0] > 0).astype(np.int64)
 
 
@@ -94,11 +103,43 @@ class Softmax:
         U -= P * U.sum(axis=0)
         return U
 
+    def bend(self, P: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("a softmax bends in pairs of classes")
+
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(P.T)
 
     def pull(self, P: np.ndarray, dP: np.ndarray) -> np.ndarray:
         return self.curve(P, np.array(dP.T, order="C"))
 
-    def codes(self, Z: np.ndarray) -> np.ndarray:
+    def predictions(self, Z: np.ndarray) -> np.ndarray:
         return Z.argmax(axis=0).astype(np.int64)
+
+
+class Identity:
+    """A number: ŷ is the margin, ℓ = ½ (y − ŷ)²."""
+
+    def probabilities(self, Z: np.ndarray) -> np.ndarray:
+        return Z
+
+    def losses(self, Z: np.ndarray, y: np.ndarray) -> np.ndarray:
+        half: np.ndarray = 0.5 * (Z[0] - y) ** 2
+        return half
+
+    def residuals(self, P: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return P - y
+
+    def curve(self, P: np.ndarray, U: np.ndarray) -> np.ndarray:
+        return U
+
+    def bend(self, P: np.ndarray) -> np.ndarray:
+        return np.ones(P.shape[1])
+
+    def spread(self, P: np.ndarray) -> np.ndarray:
+        return P[0][:, None].copy()
+
+    def pull(self, P: np.ndarray, dP: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(dP.T, dtype=np.float64)
+
+    def predictions(self, Z: np.ndarray) -> np.ndarray:
+        return Z[0].copy()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,20 +15,14 @@ from rain_debug.data.columns import at, missing
 from rain_debug.data.numeric import numeric_advice
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, RainError
+from rain_debug.models.adapter import LinearModel
 from rain_debug.models.frames import frame, is_vectoriser, texts
 from rain_debug.models.logistic import LogisticModel
+from rain_debug.models.regression import RegressionModel
 
 
-class PipelineModel(LogisticModel):
-    """`head` (everything but the last step) encodes; the last step is a `LogisticRegression`.
-
-    >>> from sklearn.feature_extraction.text import CountVectorizer
-    >>> pipe = Pipeline([("words", CountVectorizer()), ("model", LogisticRegression())])
-    >>> model = PipelineModel(pipe, where="model 'm'")
-    >>> records = model.bind(Table.of(text=["good", "bad", "good good", "bad"], y=[1, 0, 1, 0]), "y")
-    >>> records.X.shape, model.predict(records.X, model.fit(records).theta).tolist()
-    ((4, 2), [1, 0, 1, 0])
-    """
+class PipelineModel(LinearModel):
+    """`head` (everything but the last step) encodes; what the last step is, the classes below say."""
 
     def __init__(self, pipeline: Pipeline, *, where: str) -> None:
         steps = flatten(pipeline)
@@ -106,8 +99,25 @@ class PipelineModel(LogisticModel):
 
     def estimator(self, theta: np.ndarray) -> Any:
         """A fitted copy of the user's pipeline with these parameters in its last step."""
-        fitted: LogisticRegression = self._filled(theta)
+        fitted = self._filled(theta)
         return Pipeline([*copy.deepcopy(self._head).steps, (flatten(self._pipeline)[-1][0], fitted)])
+
+
+class LogisticPipeline(PipelineModel, LogisticModel):
+    """A pipeline that ends in a `LogisticRegression`.
+
+    >>> from sklearn.feature_extraction.text import CountVectorizer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> pipe = Pipeline([("words", CountVectorizer()), ("model", LogisticRegression())])
+    >>> model = LogisticPipeline(pipe, where="model 'm'")
+    >>> records = model.bind(Table.of(text=["good", "bad", "good good", "bad"], y=[1, 0, 1, 0]), "y")
+    >>> records.X.shape, model.predict(records.X, model.fit(records).theta).tolist()
+    ((4, 2), [1, 0, 1, 0])
+    """
+
+
+class RegressionPipeline(PipelineModel, RegressionModel):
+    """A pipeline that ends in a `Ridge` or a `LinearRegression`."""
 
 
 def flatten(pipeline: Pipeline) -> list[tuple[str, Any]]:

@@ -1,0 +1,276 @@
+"""What the adapters of scikit-learn's linear models share: classifiers and regressors, alone or at a pipeline's end."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rain_debug.curvature.operator import Curvature
+from rain_debug.data import Design, Records, numeric_design, record_keys, record_weights
+from rain_debug.engines.table import Table
+from rain_debug.errors import DataError, ModelError, nearest
+from rain_debug.models.active import Active
+from rain_debug.models.base import Fit, Kind
+from rain_debug.models.linear import LinearCurvature, Objective
+from rain_debug.models.links import Link
+from rain_debug.models.selfproduct import quadratic_forms
+from rain_debug.models.shape import Shape, margins, pullback
+
+
+class LinearModel(ABC):
+    """The adapter of one linear estimator; `where` names the model in errors. `Model` says what each method gives."""
+
+    kind: ClassVar[Kind]
+    _link: Link
+
+    def __init__(self, estimator: Any, *, where: str) -> None:
+        self._estimator = estimator
+        self.where = where
+        self.classes: tuple[Any, ...] = ()
+        self.features: tuple[str, ...] = tuple(str(n) for n in getattr(estimator, "feature_names_in_", ()))
+        self._shape: Shape | None = None
+        self._initial: np.ndarray | None = None
+        self._last: tuple[Any, np.ndarray, np.ndarray] | None = None
+        if hasattr(estimator, "coef_"):
+            self._initial = self._fitted_theta()
+
+    # ---- the data -------------------------------------------------------------------------------------------------
+
+    def bind(
+        self,
+        table: Table,
+        label: str,
+        features: Sequence[str] | None = None,
+        key: str | None = None,
+        weight: str | None = None,
+    ) -> Records:
+        """The training set, checked; see `Model.bind`."""
+        where = f"training data of {self.where}"
+        classes, y, labels = self._labels(table, label, where)
+        keys = record_keys(table, key, where)
+        weights = record_weights(table, weight, where)
+        self.features = self._choose(table, label, features, (key, weight), where)
+        X = self._first_encode(table, labels, where)
+        self._set_shape(classes, X.shape[1])
+        records = Records(X, y, weights, keys, table, where)
+        self._check_bound(records)
+        return records
+
+    @abstractmethod
+    def _labels(self, table: Table, label: str, where: str) -> tuple[tuple[Any, ...], np.ndarray, np.ndarray]:
+        """The classes, (n_records,) what `Records.y` holds, and (n_records,) the labels as they came."""
+
+    @abstractmethod
+    def _check_bound(self, records: Records) -> None:
+        """Raise where the estimator's settings do not go with these records."""
+
+    def encode(self, table: Table, where: str) -> Design:
+        """(n_rows, n_features) dense; see `Model.encode`."""
+        return numeric_design(table, self.features, where)
+
+    def _first_encode(self, table: Table, labels: np.ndarray, where: str) -> Design:
+        """The design of the training set; a pipeline fits its head here."""
+        return self.encode(table, where)
+
+    def _choose(
+        self, table: Table, label: str, features: Sequence[str] | None, others: tuple[str | None, ...], where: str
+    ) -> tuple[str, ...]:
+        """The feature columns: those asked for, else those the estimator was fitted on, else all the rest."""
+        if features is None:
+            chosen = self.features or tuple(n for n in table if n != label and n not in others)
+        else:
+            chosen = (features,) if isinstance(features, str) else tuple(features)
+        if not chosen:
+            raise DataError(
+                "there is no feature column left",
+                where=where,
+                hint="select some in the training query, or features=[…]",
+            )
+        for name in chosen:
+            if name not in table:
+                raise DataError(f"there is no feature column '{name}'", where=where, hint=nearest(name, table))
+        if label in chosen:
+            raise DataError(f"the label '{label}' is among the features", where=where, hint="leave it out of features=")
+        if len(set(chosen)) < len(chosen):
+            raise DataError(f"a feature is named twice: {', '.join(chosen)}", where=where, hint="name each once")
+        return chosen
+
+    # ---- predictions ----------------------------------------------------------------------------------------------
+
+    @property
+    def n_params(self) -> int:
+        """Length of θ: n_columns and an intercept, times n_classes beyond two classes."""
+        return self._known.n_params
+
+    def probabilities(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        """(n_rows, n_classes); a regressor's ŷ as a column (n_rows, 1)."""
+        return self._link.spread(self._link.probabilities(self._queried(X, theta)))
+
+    def predict(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        """(n_rows,) int64 codes, a margin of exactly 0 being the first class, as in scikit-learn; a regressor's ŷ."""
+        return self._link.predictions(self._queried(X, theta))
+
+    def backprop(self, X: Design, theta: np.ndarray, dP: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ dP_i, (n_params,)."""
+        P = self._link.probabilities(self._queried(X, theta))
+        return pullback(self._known, X, self._link.pull(P, dP))
+
+    def _queried(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        """Margins of rows; the last are kept while the rows live, for a round reads them three times."""
+        last = self._last
+        if last is None or last[0]() is not X or not np.array_equal(last[1], theta):
+            Z = margins(self._known, X, theta)
+            Z.flags.writeable = False
+            last = self._last = (weakref.ref(X), theta.copy(), Z)
+        return last[2]
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
+        """The optimum over the kept records; see `Model.fit`."""
+
+    @abstractmethod
+    def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
+        """∇²L(theta) as an operator."""
+
+    @abstractmethod
+    def residual_spread(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
+        """See `Model.residual_spread`."""
+
+    def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records,) w ℓ, class weights included."""
+        return self._weight(records, keep) * self._link.losses(self._trained(records, theta)[0], records.y)
+
+    def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records,) w ∇ℓ_i·v."""
+        R = self._residuals(records, theta)
+        R *= self._margins(records, v)
+        slopes = R.sum(axis=0)
+        out: np.ndarray = self._weight(records, keep) * slopes
+        return out
+
+    def quadratic_forms(
+        self, records: Records, keep: np.ndarray | None, theta: np.ndarray, damping: float
+    ) -> tuple[np.ndarray, str]:
+        """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i; see `Model.quadratic_forms`."""
+        R = self._residuals(records, theta) * self._weight(records, keep)
+        return quadratic_forms(self._curvature(records, keep, theta), R, damping)
+
+    @abstractmethod
+    def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> LinearCurvature:
+        """∇²L over the active columns."""
+
+    @abstractmethod
+    def _active(self, records: Records) -> Active:
+        """The columns that passes over the records read."""
+
+    @abstractmethod
+    def _penalty(self, shape: Shape, n: int) -> np.ndarray:
+        """(n_params,) the second derivative of the penalty of the mean loss over n records."""
+
+    def _weight(self, records: Records, keep: np.ndarray | None) -> np.ndarray:
+        """(n_records,) what multiplies each record's loss."""
+        return records.weight
+
+    def _margins(self, records: Records, theta: np.ndarray) -> np.ndarray:
+        part = self._active(records)
+        return margins(part.shape, part.X, part.take(theta))
+
+    def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
+        return self._link.residuals(self._trained(records, theta)[1], records.y)
+
+    def _trained(self, records: Records, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Margins and probabilities of the records at θ; the last are kept, for a ranking asks several times."""
+        part = self._active(records)
+        objective = self._objective(records, None, part)
+        known = objective.seen(part.take(theta))
+        if known is None:
+            Z = self._margins(records, theta)
+            known = Z, self._link.probabilities(Z)
+            objective.remember(part.take(theta), *known)
+        return known
+
+    def _objective(self, records: Records, keep: np.ndarray | None, part: Active) -> Objective:
+        n = self._count(records, keep)
+        weight = self._weight(records, keep) / n
+        if keep is not None:
+            weight = weight * keep
+        penalty = self._penalty(part.shape, n)
+        return Objective(part.shape, self._link, part.X, records.y, weight, penalty, records.cache)
+
+    @staticmethod
+    def _count(records: Records, keep: np.ndarray | None) -> int:
+        return records.n_records if keep is None else max(1, int(keep.sum()))
+
+    # ---- parameters -----------------------------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> Shape:
+        if self._shape is None:
+            raise ModelError(
+                "the estimator is not fitted and has no training data",
+                where=self.where,
+                hint="give create_model(…, training=…, label=…), or hand over a fitted estimator",
+            )
+        return self._shape
+
+    @abstractmethod
+    def _shape_of(self, classes: tuple[Any, ...], columns: int) -> Shape:
+        """The parameters for these classes; remembers what depends on them."""
+
+    @abstractmethod
+    def _fitted_theta(self) -> np.ndarray:
+        """θ of an estimator that was handed over fitted."""
+
+    @abstractmethod
+    def prior(self, n_records: int) -> float:
+        """See `Model.prior`."""
+
+    def _set_shape(self, classes: tuple[Any, ...], columns: int) -> None:
+        if self._initial is not None and columns != self._known.columns:
+            raise ModelError(
+                f"the fitted estimator takes {self._known.columns} features, the training data gives {columns}",
+                where=self.where,
+                hint="name them with features=[…], in the order it was fitted on",
+            )
+        self._shape = self._shape_of(classes, columns)
+        self.classes = classes
+
+    def _pack(self, coef: Any, intercept: Any) -> np.ndarray:
+        """θ from coefficients (margins, columns) and intercepts (margins,)."""
+        coef = np.asarray(coef, dtype=np.float64)
+        if self._known.intercept:
+            coef = np.concatenate([coef, np.asarray(intercept, dtype=np.float64)[:, None]], axis=1)
+        return coef.ravel().copy()
+
+    def initial(self) -> np.ndarray | None:
+        """θ of an estimator that was handed over fitted, else None."""
+        return None if self._initial is None else self._initial.copy()
+
+    def estimator(self, theta: np.ndarray) -> Any:
+        """A fitted copy of the user's estimator with these parameters; one that was not fitted learns the names of its
+        features, as from a data frame."""
+        fitted = self._filled(theta)
+        if self._initial is None and self.features:
+            fitted.feature_names_in_ = np.asarray(self.features, dtype=object)
+        return fitted
+
+    def _filled(self, theta: np.ndarray) -> Any:
+        """A copy of the estimator with these parameters."""
+        T = self._known.unpack(np.asarray(theta, dtype=np.float64))
+        fitted = copy.deepcopy(self._estimator)
+        fitted.coef_ = T[:, : self._known.columns].copy()
+        fitted.intercept_ = T[:, self._known.columns].copy() if self._known.intercept else np.zeros(len(T))
+        fitted.n_features_in_ = self._known.columns
+        return fitted
+
+    def fingerprint(self, theta: np.ndarray) -> str:
+        """16 hexadecimal digits."""
+        return hashlib.blake2b(np.ascontiguousarray(theta, dtype="<f8").tobytes(), digest_size=8).hexdigest()
