@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.tokens import rename_predictions
+from rain_debug.sql.forms import Reading, rewrite, settle
+from rain_debug.sql.plan import Catalog
 
 _OPENINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES})
 
 
-def read(sql: str, dialect: str) -> exp.Expr:
-    """The one statement in `sql`, predictions renamed; SQLError where it cannot be read.
+def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
+    """The one statement in `sql`, its predictions in their canonical form; SQLError where it cannot be read.
 
-    >>> read("SELECT predict(m, u) FROM users u", "duckdb").sql("duckdb")
-    'SELECT RAIN_PREDICT(m, u) FROM users AS u'
+    `catalog` knows the models, so that their names and aliases can be called as functions.
+
+    >>> read("SELECT M.predict(u), pgml.predict('m', ARRAY[u.a, u.b]) FROM users u", "duckdb").sql("duckdb")
+    'SELECT RAIN_PREDICT(M, u), RAIN_PREDICT(m, u.a, u.b) FROM users AS u'
     """
     speaker = Dialect.get_or_raise(dialect)
+    reading = Reading(sql, catalog, _functions(dialect) if catalog is not None else frozenset())
     try:
-        tokens = rename_predictions(speaker.tokenize(sql))
+        tokens = rewrite(speaker.tokenize(sql), reading)
         if tokens and tokens[0].token_type not in _OPENINGS:
             raise SQLError(
                 f"{tokens[0].text.upper()} is not a query",
@@ -29,7 +35,7 @@ def read(sql: str, dialect: str) -> exp.Expr:
                 end=tokens[-1].end + 1,
                 hint="queries begin with SELECT or WITH; db.execute(…) also reads CREATE MODEL and DROP MODEL",
             )
-        statements = [s for s in speaker.parser().parse(tokens, sql) if s is not None]
+        statements = _parse(speaker, tokens, sql)
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         start = _offset(sql, first.get("line"), first.get("col"), first.get("highlight"))
@@ -53,7 +59,21 @@ def read(sql: str, dialect: str) -> exp.Expr:
     if len(statements) != 1:
         what = "there is no statement in it" if not statements else f"{len(statements)} statements in one text"
         raise SQLError(f"this SQL cannot be read: {what}", hint="give one SELECT at a time")
-    return statements[0]
+    return settle(statements[0], reading)
+
+
+def _parse(speaker: Dialect, tokens: list[Token], sql: str) -> list[exp.Expr]:
+    try:
+        return [s for s in speaker.parser().parse(tokens, sql) if s is not None]
+    except (AttributeError, IndexError, TypeError) as error:  # sqlglot stumbles over some broken texts
+        raise ParseError("something is missing in it") from error
+
+
+@cache
+def _functions(dialect: str) -> frozenset[str]:
+    """Names of functions that sqlglot knows, in capitals."""
+    parser = Dialect.get_or_raise(dialect).parser_class
+    return frozenset(parser.FUNCTIONS) | frozenset(parser.FUNCTION_PARSERS)
 
 
 def _offset(sql: str, line: int | None, col: int | None, highlight: str | None) -> int:
