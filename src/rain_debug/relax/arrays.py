@@ -34,3 +34,9 @@ def where(condition: Array, yes: Any, no: Any) -> Array:
 def scaled(g: Array, by: Array) -> Array:
     """g · by, and 0 where g is 0: no gradient comes from a place whose value is NULL."""
     return where(g == 0, 0.0, g * by)
+
+
+def rest(mass: Array) -> Array:
+    """1 − mass: the probability that a cluster is idle, 0 where it differs from 0 by rounding only."""
+    left = 1 - mass
+    return where(np.abs(left) < 1e-14, 0.0, left)

@@ -1,0 +1,173 @@
+"""Operations on clusters of outcomes against all their worlds, and their gradients against differences."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+
+from rain_debug.relax import tails
+from rain_debug.relax.ops import FORWARD, GRADIENT
+from rain_debug.relax.tails import tail_rule
+from relax.outcomes import (
+    Clusters,
+    check_gradient,
+    exact,
+    expectation,
+    one_hot,
+    random_clusters,
+)
+
+OPS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "<>": operator.ne}
+SEEDS = range(40)
+
+
+def best(c: Clusters, sign: float):
+    return lambda happens, place: sign * max(sign * c.v[happens]) if len(happens) else np.nan
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_extreme(seed: int, sign: float) -> None:
+    c = random_clusters(seed, edge=seed % 2 == 1)
+    attrs = (*c.where, c.v, sign)
+    np.testing.assert_allclose(
+        FORWARD["extreme"](c.w, *attrs), expectation(c, c.w, best(c, sign), given=True), rtol=1e-10, atol=1e-10
+    )
+    w = one_hot(c, seed)
+    np.testing.assert_array_equal(exact("extreme", w, *attrs), expectation(c, w, best(c, sign), given=True))
+    np.testing.assert_allclose(FORWARD["extreme"](w, *attrs), exact("extreme", w, *attrs), atol=1e-12)
+    if seed % 2 == 0:
+        check_gradient("extreme", [c.w], attrs, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_extreme_gradient_where_clusters_are_sure(seed: int) -> None:
+    """Σ w = 1 in a cluster: the formula, a polynomial, goes on beyond it, so central differences do too."""
+    c = random_clusters(seed, values="real")
+    mass = np.bincount(c.cluster, weights=c.w, minlength=len(c.cluster_place))
+    sure = np.arange(len(c.cluster_place)) % 2 == 0
+    w = np.where(sure[c.cluster], c.w / mass[c.cluster], c.w)
+    g = np.random.default_rng(seed).normal(size=c.n_places)
+    found = GRADIENT["extreme"](g, w, *c.where, c.v, 1.0)[0]
+
+    def f(x: np.ndarray) -> float:
+        return float(np.nansum(g * expectation(c, x, best(c, 1.0), given=True)))
+
+    for i in range(len(w)):
+        up, down = w.copy(), w.copy()
+        up[i] += 1e-5
+        down[i] -= 1e-5
+        np.testing.assert_allclose(found[i], (f(up) - f(down)) / 2e-5, rtol=1e-6, atol=1e-6)
+
+
+def test_extreme_ignores_null_values() -> None:
+    w, cluster, place = np.array([0.5, 0.5, 0.25]), np.array([0, 1, 1]), np.array([0, 0])
+    value = np.array([2.0, np.nan, np.nan])
+    assert FORWARD["extreme"](w, cluster, place, 2, value, 1.0)[0] == 2.0
+    assert np.isnan(exact("extreme", np.array([0.0, 1.0, 0.0]), cluster, place, 2, value, 1.0)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any(seed: int) -> None:
+    c = random_clusters(seed, edge=seed % 2 == 1)
+    expected = expectation(c, c.w, lambda happens, place: float(len(happens) > 0))
+    np.testing.assert_allclose(FORWARD["any"](c.w, *c.where), expected, atol=1e-12)
+    mass = np.bincount(c.cluster, weights=c.w, minlength=len(c.cluster_place))
+    others = [
+        np.prod((1 - mass)[(c.cluster_place == c.cluster_place[k]) & (np.arange(len(mass)) != k)]) for k in c.cluster
+    ]
+    np.testing.assert_allclose(GRADIENT["any"](np.ones(c.n_places), c.w, *c.where)[0], others, atol=1e-12)
+    if seed % 2 == 0:
+        check_gradient("any", [c.w], c.where, seed)
+    w = one_hot(c, seed)
+    np.testing.assert_array_equal(
+        exact("any", w, *c.where), expectation(c, w, lambda happens, place: float(len(happens) > 0))
+    )
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tail(seed: int, op: str) -> None:
+    c = random_clusters(seed, edge=seed % 2 == 1)
+    rng = np.random.default_rng(seed)
+    threshold = np.round(rng.normal(size=c.n_places) * 2) if seed % 3 else float(rng.integers(-1, 4))
+    if seed % 5 == 0:
+        threshold = threshold + 0.25
+    attrs = (*c.where, c.v, op, threshold)
+    t = np.broadcast_to(threshold, (c.n_places,))
+
+    def holds(happens: np.ndarray, place: int) -> float:
+        return float(OPS[op](round(c.v[happens].sum(), 9), t[place]))
+
+    assert tail_rule(*c.where, c.v).all()
+    np.testing.assert_allclose(FORWARD["tail"](c.w, *attrs), expectation(c, c.w, holds), atol=1e-10)
+    w = one_hot(c, seed)
+    np.testing.assert_array_equal(exact("tail", w, *attrs), expectation(c, w, holds))
+    np.testing.assert_allclose(FORWARD["tail"](w, *attrs), exact("tail", w, *attrs), atol=1e-12)
+    check_gradient("tail", [c.w], attrs, seed)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("values", ["counts", "decimal"])
+def test_tail_of_many_clusters(op: str, values: str) -> None:
+    """A place of 90 clusters against a plain dynamic program, and places of different sizes side by side."""
+    rng = np.random.default_rng(5)
+    cluster_place = np.repeat([0, 1, 3], [90, 7, 33])
+    cluster = np.repeat(np.arange(len(cluster_place)), 2)
+    w = rng.random(len(cluster)) / 2
+    scale = 1 if values == "counts" else 10
+    whole = rng.integers(0, 4, len(cluster))
+    threshold = np.array([60.0, 5.0, -1.0, 22.0]) / scale
+
+    def plain(place: int) -> float:
+        p = {0: 1.0}
+        for k in np.flatnonzero(cluster_place == place):
+            q: dict[int, float] = {}
+            mine = np.flatnonzero(cluster == k)
+            for s, weight in p.items():
+                for i in mine:
+                    q[s + whole[i]] = q.get(s + whole[i], 0.0) + weight * w[i]
+                q[s] = q.get(s, 0.0) + weight * (1 - w[mine].sum())
+            p = q
+        return sum(weight for s, weight in p.items() if OPS[op](s, round(threshold[place] * scale)))
+
+    attrs = (cluster, cluster_place, 4, whole / scale, op, threshold)
+    np.testing.assert_allclose(FORWARD["tail"](w, *attrs), [plain(p) for p in range(4)], atol=1e-12)
+    check_gradient("tail", [w], attrs, 0)
+
+
+def test_tail_is_accurate_where_it_is_tiny() -> None:
+    """P(all of 200 happen) = Π w, and its gradient, far below the rounding of 1."""
+    w = np.random.default_rng(0).random(200) * 0.1
+    attrs = (np.arange(200), np.zeros(200, dtype=int), 1, np.ones(200), ">=", 200)
+    np.testing.assert_allclose(FORWARD["tail"](w, *attrs)[0], np.prod(w), rtol=1e-10)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("values", ["counts", "real"])
+def test_normal_tail(op: str, values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the exact rules out of the way: near them for 60 clusters, and with the right gradient."""
+    rng = np.random.default_rng(3)
+    cluster = np.repeat(np.arange(60), 2)
+    place = np.zeros(60, dtype=int)
+    w = rng.random(120) / 2
+    value = rng.integers(0, 3, 120).astype(float) if values == "counts" else rng.normal(size=120)
+    threshold = 30.0 if values == "counts" else 1.0
+    attrs = (cluster, place, 1, value, op, threshold)
+    right = FORWARD["tail"](w, *attrs) if values == "counts" else None
+    if values == "counts":
+        monkeypatch.setattr(tails, "MOST_STATES", 0)
+        attrs = (cluster.copy(), *attrs[1:])
+        monkeypatch.setattr(tails.sums, "FEW", 1)
+    assert not tail_rule(*attrs[:4]).any()
+    check_gradient("tail", [w], attrs, 0)
+    if right is not None:
+        np.testing.assert_allclose(FORWARD["tail"](w, *attrs), right, atol=0.01)
+
+
+def test_tail_of_null_thresholds_and_empty_places() -> None:
+    attrs = (np.array([0]), np.array([0]), 2, np.ones(1), ">=", np.array([np.nan, 0.0]))
+    assert FORWARD["tail"](np.array([0.5]), *attrs).tolist() == [0.0, 1.0]
+    assert exact("tail", np.array([1.0]), *attrs).tolist() == [0.0, 1.0]
