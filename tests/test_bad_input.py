@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -62,6 +62,11 @@ def create(db: Any, training: Any = "SELECT * FROM training", **options: Any) ->
     settings: dict[str, Any] = {"key": "id", "label": "churned", "estimator": LogisticRegression(), "name": "churn"}
     settings |= options
     return db.create_model(settings.pop("name"), settings.pop("estimator"), training, **settings)
+
+
+def number(db: Any, training: Any = "SELECT * FROM training", **options: Any) -> Any:
+    """A regressor of the visits by age."""
+    return create(db, training, **{"estimator": Ridge(), "label": "visits", "features": ["age"]} | options)
 
 
 def changed(expression: str, column: str = "visits", where: str = "id = 103") -> str:
@@ -128,11 +133,24 @@ CASES = [
     Bad("training query not a SELECT", lambda db: create(db, "DROP TABLE users"), EngineError, ("one SELECT was expected, not a statement of kind DROP", "model 'churn'")),
     Bad("training frame of lengths that differ", lambda db: create(db, {"id": np.arange(3), "churned": np.array(["a", "b"])}), RainError, ("training",)),
     Bad("training not a table", lambda db: create(db, 7), RainError, ("training", "int")),
+    Bad("a quantity, and no regressor", lambda db: create(db, label="visits", features=["age"]), DataError, ("looks like a quantity", "Ridge()")),
+    Bad("a class for a regressor", lambda db: create(db, estimator=Ridge()), DataError, ("'churned' holds text", "a regressor predicts numbers", "CAST(churned AS DOUBLE)")),
+    Bad("a regressor's label NULL", lambda db: number(db, changed("NULL")), DataError, ("'visits' is NULL in row 4", "IS NOT NULL")),
+    Bad("a regressor's label NaN", lambda db: number(db, changed("'nan'::DOUBLE")), DataError, ("'visits' is NULL in row 4", "model 'churn'")),
+    Bad("a regressor's label infinite", lambda db: number(db, changed("'inf'::DOUBLE")), DataError, ("the label 'visits' is infinite in row 4", "clip")),
+    Bad("a regressor's label huge", lambda db: number(db, changed("1e200")), DataError, ("the label 'visits' exceeds", "row 4")),
+    Bad("a regressor of dates", lambda db: create(db, "SELECT id, age, DATE '2026-01-01' AS day FROM training", estimator=Ridge(), label="day"), DataError, ("'day' holds date", "numbers")),
+    Bad("a regressor of no record", lambda db: number(db, "SELECT * FROM training WHERE false"), DataError, ("no records",)),
+    Bad("a regressor of one record", lambda db: number(db, "SELECT * FROM training LIMIT 1"), DataError, ("one record", "model 'churn'")),
+    Bad("least squares of two records", lambda db: number(db, "SELECT * FROM training LIMIT 2", estimator=LinearRegression()), DataError, ("2 parameters for 2 records", "Ridge(alpha=1.0)")),
     # the model
     Bad("not fitted, no training", lambda db: db.create_model("m", LogisticRegression()), ModelError, ("not fitted", "training=")),
     Bad("a forest", lambda db: create(db, estimator=RandomForestClassifier()), ModelError, ("RandomForestClassifier", "LogisticRegression")),
     Bad("a pipeline that ends in a tree", lambda db: create(db, estimator=make_pipeline(StandardScaler(), DecisionTreeClassifier())), ModelError, ("DecisionTreeClassifier", "Pipeline")),
     Bad("a support vector machine", lambda db: create(db, estimator=SVC()), ModelError, ("SVC", "supported")),
+    Bad("a lasso", lambda db: number(db, estimator=Lasso()), ModelError, ("Lasso cannot", "LogisticRegression", "Ridge", "LinearRegression")),
+    Bad("a ridge with a negative penalty", lambda db: number(db, estimator=Ridge(alpha=-1.0)), ModelError, ("alpha=-1.0", "at least 0")),
+    Bad("coefficients that must be positive", lambda db: number(db, estimator=Ridge(positive=True)), ModelError, ("positive=True", "positive=False")),
     Bad("a class for an estimator", lambda db: create(db, estimator=LogisticRegression), ModelError, ("class", "LogisticRegression()")),
     Bad("None for an estimator", lambda db: create(db, estimator=None), ModelError, ("None", "supported")),
     Bad("an l1 penalty", lambda db: create(db, estimator=LogisticRegression(l1_ratio=1.0, solver="saga", C=1.0)), ModelError, ("l1", "l2")),
@@ -144,6 +162,10 @@ CASES = [
     Bad("drop what is not there", lambda db: db.drop_model("churm"), ModelError, ("churm", "did you mean 'churn'")),
     Bad("CREATE MODEL with a wrong option", lambda db: db.execute("CREATE MODEL m OPTIONS(labels = ['churned']) AS SELECT * FROM training"), SQLError, ("no option 'labels'", "^^^^^^")),
     Bad("CREATE MODEL of another type", lambda db: db.execute("CREATE MODEL m OPTIONS(model_type = 'boosted_tree', input_label_cols = ['churned']) AS SELECT * FROM training"), SQLError, ("boosted_tree", "logistic_reg")),
+    Bad("CREATE MODEL of numbers with class weights", lambda db: db.execute("CREATE MODEL m OPTIONS(model_type = 'linear_reg', class_weight = 'balanced', input_label_cols = ['visits']) AS SELECT visits, age FROM training"), SQLError, ("no option 'class_weight'", "a number, not a class", "^^^^")),
+    Bad("CREATE MODEL with a negative penalty", lambda db: db.execute("CREATE MODEL m OPTIONS(model_type = 'linear_reg', l2_reg = -1, input_label_cols = ['visits']) AS SELECT visits, age FROM training"), SQLError, ("l2_reg = -1", "0 or more", "^^^^^^")),
+    Bad("CREATE MODEL with a penalty that is text", lambda db: db.execute("CREATE MODEL m OPTIONS(l2_reg = 'much', input_label_cols = ['churned']) AS SELECT * FROM training"), SQLError, ("l2_reg = 'much' is no number", "^^^^^^")),
+    Bad("CREATE MODEL with c = 0", lambda db: db.execute("CREATE MODEL m OPTIONS(c = 0, input_label_cols = ['churned']) AS SELECT * FROM training"), SQLError, ("c = 0 is no number above 0",)),
     Bad("CREATE MODEL without AS", lambda db: db.execute("CREATE MODEL m OPTIONS(input_label_cols = ['churned']) SELECT * FROM training"), SQLError, ("AS SELECT",)),
     Bad("CREATE MODEL through query()", lambda db: db.query("CREATE MODEL m AS SELECT 1"), SQLError, ("db.execute",)),
     # the query

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rain_debug.errors import ModelError, SQLError, nearest
 from rain_debug.sql import CreateModel
 
-_TYPES = ("logistic_reg", "logistic_regression")
+_LOGISTIC = ("logistic_reg", "logistic_regression")
+_LINEAR = ("linear_reg", "linear_regression")
+_CLASSES_ONLY = ("c", "class_weight", "auto_class_weights")
 _OPTIONS = (
     "model_type",
     "input_label_cols",
@@ -22,9 +25,7 @@ _OPTIONS = (
     "features",
     "weight",
     "l2_reg",
-    "c",
-    "class_weight",
-    "auto_class_weights",
+    *_CLASSES_ONLY,
     "fit_intercept",
     "max_iterations",
     "standardize_features",
@@ -34,36 +35,57 @@ _OPTIONS = (
 def estimator_from_options(statement: CreateModel, sql: str) -> tuple[Any, dict[str, Any]]:
     """The estimator of `CREATE MODEL … OPTIONS(…)`, and the arguments of `create_model` beside it.
 
-    BigQuery's names are understood: `model_type='logistic_reg'`, `input_label_cols=['y']`, `l2_reg` (C = 1/l2_reg),
-    `auto_class_weights`, `max_iterations`, `standardize_features`; and ours: `key`, `features`, `weight`, `c`.
+    BigQuery's names are understood: `model_type='logistic_reg'` or `'linear_reg'`, `input_label_cols=['y']`, `l2_reg`
+    (C = 1/l2_reg; alpha of a Ridge, without it a LinearRegression), `auto_class_weights`, `max_iterations`,
+    `standardize_features`; and ours: `key`, `features`, `weight`, `c`.
     """
     options = dict(statement.options)
 
     def wrong(name: str, message: str, hint: str) -> SQLError:
-        start = sql.lower().find(name)
-        return SQLError(message, sql=sql, start=max(start, 0), end=max(start, 0) + len(name), hint=hint)
+        found = re.search(rf"\b{re.escape(name)}\b(?=\s*[=(]|\s*$)", sql, re.I) or re.search(re.escape(name), sql, re.I)
+        start, end = found.span() if found else (0, len(name))
+        return SQLError(message, sql=sql, start=start, end=end, hint=hint)
+
+    def number(name: str, default: float, above: float | None = None) -> float:
+        """An option that is a number of at least 0, or more than `above`."""
+        value = options.get(name, default)
+        known = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+        if known and (value >= 0 if above is None else value > above):
+            return float(value)
+        least = "of 0 or more" if above is None else f"above {above:g}"
+        raise wrong(name, f"{name} = {value!r} is no number {least}", f"OPTIONS({name} = {default or 1.0:g}, …)")
 
     for name in options:
         if name not in _OPTIONS:
             raise wrong(name, f"CREATE MODEL has no option '{name}'", nearest(name, _OPTIONS))
     kind = str(options.get("model_type", "logistic_reg")).lower()
-    if kind not in _TYPES:
-        raise wrong("model_type", f"model_type '{kind}' is not supported", f"supported: {', '.join(_TYPES)}; hand any "
-                    "other estimator to db.create_model(…)")  # fmt: skip
+    if kind not in _LOGISTIC + _LINEAR:
+        known_types = ", ".join(_LOGISTIC + _LINEAR)
+        raise wrong("model_type", f"model_type '{kind}' is not supported",
+                    f"supported: {known_types}; hand any other estimator to db.create_model(…)")  # fmt: skip
     labels = options.get("input_label_cols", [])
     labels = [labels] if isinstance(labels, str) else labels
-    if len(labels) != 1:
+    if not isinstance(labels, list) or len(labels) != 1:
         raise wrong("options", "CREATE MODEL needs one label", "OPTIONS(input_label_cols = ['label'], …)")
-    if "l2_reg" in options and float(options["l2_reg"]) < 0:
-        raise wrong("l2_reg", "l2_reg is negative", "give 0 (no penalty) or more")
-    strength = float(options.get("l2_reg", 1.0 / float(options.get("c", 1.0))))
-    balanced = options.get("auto_class_weights") is True or options.get("class_weight") == "balanced"
-    estimator: Any = LogisticRegression(
-        C=1.0 / strength if strength > 0 else float("inf"),
-        class_weight="balanced" if balanced else None,
-        fit_intercept=bool(options.get("fit_intercept", True)),
-        max_iter=int(options.get("max_iterations", 1000)),
-    )
+    intercept = bool(options.get("fit_intercept", True))
+    iterations = int(number("max_iterations", 1000, above=0))
+    estimator: Any
+    if kind in _LINEAR:
+        for name in _CLASSES_ONLY:
+            if name in options:
+                raise wrong(name, f"{kind} has no option '{name}': it predicts a number, not a class",
+                            "leave it out; l2_reg is the penalty")  # fmt: skip
+        alpha = number("l2_reg", 0.0)
+        estimator = Ridge(alpha=alpha, fit_intercept=intercept) if alpha else LinearRegression(fit_intercept=intercept)
+    else:
+        strength = number("l2_reg", 1.0) if "l2_reg" in options else 1.0 / number("c", 1.0, above=0)
+        balanced = options.get("auto_class_weights") is True or options.get("class_weight") == "balanced"
+        estimator = LogisticRegression(
+            C=1.0 / strength if strength > 0 else float("inf"),
+            class_weight="balanced" if balanced else None,
+            fit_intercept=intercept,
+            max_iter=iterations,
+        )
     if options.get("standardize_features"):
         estimator = make_pipeline(StandardScaler(), estimator)
     features = options.get("features")
@@ -84,7 +106,7 @@ def with_features(estimator: Any, features: Sequence[str], where: str) -> Any:
                              where=where, hint="leave features= out")  # fmt: skip
         return estimator
     n = getattr(estimator, "n_features_in_", None)
-    if n is None or not isinstance(estimator, LogisticRegression):
+    if n is None or not isinstance(estimator, LogisticRegression | Ridge | LinearRegression):
         return estimator
     if n != len(features):
         raise ModelError(f"the model was fitted on {n} features, {len(features)} are named", where=where,

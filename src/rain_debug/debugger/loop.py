@@ -59,7 +59,8 @@ def debug(
     until "resolved" stops as soon as every complaint holds (in the answer that `judge` names), or when no record has a
     positive score. until "budget" goes on until the budget is spent, whatever the scores' sign; where every complaint
     holds already it follows the relaxed residual (`Goal.onward`), so that the ranking gets the length asked for. Both
-    stop before a model loses its last record of a class, and where the complained cells depend on no model any more.
+    stop before a model loses its last record of a class (a regressor: its last but one), and where the complained cells
+    depend on no model any more.
 
     Several models share one budget; their records are merged by score, ties by model name, then key. Ctrl-C keeps what
     is done: the models are refitted once more for the answer after the last removal (a second Ctrl-C drops that
@@ -88,6 +89,11 @@ def damping_of(t: Trained, asked: float | None) -> float:
     features' units do not matter more than they do to the fit.
     """
     return PRIORS * t.model.prior(t.records.n_records) if asked is None else float(asked)
+
+
+def _codes(t: Trained) -> np.ndarray:
+    """(n_records,) the class of each record; those of a regressor are all of one kind."""
+    return t.records.y if t.model.classes else np.zeros(t.records.n_records, dtype=np.int64)
 
 
 def _complaints(given: Complaint | Sequence[Complaint]) -> list[Complaint]:
@@ -410,20 +416,19 @@ class _Loop:
         return chosen, tuple(noted)
 
     def _spare_classes(self, chosen: list[Chosen], keep: dict[str, np.ndarray]) -> list[Chosen]:
-        """`chosen` up to the record whose removal would leave its model without a class."""
+        """`chosen` up to the record whose removal would leave its model without a class, or with one record alone."""
+        codes = {name: _codes(t) for name, t in self.trained.items()}
         left = {
-            name: np.bincount(t.records.y[keep[name]], minlength=len(t.model.classes))
+            name: np.bincount(codes[name][keep[name]], minlength=len(t.model.classes) or 1)
             for name, t in self.trained.items()
         }
         for i, c in enumerate(chosen):
-            t = self.trained[c.model]
-            code = int(t.records.y[c.position])
-            if left[c.model][code] == 1:
-                label = t.model.classes[code]
+            classes = self.trained[c.model].model.classes
+            code = int(codes[c.model][c.position])
+            if left[c.model][code] == (1 if classes else 2):
                 self.exhausted = True
-                self.warnings.append(
-                    f"stopped: the next record, {c.key!r}, is the last of class {label!r} that model '{c.model}' has"
-                )
+                which = f"the last of class {classes[code]!r}" if classes else "one of the last two"
+                self.warnings.append(f"stopped: the next record, {c.key!r}, is {which} that model '{c.model}' has")
                 return chosen[:i]
             left[c.model][code] -= 1
         return chosen
@@ -442,7 +447,8 @@ class _Loop:
         models = []
         for name, t in self.trained.items():
             rows = np.array([c.position for r in self.rounds for c in r.chosen if c.model == name], dtype=np.int64)
-            labels = tuple(t.model.classes[code] for code in t.records.y[rows].tolist())
+            classes, y = t.model.classes, t.records.y[rows].tolist()
+            labels = tuple(classes[code] for code in y) if classes else tuple(y)
             models.append(ModelRun(name, t.records.n_records, labels, t.records.table.take(rows)))
         queries = tuple(
             QueryRun(p.query.name, p.query.sql, tuple(p.query.keys), self.before[i], after[i] if after else None)

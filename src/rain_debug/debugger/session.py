@@ -27,10 +27,10 @@ class Block(Protocol):
 
 
 class Program(Protocol):
-    """The captured cells as a function of the blocks' probabilities."""
+    """The captured cells as a function of the blocks' probabilities; a regressor's block has ŷ in one column."""
 
     def exact(self, P: list[np.ndarray], hard: list[np.ndarray]) -> np.ndarray:
-        """(n_targets,) values at the predicted classes `hard`, one array of codes per block; NaN = NULL or absent."""
+        """(n_targets,) values at the predictions `hard`, one array of codes (or ŷ) per block; NaN = NULL or absent."""
 
     def relaxed(self, P: list[np.ndarray]) -> np.ndarray:
         """(n_targets,) expectations at the probabilities P, one (n_variables, n_classes) array per block."""

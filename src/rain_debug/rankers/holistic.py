@@ -12,6 +12,8 @@ def holistic(problem: Problem) -> Ranking:
     solution = ihvp(p.model, p.records, p.keep, p.theta, p.query_gradient, p.damping, p.start)
     along = products(p.model, p.records, p.keep, p.theta, solution.value)
     note = "" if solution.converged else _doubt(solution.residual, solution.iterations)
+    if not along.any() and solution.value.any():
+        note = "the model meets its labels exactly: no record has an influence on it"
     return Ranking(scores(along, p.keep), note, solution)
 
 
