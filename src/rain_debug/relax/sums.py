@@ -87,7 +87,7 @@ def chances(w: Array, cluster: Array, n_clusters: int) -> Array:
 
 def distribution(s: Sums, chance: Array, n: int) -> list[Array]:
     """The probabilities of the states after each step, the sums' at the end."""
-    out = [np.ones(n)]
+    out: list[Array] = [np.ones(n)]
     for step in s.steps:
         out.append(np.bincount(step.after, weights=out[-1][step.before] * chance[step.option], minlength=step.n_after))
     return out

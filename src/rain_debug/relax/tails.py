@@ -22,7 +22,8 @@ MOST_STATES = 4096
 MOST_WORK = 2.0**25
 """Clusters · width · states of a place up to which its distribution is computed: 4,095 tuples of a COUNT.
 
-Where a sum only grows, a threshold of t steps needs no more than t + 2 states: COUNT(*) > 10 is exact up to a million tuples."""
+Where a sum only grows, a threshold of t steps needs no more than t + 2 states: COUNT(*) > 10 is exact up to a million
+tuples."""
 SAME = 1e-12
 COMPLEMENT = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "=": "<>", "<>": "="}
 Args = tuple[Array, Array, int, Array, str, Any]
