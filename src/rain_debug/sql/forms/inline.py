@@ -57,7 +57,8 @@ def inline_laterals(tree: exp.Expr) -> None:
         ):
             continue
         on = join.args.get("on")
-        names = body.named_selects
+        given = lateral.alias_column_names
+        names = [*given, *(e.alias_or_name for e in body.expressions[len(given) :])]
         predicts = any(n.name.upper() in (PREDICT, PREDICT_PROBA) for n in body.find_all(exp.Anonymous))
         if {k for k, v in body.args.items() if v} != {"expressions"} or not predicts or body.is_star:
             continue
@@ -65,8 +66,7 @@ def inline_laterals(tree: exp.Expr) -> None:
             continue
         if on is not None and not (isinstance(on, exp.Boolean) and on.this):
             continue
-        given = lateral.alias_column_names
-        columns = zip([*given, *names[len(given) :]], (e.unalias() for e in body.expressions), strict=True)
+        columns = zip(names, (e.unalias() for e in body.expressions), strict=True)
         select = join.parent
         scored = Scored(lateral.alias, tuple(columns))
         join.pop()
