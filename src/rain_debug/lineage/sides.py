@@ -14,10 +14,14 @@ import numpy as np
 from rain_debug.engines import Column, Engine
 from rain_debug.lineage.capture import Place, collect_exports, fetch_blocks, fetch_tuples, number_blocks
 from rain_debug.lineage.exports import Reading
+from rain_debug.lineage.numbering import numbered
 from rain_debug.lineage.variables import Block
+from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Expr, ModelInfo, Plan
 
 Array = np.ndarray
+FEW_PAIRS = 2_000_000
+"""Up to so many pairs, tuples with hard keys and no condition on both classes are cheaper one by one than two sides."""
 FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<=", "<>": "<>"}
 
 
@@ -158,7 +162,9 @@ def capture_sides(
     numbers: Sequence[Expr],
     raws: Sequence[Expr] = (),
 ) -> SplitLineage | None:
-    """Both sides of `plan`, their rows fetched; None where the hard keys of the two sides are of different types."""
+    """Both sides of `plan`, their rows fetched; None where pairs are few, or the hard keys differ in their types."""
+    if split.keys and not split.between and split.order is None and _pairs_are_few(plan, engine):
+        return None
     fetched = []
     for number in (0, 1):
         sub = _sub_plan(plan, split, number)
@@ -178,22 +184,28 @@ def capture_sides(
     ranks = _number_keys([[t["ranked"]] if split.order is not None else [] for _, t, _ in fetched], sizes)
     if keys is None or ranks is None:
         return None
-    keeps = [(k >= 0) & (r >= 0) for k, r in zip(keys, ranks, strict=True)]
-    uses = []
-    for number, (_, table, _) in enumerate(fetched):
-        atom = plan.atoms[split.atoms[number]]
-        keep = keeps[number]
-        uses.append((atom, {atom.aliases[0]: table["rid_0"].values[keep]}))
-    numbering = number_blocks(plan, uses)
+    kept = []
+    for (_, table, _), key, rank in zip(fetched, keys, ranks, strict=True):
+        keep = (key >= 0) & (rank >= 0)
+        kept.append((table, key, rank) if keep.all() else (table.take(keep), key[keep], rank[keep]))
+    atoms = [plan.atoms[k] for k in split.atoms]
+    numbering = number_blocks(
+        plan, [(a, {a.aliases[0]: t["rid_0"].values}) for a, (t, _, _) in zip(atoms, kept, strict=True)]
+    )
     sides = []
-    for number, (exports, table, keyed) in enumerate(fetched):
-        keep = keeps[number]
-        kept = table.take(keep)
-        place = kept["place"].values.astype(np.int64) if keyed else None
-        rows = numbering.rows[split.atoms[number]]
-        sides.append(Side(Reading(exports, kept), rows, keys[number][keep], place, ranks[number][keep]))
+    for atom, (exports, _, keyed), (table, key, rank) in zip(atoms, fetched, kept, strict=True):
+        place = table["place"].values.astype(np.int64) if keyed else None
+        sides.append(Side(Reading(exports, table), numbering.rows[atom.index], key, place, rank))
     block_of = (numbering.block_of[split.atoms[0]], numbering.block_of[split.atoms[1]])
     return SplitLineage(split, (sides[0], sides[1]), block_of, fetch_blocks(plan, engine, models, numbering))
+
+
+def _pairs_are_few(plan: Plan, engine: Engine) -> bool:
+    """True where a join along keys does not fan out: its tuples are no more than the rows of a large side."""
+    where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"
+    some = f"SELECT 1 AS x FROM {plan.from_sql} WHERE {where} LIMIT {FEW_PAIRS + 1}"
+    found = engine.table(f"{plan.with_sql} SELECT count(*) AS n FROM ({some}) AS __some")
+    return int(found["n"].values[0]) <= FEW_PAIRS
 
 
 def _sub_plan(plan: Plan, split: Split, number: int) -> Plan:
@@ -214,7 +226,7 @@ def _restrict(place: Place, plan: Plan, split: Split, number: int) -> Place:
 
 def _number_keys(columns: Sequence[Sequence[Column]], lengths: Sequence[int]) -> list[Array] | None:
     """The number of each row's hard key, the same on both sides; -1 where a part is NULL; None where types differ."""
-    codes = [np.zeros(n, np.int64) for n in lengths]
+    codes: list[Array] = []
     missing = [np.zeros(n, bool) for n in lengths]
     for left, right in zip(*columns, strict=True):
         if left.kind != right.kind:
@@ -224,12 +236,13 @@ def _number_keys(columns: Sequence[Sequence[Column]], lengths: Sequence[int]) ->
             np.where(m, c.values[~m][0] if (~m).any() else 0, c.values) for c, m in zip((left, right), bad, strict=True)
         ]
         try:
-            _, part = np.unique(np.concatenate(values), return_inverse=True)
+            _, part = numbered(np.concatenate(values))
         except TypeError:
             return None
-        width = int(part.max(initial=0)) + 1
-        joined = np.concatenate(codes) * width + part
-        _, joined = np.unique(joined, return_inverse=True)
-        codes = list(np.split(joined, [len(codes[0])]))
+        if codes:
+            width = int(part.max(initial=0)) + 1
+            _, part = numbered(np.concatenate(codes) * width + part)
+        codes = list(np.split(part, [lengths[0]]))
         missing = [m | b for m, b in zip(missing, bad, strict=True)]
-    return [np.where(m, -1, c) for c, m in zip(codes, missing, strict=True)]
+    codes = codes or [np.zeros(n, np.int64) for n in lengths]
+    return [np.where(m, -1, c) if m.any() else c for c, m in zip(codes, missing, strict=True)]

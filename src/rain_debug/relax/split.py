@@ -10,6 +10,7 @@ from rain_debug.errors import SQLError
 from rain_debug.lineage import Place, SplitLineage
 from rain_debug.lineage.exports import Reading
 from rain_debug.lineage.grid import COMPARE, Grid
+from rain_debug.lineage.numbering import numbered
 from rain_debug.lineage.sides import Side, side_of
 from rain_debug.relax.cells import Wanted
 from rain_debug.relax.grouped import Grouped
@@ -45,6 +46,8 @@ class _SplitLowering:
         self.exports = lineage.sides[0].reading.exports
         self.axes = [self.exports.axis(k) for k in self.split.atoms]
         self._nodes: dict[str, int] = {}
+        self._sums: dict[tuple[int, int], tuple[Array, int]] = {}
+        self._classes: list[int | None] = [None, None]
         self._pairs = self._matching_pairs()
         if self.split.order is not None:
             self._ranked = np.lexsort((lineage.sides[0].order, self._pairs[0][0]))
@@ -68,6 +71,8 @@ class _SplitLowering:
 
     def _times(self, tables: Tables, e: Expr, array: Array) -> Tables:
         """`tables` with the factor `array` (tuples, classes…), which belongs to the side that `e` reads."""
+        if (array == 1).all():
+            return tables
         home = side_of(e, self.plan, self.split.aliases)
         left, right, between = tables
         a, b = self.axes
@@ -96,31 +101,26 @@ class _SplitLowering:
 
     def _slots(self, side: Side) -> tuple[Array, Array, Array]:
         """Rows of a side by (place, key): number of each row's slot, and each slot's place (-1 for all) and key."""
-        place = side.place if side.place is not None else np.full(len(side.rows), -1)
-        slots, inverse = np.unique(np.stack([place, side.key], axis=1), axis=0, return_inverse=True)
-        return inverse.reshape(-1), slots[:, 0], slots[:, 1]
+        width = int(side.key.max(initial=0)) + 1
+        place = -1 if side.place is None else side.place
+        slots, inverse = numbered((place + 1) * width + side.key)
+        return inverse, slots // width - 1, slots % width
 
     def _matching_pairs(self) -> tuple[tuple[Array, int], tuple[Array, int], Array, Array, Array]:
         """Slots of both sides with equal keys and compatible places: (slot₀, slot₁, place) of each pair of slots."""
         (slot0, place0, key0), (slot1, place1, key1) = (self._slots(s) for s in self.lineage.sides)
-        by_key: dict[int, list[int]] = {}
-        for j, key in enumerate(key1.tolist()):
-            by_key.setdefault(key, []).append(j)
-        found: list[tuple[int, int, int]] = []
-        for i, (p, key) in enumerate(zip(place0.tolist(), key0.tolist(), strict=True)):
-            for j in by_key.get(key, ()):
-                q = int(place1[j])
-                for place in self._places_of(p, q):
-                    found.append((i, j, place))
-        pairs = np.array(found, dtype=np.int64).reshape(-1, 3)
-        return (slot0, len(key0)), (slot1, len(key1)), pairs[:, 0], pairs[:, 1], pairs[:, 2]
-
-    def _places_of(self, p: int, q: int) -> Sequence[int]:
-        if p == -1 and q == -1:
-            return range(len(self.places))
-        if p == -1 or q == -1 or p == q:
-            return (max(p, q),)
-        return ()
+        by_key = np.argsort(key1, kind="stable")
+        begin, end = (np.searchsorted(key1[by_key], key0, side) for side in ("left", "right"))
+        i, within = _spread(end - begin)
+        j = by_key[begin[i] + within]
+        p, q = place0[i], place1[j]
+        anywhere = (p == -1) & (q == -1)
+        one = np.flatnonzero(~anywhere & ((p == -1) | (q == -1) | (p == q)))
+        n = len(self.places)
+        every = np.flatnonzero(anywhere)
+        pair = np.concatenate([one, np.repeat(every, n)])
+        place = np.concatenate([np.maximum(p, q)[one], np.tile(np.arange(n), len(every))])
+        return (slot0, len(key0)), (slot1, len(key1)), i[pair], j[pair], place
 
     def _self_meetings(self) -> tuple[Array, Array, Array]:
         """Pairs of rows that are one variable and meet: (row₀, row₁, place)."""
@@ -139,9 +139,8 @@ class _SplitLowering:
         wanted = one.rows * (int(two.key.max(initial=0)) + 1) + one.key
         wanted = np.where(one.key > two.key.max(initial=0), -1, wanted)
         begin, end = np.searchsorted(keys, wanted, "left"), np.searchsorted(keys, wanted, "right")
-        left = np.repeat(np.arange(len(one.rows)), end - begin)
-        offset = np.arange(len(left)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin)
-        right = order[np.repeat(begin, end - begin) + offset] if len(left) else left
+        left, offset = _spread(end - begin)
+        right = order[begin[left] + offset] if len(left) else left
         if one.place is None and two.place is None:
             n = len(self.places)
             return np.tile(left, n), np.tile(right, n), np.repeat(np.arange(n), len(left))
@@ -159,16 +158,14 @@ class _SplitLowering:
         n = len(self.places)
         left, right, between = tables
         table = np.broadcast_to(between, (len(between), *(b.shapes[k][1] for k in self.lineage.block_of)))
-        weighted = [self._weighted(0, left), self._weighted(1, right)]
         if self.split.order is None:
-            (slot0, n0), (slot1, n1), i, j, place = self._pairs
-            one = b.op("gather", b.op("segment_sum", weighted[0], attrs=(slot0, n0)), attrs=(i,))
-            two = b.op("gather", b.op("segment_sum", weighted[1], attrs=(slot1, n1)), attrs=(j,))
+            place = self._pairs[4]
+            one, two = self._histograms(0, left), self._histograms(1, right)
         else:
             low, high, row, place = self._ranges
-            running = b.op("running_sum", b.op("gather", weighted[0], attrs=(self._ranked,)))
+            running = b.op("running_sum", b.op("gather", self._weighted(0, left), attrs=(self._ranked,)))
             one = b.op("sub", b.op("gather", running, attrs=(high,)), b.op("gather", running, attrs=(low,)))
-            two = b.op("gather", weighted[1], attrs=(row,))
+            two = b.op("gather", self._weighted(1, right), attrs=(row,))
         each = b.op("contract", one, two, attrs=(table if len(table) == 1 else table[place],))
         whole = b.op("segment_sum", each, attrs=(place, n))
         if self._meetings is None or not len(self._meetings[0]):
@@ -184,12 +181,27 @@ class _SplitLowering:
         twice = b.op("contract", p, p, attrs=(met,))
         return b.op("add", whole, b.op("segment_sum", b.op("sub", once, twice), attrs=(where, n)))
 
+    def _histograms(self, number: int, weights: Array) -> int:
+        """The weighted classes of one side, summed by slot, at each pair of slots: (n_pairs, C)."""
+        key = (number, id(weights))
+        if key not in self._sums:
+            slot, n = self._pairs[number]
+            sums = self.builder.op("segment_sum", self._weighted(number, weights), attrs=(slot, n))
+            self._sums[key] = weights, self.builder.op("gather", sums, attrs=(self._pairs[2 + number],))
+        return self._sums[key][1]
+
     def _weighted(self, number: int, weights: Array) -> int:
         """The classes of one side's rows, times their weights: (n_rows, C)."""
         b, side, block = self.builder, self.lineage.sides[number], self.lineage.block_of[number]
-        p = b.op("gather", b.leaf("classes", block), attrs=(side.rows,))
-        full = np.broadcast_to(weights, (len(weights), b.shapes[block][1]))
-        return p if (full == 1).all() else b.op("mul", p, b.const(full))
+        if self._classes[number] is None:
+            leaf, n = b.leaf("classes", block), b.shapes[block][0]
+            all_in_order = len(side.rows) == n and bool((side.rows == np.arange(n)).all())
+            self._classes[number] = leaf if all_in_order else b.op("gather", leaf, attrs=(side.rows,))
+        p = self._classes[number]
+        assert p is not None
+        if (weights == 1).all():
+            return p
+        return b.op("mul", p, b.const(np.broadcast_to(weights, (len(weights), b.shapes[block][1]))))
 
     def _order_ranges(self) -> tuple[Array, Array, Array, Array]:
         """Which left rows, in the order of slot and rank, each right row meets: (from, to, right row, place)."""
@@ -201,8 +213,7 @@ class _SplitLowering:
         begin, end = (np.searchsorted(slot0[self._ranked], np.arange(n0), side) for side in ("left", "right"))
         by_slot = np.argsort(slot1, kind="stable")
         sizes = np.bincount(slot1, minlength=n1)
-        pair = np.repeat(np.arange(len(i)), sizes[j])
-        within = np.arange(len(pair)) - np.repeat(np.cumsum(sizes[j]) - sizes[j], sizes[j])
+        pair, within = _spread(sizes[j])
         row = by_slot[(np.cumsum(sizes) - sizes)[j][pair] + within]
         wanted = i[pair] * width + two.order[row]
         below, upto = np.searchsorted(ranks, wanted, "left"), np.searchsorted(ranks, wanted, "right")
@@ -255,6 +266,16 @@ class _SplitLowering:
     def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
         """The error that underlines `e`."""
         return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
+
+
+def _spread(sizes: Array) -> tuple[Array, Array]:
+    """Each position as often as `sizes` says, and which time it is.
+
+    >>> [x.tolist() for x in _spread(np.array([2, 0, 1]))]
+    [[0, 0, 2], [0, 1, 0]]
+    """
+    position = np.repeat(np.arange(len(sizes)), sizes)
+    return position, np.arange(len(position)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def _true(value: Grid) -> Array:
