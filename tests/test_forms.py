@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -374,6 +375,17 @@ def test_what_is_wrong_is_underlined(sql: str, message: str, fragment: str, hint
         read(sql, "duckdb", Models())
     assert (caught.value.message, caught.value.fragment) == (message, fragment)
     assert hint in (caught.value.hint or "")
+
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "forms.md"
+ROWS = re.findall(r"^\|[^|`]*\| `([^`]+)` \| `([^`]+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("form", "text"), ROWS, ids=[f for f, _ in ROWS])
+def test_the_page_says_what_is_done(form: str, text: str) -> None:
+    head = "SELECT * " if form.startswith("FROM ") else "" if form.startswith("WITH ") else "SELECT "
+    tail = "" if head in ("", "SELECT * ") else " FROM u"
+    assert canonical(head + form + tail, catalog=Models()) == canonical(head + text + tail)
 
 
 def test_without_a_catalog_names_stay_as_they_are() -> None:
