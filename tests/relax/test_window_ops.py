@@ -55,17 +55,16 @@ def mean(values: list[float]) -> float:
 @pytest.mark.parametrize("frame", [*FRAMES, "peers", "own peers", "values", "behind"], ids=str)
 def test_frames(seed: int, frame: Any) -> None:
     x, presence, partition, key = relation(seed)
+    there, ranged = presence >= 0.5, frame
     if isinstance(frame, str):
-        if len(x) == 0:
-            return
-        frame = {
-            "peers": lambda: peer_range(partition, key, None, 0),
-            "own peers": lambda: peer_range(partition, key, 0, 0),
-            "values": lambda: value_range(partition, key, -2, 1),
-            "behind": lambda: value_range(partition, key, 1, None),
-        }[frame]()
-    there = presence >= 0.5
+        ranged, frame = {
+            "peers": ((None, 0, key), peer_range(partition, key, None, 0)),
+            "own peers": ((0, 0, key), peer_range(partition, key, 0, 0)),
+            "values": (value_range(partition, key, -2, 1),) * 2,
+            "behind": (value_range(partition, key, 1, None),) * 2,
+        }[frame]
     frames = [plain(x, there, partition, i, frame)[2] for i in range(len(x))]
+    frame = ranged
     expected = {
         "frame_sum": [total(f) for f in frames],
         "frame_avg": [mean(f) for f in frames],
@@ -79,7 +78,7 @@ def test_frames(seed: int, frame: Any) -> None:
             check_gradient(name, [x, presence], (partition, *frame), seed)
     counted = FORWARD["frame_count"](presence, partition, *frame)
     assert counted.tolist() == [len(f) for f in frames]
-    second = FORWARD["nth_value"](x, presence, partition, *frame, 2)
+    second = FORWARD["nth_value"](x, presence, partition, *frame[:2], 2, *frame[2:])
     np.testing.assert_array_equal(second, [f[1] if len(f) > 1 else np.nan for f in frames])
 
 

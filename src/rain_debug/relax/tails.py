@@ -83,9 +83,7 @@ def steps_of(value: Array, place: Array, n_places: int) -> Array:
 
 
 @Remembered
-def _layout(
-    cluster: Array, cluster_place: Array, n_places: int, value: Array, op: str | None, threshold: Any
-) -> Layout:
+def _layout(cluster: Array, cluster_place: Array, n_places: int, value: Array, threshold: Any) -> Layout:
     value, place = np.nan_to_num(value, nan=0.0), cluster_place[cluster]
     step = steps_of(value, place, n_places)
     whole = np.rint(np.nan_to_num(value / step[place], nan=0.0)).astype(np.int64)
@@ -96,7 +94,7 @@ def _layout(
     states = np.bincount(cluster_place, weights=high - low, minlength=n_places) + 1
     width, size = np.ones(n_places), np.bincount(cluster_place, minlength=n_places)
     np.maximum.at(width, cluster_place, high - low + 1)
-    if op is not None:
+    if threshold is not None:
         needed = np.maximum(np.nan_to_num(np.floor(threshold / step + 1e-9), nan=0.0) + 2, 2)
         states = where(base == 0, np.minimum(states, needed), states)
     width = np.minimum(width, states)
@@ -104,7 +102,7 @@ def _layout(
     few = ~fits & sums.few_sums(cluster, cluster_place, n_places, value)
     buckets = []
     sizes = np.stack([size, width, states], axis=1).astype(np.int64)
-    chosen = np.flatnonzero(fits & (size > 0)) if op is not None else np.empty(0, dtype=np.int64)
+    chosen = np.flatnonzero(fits & (size > 0)) if threshold is not None else np.empty(0, dtype=np.int64)
     kinds, kind = np.unique(_rough(sizes[chosen]), axis=0, return_inverse=True)
     for k in range(len(kinds)):
         places = chosen[kind.reshape(-1) == k]
@@ -224,18 +222,16 @@ def _tail_vjp(
     return out
 
 
-def tail_rule(
-    cluster: Array, cluster_place: Array, n_places: int, value: Array, op: str | None = None, threshold: Any = None
-) -> Array:
+def tail_rule(cluster: Array, cluster_place: Array, n_places: int, value: Array, threshold: Any = None) -> Array:
     """True for the places whose tail is exact, shape (n_places,); a threshold makes it so for more of them.
 
     >>> many = np.arange(9000)
     >>> place = (many >= 50).astype(int)
-    >>> tail_rule(many, place, 2, np.ones(9000)).tolist(), tail_rule(many, place, 2, np.ones(9000), ">", 10).tolist()
+    >>> tail_rule(many, place, 2, np.ones(9000)).tolist(), tail_rule(many, place, 2, np.ones(9000), 10).tolist()
     ([True, False], [True, True])
     """
-    t = None if op is None else np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,))
-    o = _layout.build(cluster, cluster_place, n_places, value, op, t)
+    t = None if threshold is None else np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,))
+    o = _layout.build(cluster, cluster_place, n_places, value, t)
     rule: Array = o.lattice | o.few
     return rule
 
@@ -251,9 +247,9 @@ def hard_tail(
 
 
 def _prepared(args: Args) -> tuple[Array, Layout]:
-    cluster, cluster_place, n_places, value, op, threshold = args
+    cluster, cluster_place, n_places, value, _, threshold = args
     threshold = threshold if isinstance(threshold, np.ndarray) else float(threshold)
-    o = _layout(cluster, cluster_place, n_places, value, op, threshold)
+    o = _layout(cluster, cluster_place, n_places, value, threshold)
     return np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,)), o
 
 

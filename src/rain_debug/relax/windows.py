@@ -5,14 +5,14 @@ counts its x in full; so the gradient goes through x and none through the presen
 there gets what it would get if it were put in alone.
 
 A frame is given by `lo` and `hi`. Integers are ROWS BETWEEN lo AND hi, relative to the current row (−3 and 0: the three
-before it and itself), None is UNBOUNDED. Two arrays of row numbers are a frame that holds the rows lo[i] ≤ r < hi[i], as
-far as these are there: see `peer_range` and `value_range`.
+before it and itself), None is UNBOUNDED. Two arrays of row numbers are a frame holding the rows lo[i] ≤ r < hi[i], as
+far as these are there: see `value_range`. With numbers of peers as a fourth constant, `lo` and `hi` are those of RANGE:
+None, or 0 for the current row and its peers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -76,6 +76,13 @@ def _seats(presence: Array, partition: Array) -> Seats:
     return Seats(np.flatnonzero(here), count[:-1], first, last + ~here, ~here, runs, count)
 
 
+def _ranged(partition: Array, lo: Bound, hi: Bound, peer: Array | None) -> tuple[Bound, Bound]:
+    """The frame's bounds, those of RANGE as row numbers."""
+    if peer is None or (lo is None and hi is None):
+        return lo, hi
+    return peer_range(partition, peer, lo, hi)
+
+
 def _totals(x: Array, seats: Seats, low: Array, high: Array, lo: Bound, hi: Bound) -> Array:
     """Σ of x (without NaN, an entry a row) over each frame."""
     own = where(seats.guest & (low <= seats.own) & (seats.own < high), x, 0.0)
@@ -108,7 +115,10 @@ def _spread(g: Array, seats: Seats, low: Array, high: Array) -> Array:
     return out
 
 
-def _measured(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound) -> tuple[Array, ...]:
+def _measured(
+    x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None
+) -> tuple[Array, ...]:
+    lo, hi = _ranged(partition, lo, hi, peer)
     x = np.broadcast_to(x, partition.shape)
     seats = _seats(np.broadcast_to(presence, partition.shape), partition)
     low, high = seats.frame(lo, hi)
@@ -118,26 +128,27 @@ def _measured(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound)
     return total, known, low, high
 
 
-def frame_sum(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound) -> Array:
+def frame_sum(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None) -> Array:
     """SUM(x) OVER the frame of each row, shape (n,); NaN where no x in it is known.
 
     >>> x, there, one = np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.0, 0.0, 1.0, 1.0]), np.zeros(4, dtype=int)
     >>> frame_sum(x, there, one, -1, 0).tolist()
     [1.0, 3.0, 5.0, 12.0]
     """
-    total, known, _, _ = _measured(x, presence, partition, lo, hi)
+    total, known, _, _ = _measured(x, presence, partition, lo, hi, peer)
     return where(known > 0, total, np.nan)
 
 
-def frame_avg(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound) -> Array:
+def frame_avg(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None) -> Array:
     """AVG(x) OVER the frame of each row, shape (n,); NaN where no x in it is known."""
-    total, known, _, _ = _measured(x, presence, partition, lo, hi)
+    total, known, _, _ = _measured(x, presence, partition, lo, hi, peer)
     return where(known > 0, total / np.maximum(known, 1.0), np.nan)
 
 
 def _frame_vjp(
-    mean: bool, g: Array, x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound
+    mean: bool, g: Array, x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None
 ) -> tuple[Array | None, ...]:
+    lo, hi = _ranged(partition, lo, hi, peer)
     seats = _seats(np.broadcast_to(presence, partition.shape), partition)
     low, high = seats.frame(lo, hi)
     null = np.isnan(np.broadcast_to(x, partition.shape))
@@ -146,8 +157,9 @@ def _frame_vjp(
     return _folded(where(null, 0.0, _spread(flowing, seats, low, high)), x), None
 
 
-def frame_count(presence: Array, partition: Array, lo: Bound, hi: Bound) -> Array:
+def frame_count(presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None) -> Array:
     """COUNT(*) OVER the frame of each row, shape (n,): ROW_NUMBER for None and 0, the frame's size in general."""
+    lo, hi = _ranged(partition, lo, hi, peer)
     low, high = _seats(np.broadcast_to(presence, partition.shape), partition).frame(lo, hi)
     return (high - low).astype(float)
 
@@ -157,7 +169,8 @@ def _lag_row(presence: Array, partition: Array, offset: int) -> Array:
     return seats.row_at(seats.own - offset)
 
 
-def _nth_row(presence: Array, partition: Array, lo: Bound, hi: Bound, nth: int) -> Array:
+def _nth_row(nth: int, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None) -> Array:
+    lo, hi = _ranged(partition, lo, hi, peer)
     seats = _seats(np.broadcast_to(presence, partition.shape), partition)
     low, high = seats.frame(lo, hi)
     seat = low + nth - 1 if nth > 0 else high + nth
@@ -186,12 +199,14 @@ def lag(x: Array, presence: Array, partition: Array, offset: int, default: float
     return _taken(x, _lag_row(presence, partition, offset), default)
 
 
-def nth_value(x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, nth: int) -> Array:
+def nth_value(
+    x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, nth: int, peer: Array | None = None
+) -> Array:
     """NTH_VALUE(x, nth) OVER the frame of each row, from its end where `nth` is negative; NaN where it is shorter."""
-    return _taken(x, _nth_row(presence, partition, lo, hi, nth))
+    return _taken(x, _nth_row(nth, presence, partition, lo, hi, peer))
 
 
-def peer_range(partition: Array, peer: Array, lo: int | None, hi: int | None) -> tuple[Array, Array]:
+def peer_range(partition: Array, peer: Array, lo: Bound, hi: Bound) -> tuple[Array, Array]:
     """The bounds, as row numbers, of RANGE BETWEEN lo AND hi: None is unbounded, 0 the current row with its peers.
 
     Rows with equal `peer` in a row of one partition are peers. RANK is 1 + COUNT(*) over the rows from the first bound
@@ -200,8 +215,10 @@ def peer_range(partition: Array, peer: Array, lo: int | None, hi: int | None) ->
     >>> [bound.tolist() for bound in peer_range(np.array([0, 0, 0, 1]), np.array([5, 5, 6, 6]), None, 0)]
     [[0, 0, 0, 3], [2, 2, 3, 4]]
     """
-    if lo not in (None, 0) or hi not in (None, 0):
+    if any(not (b is None or (isinstance(b, int) and b == 0)) for b in (lo, hi)):
         raise ValueError(f"a peer frame is bounded by None or 0, not by {lo} and {hi}; see value_range")
+    if not len(partition):
+        return partition.astype(np.int64), partition.astype(np.int64)
     changes = partition[1:] != partition[:-1]
     part, own = _bounds(changes), _bounds(changes | (peer[1:] != peer[:-1]))
     return (part if lo is None else own)[0], (part if hi is None else own)[1]
@@ -214,6 +231,8 @@ def value_range(partition: Array, key: Array, lo: float | None, hi: float | None
     >>> [bound.tolist() for bound in value_range(np.zeros(3, dtype=int), days, -6, 0)]
     [[0, 0, 2], [1, 2, 3]]
     """
+    if not len(partition):
+        return partition.astype(np.int64), partition.astype(np.int64)
     start, stop = _bounds(partition[1:] != partition[:-1])
     low, high = start.copy(), stop.copy()
     for a, b in {*zip(start.tolist(), stop.tolist(), strict=True)}:
@@ -237,25 +256,23 @@ FORWARD: dict[str, Forward] = {
     "frame_count": frame_count,
     "lag": lag,
     "nth_value": nth_value,
-    "first_value": lambda x, presence, partition, lo, hi: nth_value(x, presence, partition, lo, hi, 1),
-    "last_value": lambda x, presence, partition, lo, hi: nth_value(x, presence, partition, lo, hi, -1),
+    "first_value": lambda x, *frame: _taken(x, _nth_row(1, *frame)),
+    "last_value": lambda x, *frame: _taken(x, _nth_row(-1, *frame)),
 }
 
 EXACT: dict[str, Forward] = {}
 
 
-def _nth_vjp(g: Array, x: Array, presence: Array, *frame: Any) -> tuple[Array | None, ...]:
-    return _taken_vjp(g, x, _nth_row(presence, *frame))
-
-
 GRADIENT: dict[str, VJP] = {
     "frame_sum": lambda *a: _frame_vjp(False, *a),
     "frame_avg": lambda *a: _frame_vjp(True, *a),
-    "frame_count": lambda g, presence, partition, lo, hi: (None,),
+    "frame_count": lambda g, presence, *frame: (None,),
     "lag": lambda g, x, presence, partition, offset, default=0.0: _taken_vjp(
         g, x, _lag_row(presence, partition, offset)
     ),
-    "nth_value": _nth_vjp,
-    "first_value": lambda g, *a: _nth_vjp(g, *a, 1),
-    "last_value": lambda g, *a: _nth_vjp(g, *a, -1),
+    "nth_value": lambda g, x, there, partition, lo, hi, nth, peer=None: _taken_vjp(
+        g, x, _nth_row(nth, there, partition, lo, hi, peer)
+    ),
+    "first_value": lambda g, x, *frame: _taken_vjp(g, x, _nth_row(1, *frame)),
+    "last_value": lambda g, x, *frame: _taken_vjp(g, x, _nth_row(-1, *frame)),
 }
