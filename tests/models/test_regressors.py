@@ -17,6 +17,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from rain_debug.curvature import Damped, solve
 from rain_debug.data import Records
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, ModelError
@@ -122,6 +123,34 @@ def test_collinear_columns_get_the_shortest_coefficients(seed: int, how: str, in
         fit = model.fit(records, kept)
         assert fit.converged
         same(LinearRegression(fit_intercept=intercept), model.estimator(fit.theta), X[kept], y[kept], weight[kept])
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(alpha=1e-6)], ids=str)
+def test_a_category_that_goes_with_the_removed_records(estimator: Any) -> None:
+    rng = np.random.default_rng(0)
+    city = np.r_[np.zeros(6, int), rng.integers(1, 4, 54)]
+    X = np.column_stack([np.eye(4)[city], rng.normal(size=60)])
+    y = X @ [5.0, 1.0, 2.0, 3.0, 1.0] + rng.normal(size=60)
+    model, records = bound(estimator, X, y)
+    reference = LinearRegression() if isinstance(estimator, LinearRegression) else Ridge(alpha=1e-6, solver="svd")
+    for keep in (city > 0, np.arange(60) != 7, city != 3):
+        same(reference, model.estimator(model.fit(records, keep).theta), X[keep], y[keep], np.ones(keep.sum()))
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(alpha=1e-6)], ids=str)
+def test_constant_columns_and_time_stamps(estimator: Any) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=50)
+    model, records = bound(estimator, np.full((50, 1), 0.1), y, rng.uniform(0.5, 1.0, 50))
+    theta = model.fit(records).theta
+    assert abs(theta[0]) < 1e-6 and theta[1] == pytest.approx(np.average(y, weights=records.weight))
+    when = 1.7e9 + rng.uniform(0, 1e5, 50)
+    model, records = bound(estimator, when[:, None], 1e-4 * (when - 1.7e9) + 0.1 * y)
+    slope = np.polyfit(when - when.mean(), records.y, 1)[0]
+    fit = model.fit(records)
+    assert model.estimator(fit.theta).coef_[0] == pytest.approx(slope, rel=1e-7)
+    solution = solve(Damped(model.hessian(records, None, fit.theta)), np.array([1.7e9, 1.0]))
+    assert solution.converged
 
 
 def test_nearly_collinear_columns_keep_their_digits() -> None:

@@ -124,7 +124,8 @@ class RegressionModel(LinearModel):
 
     def _effective(self, records: Records, keep: np.ndarray | None) -> float:
         if self._direct(records):
-            return self._normal(records, keep).effective
+            with serial():
+                return self._normal(records, keep).effective
         if self._alpha == 0:
             return float(self.n_params)
         # tr(I − H⁻¹ diag(penalty)) by Hutchinson's estimator: E[zᵀ A z] = tr A for random signs z.

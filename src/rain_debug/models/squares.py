@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 
-from rain_debug.data import Records
+from rain_debug.data import Design, Records
 from rain_debug.data.blocks import blocks
 from rain_debug.data.design import gram
 from rain_debug.data.threads import parallel
@@ -30,6 +30,8 @@ DOUBT = 1e-9
 STEP = 1e-10
 """A refinement this small against the coefficients is the last: the next would be its square."""
 PASSES = 6
+LEFT = 1e-3
+"""The share of a column's squared length below which what removals leave of it is not had by subtraction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +46,15 @@ class Normal:
     mass: float
     alpha: float
     cutoff: float
-    records: Records
+    X: Design
+    y: np.ndarray
     weight: np.ndarray
     intercept: bool
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """(p,) columns that never differ from their mean by more than its rounding."""
+        return np.diag(self.gram) <= self.mass * (8 * np.finfo(float).eps * self.mean) ** 2
 
     @cached_property
     def scale(self) -> np.ndarray:
@@ -58,6 +66,8 @@ class Normal:
     @cached_property
     def root(self) -> np.ndarray | None:
         """R with R Rᵀ = (gram + αI) / (scale ⊗ scale); None where that is singular, or nearly."""
+        if self.alpha == 0 and self.constant.any():
+            return None
         A = self.gram / np.outer(self.scale, self.scale)
         A[np.diag_indices_from(A)] += self.alpha / self.scale**2
         try:
@@ -94,14 +104,14 @@ class Normal:
 
     def _triangle(self) -> np.ndarray:
         """R (p + 1, p + 1) of the QR decomposition of the weighted, centred design and labels, a block at a time."""
-        X, y, p = self.records.X, self.records.y, len(self.mean)
-        root = np.sqrt(self.weight)
+        X, y, p = self.X, self.y, len(self.mean)
+        root, varies = np.sqrt(self.weight), ~self.constant
         label = float(self.weight @ y) / self.mass if self.intercept else 0.0
         R = np.zeros((p + 1, p + 1))
         R[:p, :p] = np.sqrt(self.alpha) * np.eye(p)
         for rows in blocks(len(y), p + 1, cells=max(1 << 18, 4 * (p + 1) ** 2)):
             x = X[rows].toarray() if sp.issparse(X) else X[rows]
-            part = np.column_stack([x - self.mean, y[rows] - label]) * root[rows, None]
+            part = np.column_stack([(x - self.mean) * varies, y[rows] - label]) * root[rows, None]
             (R,) = la.qr(np.vstack([R, part]), mode="r", overwrite_a=True, check_finite=False)
             R = R[: p + 1]
         return R
@@ -191,20 +201,26 @@ def normal_equations(
 def _normal(
     records: Records, shape: Shape, weight: np.ndarray, kept: np.ndarray, alpha: float, cutoff: float
 ) -> Normal:
-    d = shape.columns
-    centre, G = _whole(records, shape)
+    d, X, y = shape.columns, records.X, records.y
+    centre, whole = _whole(records, shape)
+    mass = float(weight.sum())
+
+    def centred(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not shape.intercept:
+            return G, np.zeros(d)
+        shift = G[d, :d] / mass if mass > 0 else np.zeros(d)
+        return G[:d, :d] - mass * np.outer(shift, shift), shift if centre is None else centre + shift
+
     gone = np.flatnonzero(~kept & (records.weight > 0))
     with parallel():
-        if 2 * len(gone) > len(kept):
-            G = gram(records.X, weight, shape.intercept, centre)
-        elif len(gone):
-            G = G - gram(records.X[gone], records.weight[gone], shape.intercept, centre)
-    if not shape.intercept:
-        return Normal(G, np.zeros(d), float(weight.sum()), alpha, cutoff, records, weight, False)
-    mass = float(weight.sum())
-    shift = G[d, :d] / mass if mass > 0 else np.zeros(d)
-    mean = shift if centre is None else centre + shift
-    return Normal(G[:d, :d] - mass * np.outer(shift, shift), mean, mass, alpha, cutoff, records, weight, True)
+        if not len(gone):
+            moments = centred(whole)
+        elif 2 * len(gone) <= len(kept):
+            moments = centred(whole - gram(X[gone], records.weight[gone], shape.intercept, centre))
+        # Where nearly all of a column went with the removed records, the difference is rounding: once more, then.
+        if 2 * len(gone) > len(kept) or np.any(np.diag(moments[0]) < LEFT * np.diag(whole)[:d]):
+            moments = centred(gram(X, weight, shape.intercept, centre))
+    return Normal(*moments, mass, alpha, cutoff, X, y, weight, shape.intercept)
 
 
 def _whole(records: Records, shape: Shape) -> tuple[np.ndarray | None, np.ndarray]:
