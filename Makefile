@@ -13,7 +13,7 @@ export RAIN_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs clean
+.PHONY: help demo test fuzz lint format bench docs clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ demo: $(VENV)/.core     ## the shop's story from query to resolved complaint
 
 test: lint              ## lint, types, all tests, doctests and snippets of the docs
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
+
+fuzz: $(VENV)/.test     ## a million random dashboards against DuckDB, SQLite and all their worlds; ARGS="--cases 1000"
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) tests/laws/fuzz.py $(ARGS)
 
 lint: $(VENV)/.test     ## style, format and types
 	$(PY) -m ruff check .

@@ -1,0 +1,152 @@
+"""Random dashboards until told to stop: `python tests/laws/fuzz.py --cases 1000000 --seed 1`, or `make fuzz`.
+
+Each failing case is printed with its numbers (`--seed S --shop N --case I` makes it again) and, shrunk, as a case of
+the `.test` files in tests/sql; then the search goes on. Exit status 1 where any failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from laws.dashboards import random_cases
+from laws.judge import Verdict, exact_verdict, rows_text, worlds_verdict
+from laws.shops import CLASSES, FEATURES, FED, Case
+from laws.shrink import shrunk
+from laws.twins import Twins, differ, model
+
+PER_SHOP = 50
+WORLDS = 512
+WORLDS_IN_DUCKDB = 27
+
+
+class Count:
+    """How many cases came out how, in all and by feature."""
+
+    def __init__(self) -> None:
+        self.cases: Counter[str] = Counter()
+        self.features: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """How many cases were held to a law."""
+        return sum(self.cases[k] for k in ("same", "refused", "different"))
+
+    def add(self, case: Case, verdict: Verdict) -> None:
+        """One more case."""
+        self.cases[verdict.kind] += 1
+        self.cases["targets"] += verdict.n_targets
+        self.cases["exact targets"] += verdict.n_exact
+        self.features.update(case.features)
+        if verdict.kind == "refused":
+            self.refused.update(case.features)
+            self.reasons[verdict.why] += 1
+
+    def shares(self) -> dict[str, float]:
+        """Feature → share of its cases that were refused."""
+        return {f: self.refused[f] / self.features[f] for f in FEATURES if self.features[f]}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{n:,} {kind}" for kind, n in sorted(self.cases.items()))
+
+
+def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | None:
+    """The case's verdict; None where it has too many worlds, or only one."""
+    if law == "exact":
+        return exact_verdict(twins, case)
+    if twins.n_worlds(case) < 2:
+        return None
+    worlds = twins.worlds(case, WORLDS, WORLDS_IN_DUCKDB)
+    return None if worlds is None else worlds_verdict(twins, case, worlds, seed)
+
+
+def as_test(twins: Twins, case: Case, title: str) -> str:
+    """The case with its database as the text of a `.test` file."""
+    shop, lines = twins.shop, []
+    read = {t for t in shop.tables if f" {t} " in case.template + " " or any(t == v[0] for v in shop.views.values())}
+    for name, t in shop.tables.items():
+        if name in read:
+            kinds = {**t.columns, **{f"f_{m}": "num" for m in t.labels}}
+            types = {"int": "INT", "num": "DOUBLE", "text": "VARCHAR", "bool": "BOOLEAN", "date": "DATE"}
+            lines += [f"table {name}", ", ".join(f"{c} {types[k]}" for c, k in kinds.items())]
+            lines += [*rows_text(list(twins.rows(name, labels=False))), ""]
+    for name, (_, text) in shop.views.items():
+        if f" {name} " in case.template:
+            lines += ["setup", f"CREATE VIEW {name} AS {text}", ""]
+    for name in sorted({m for _, m in case.used}):
+        made = model(name)
+        classes = ", ".join(repr(c).lower() if isinstance(c, bool) else repr(c) for c in CLASSES[name])
+        lines += [f"model {name} ({classes})", f"1, f_{name}"]
+        lines += [f"{a:g}, {b[0]:g}" for a, b in zip(made.intercept_, made.coef_, strict=True)] + [""]
+    lines += [f"case {title}", case.sql()]
+    if FED.search(case.template):
+        lines += ["---- plain", case.plain()]
+    return "\n".join([*lines, "---- answer", ", ".join(case.columns), *rows_text(twins.expected(case))])
+
+
+def main() -> int:
+    """Run; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=1_000_000, help="how many queries (default 1,000,000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--law", choices=["exact", "worlds", "both"], default="both",
+                        help="the exact answer, all worlds of small databases, or half of each")  # fmt: skip
+    parser.add_argument("--shop", type=int, default=0, help="the first database's number")
+    parser.add_argument("--case", type=int, default=None, help="only this query of that database")
+    parser.add_argument("--most", type=int, default=20, help="failing cases to shrink and print; others are counted")
+    given = parser.parse_args()
+    count, printed, shop = Count(), Counter[str](), given.shop
+    start = last = time.monotonic()
+    while count.total < given.cases:
+        law = given.law if given.law != "both" else ("exact", "worlds")[shop % 2]
+        made, cases = random_cases(given.seed, shop, PER_SHOP, small=law == "worlds")
+        twins = Twins(made)
+        for i, case in cases:
+            if given.case is not None and i != given.case:
+                continue
+            verdict = verdict_of(twins, case, law, i)
+            if verdict is None:
+                continue
+            count.add(case, verdict)
+            if given.case is not None:
+                print(f"{case.sql()}\n{verdict}")
+            if law == "exact" and (lite := twins.in_sqlite(case)) is not None:
+                count.cases["also in SQLite"] += 1
+                if (difference := differ(lite, twins.expected(case))) and twins.is_stable(case):
+                    print(f"\n# SQLite differs from DuckDB: seed {given.seed} shop {shop} case {i}")
+                    print(f"{case.plain()}\n{difference}")
+            if verdict.kind == "different":
+                family = verdict.why.split(":")[0]
+                printed[family] += 1
+                if printed[family] <= max(1, given.most // 4) and sum(printed.values()) <= given.most * 5:
+                    _report(twins, case, law, f"seed {given.seed} shop {shop} case {i} law {law}")
+        twins.close()
+        if given.case is not None:
+            break
+        shop += 1
+        if time.monotonic() - last > 20:
+            last = time.monotonic()
+            print(f"{last - start:.0f} s, shop {shop}: {count}", file=sys.stderr)
+    print(f"\n{count} in {time.monotonic() - start:.0f} s")
+    print("refused:", ", ".join(f"{f} {100 * s:.0f}%" for f, s in sorted(count.shares().items(), key=lambda x: -x[1])))
+    for why, n in count.reasons.most_common(25):
+        print(f"  {n:6d}  {why}")
+    return int(count.cases["different"] > 0)
+
+
+def _report(twins: Twins, case: Case, law: str, title: str) -> None:
+    small, tiny = shrunk(twins, case, lambda t, c: verdict_of(t, c, law))
+    verdict = verdict_of(small, tiny, law)
+    print(f"\n# {title}\n# {verdict.why if verdict else ''}".replace("\n", "\n# ").replace("# # ", "# ").lstrip("# \n"))
+    print(as_test(small, tiny, title), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""One generated query held to the laws: what Rain answers against what its twins do.
+
+The verdict is "refused", "same", or what differs. Anything but a refusal by name (`REFUSALS`) is a difference.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from laws.shops import CLASSES, Case
+from laws.twins import Label, Row, Twins, Worlds, differ
+from rain_debug.errors import ComplaintError, LineageError, SQLError
+from rain_debug.relax import Target
+
+REFUSALS = (SQLError, ComplaintError, LineageError)
+DECIDED = frozenset({"limit", "rank", "row_number", "qualify"})
+"""Features that the relaxed reading decides by the exact answer: their cells hold in the predicted world only."""
+TARGETS = 8
+"""Targets of one query at most."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one check: `why` names the refusal or the difference; how many targets were checked, and how many
+    of them the program calls exact."""
+
+    kind: Literal["same", "refused", "different"]
+    why: str = ""
+    n_targets: int = 0
+    n_exact: int = 0
+
+
+def _failure(error: Exception) -> Verdict:
+    if isinstance(error, REFUSALS):
+        return Verdict("refused", str(error).split("\n")[0])
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    at = f"{last.filename.rpartition('rain_debug/')[2]}:{last.lineno}"
+    return Verdict("different", f"{type(error).__name__} at {at}: {str(error)[:600]}")
+
+
+def exact_verdict(twins: Twins, case: Case) -> Verdict:
+    """Law 1: the rows that Rain answers with are those of DuckDB over predictions."""
+    expected = twins.expected(case)
+    try:
+        query = twins.rain.query(case.sql())
+        found = [tuple(row.values()) for row in query.rows()]
+        columns = tuple(query.columns)
+    except Exception as error:
+        return _failure(error)
+    if columns != tuple(case.columns):
+        return Verdict("different", f"columns {columns}, not {tuple(case.columns)}")
+    difference = differ(found, expected, ordered="order_by" in case.features)
+    if difference and twins.is_stable(case):
+        return Verdict("different", difference)
+    return Verdict("same")
+
+
+def worlds_verdict(twins: Twins, case: Case, worlds: Worlds, seed: int) -> Verdict | None:
+    """Laws 2 and 3: relaxed at 0/1 is exact; relaxed is the expectation over all worlds, where the program says that it
+    is exact; the gradient is the slope, always. None where no cell of the answer differs between worlds."""
+    wanted = targets_of(case, worlds)
+    if not wanted:
+        return None
+    try:
+        query = twins.rain.query(case.sql())
+        targets, capture = _captured(query, list(wanted))
+        if capture is None:
+            return Verdict("refused", "no target can be captured")
+        return _held(case, worlds, targets, [wanted[t] for t in targets], capture, np.random.default_rng(seed), twins)
+    except Exception as error:
+        return _failure(error)
+
+
+def targets_of(case: Case, worlds: Worlds) -> dict[Target, np.ndarray]:
+    """Targets on places that predictions decide, each with its value in every world; NaN where NULL or absent."""
+    columns = list(case.columns)
+    places = worlds.places(columns, case.key) if case.key is not None else None
+    found: dict[Target, np.ndarray] = {}
+    for key in sorted(places or {}, key=repr):
+        rows = places[key]  # type: ignore[index]
+        where = tuple(zip(case.key or (), key, strict=True))
+        there = np.array([row is not None for row in rows], dtype=float)
+        here = []
+        if there.min() < 1 and where:
+            here.append((Target("present", None, where), there))
+        for i, (column, kind) in enumerate(case.columns.items()):
+            if column in (case.key or ()):
+                continue
+            cells = [None if row is None else row[i] for row in rows]
+            if len(set(cells)) == 1 or (len(set(cells)) == 2 and None in cells and kind in ("text", "date")):
+                continue
+            if kind in ("int", "num"):
+                numbers = np.array([math.nan if c is None else float(c) for c in cells])
+                here.append((Target("value", column, where), numbers))
+            elif kind == "text":
+                value = next(c for c in cells if c is not None)
+                here.append((Target("is", column, where, value), np.array([float(c == value) for c in cells])))
+        if len(found) + len(here) > TARGETS:
+            break
+        found.update(here)
+    return found
+
+
+def _captured(query: Any, targets: list[Target]) -> tuple[list[Target], Any]:
+    """The targets that are not refused, and their capture."""
+    try:
+        return targets, query.capture(targets)
+    except ComplaintError:
+        pass
+    kept = []
+    for target in targets:
+        try:
+            query.capture([target])
+            kept.append(target)
+        except ComplaintError:
+            continue
+    return kept, query.capture(kept) if kept else None
+
+
+def _held(
+    case: Case, worlds: Worlds, targets: list[Target], values: list[np.ndarray], capture: Any, rng: Any, twins: Twins
+) -> Verdict:
+    program = capture.program
+    at = [_rows_of(twins, case, block) for block in capture.blocks]
+    predicted = {label: np.array(twins.shop.tables[label[0]].labels[label[1]], dtype=int) for label in case.used}
+    home = next(
+        w for w in range(len(worlds.answers)) if all((worlds.labels[x][w] == predicted[x]).all() for x in predicted)
+    )
+    chances = [{x: rng.dirichlet(np.full(len(CLASSES[x[1]]), 2.0), len(c)) for x, c in predicted.items()} for _ in "12"]
+    P = [_per_variable(chances[0], block.model, rows) for block, rows in zip(capture.blocks, at, strict=True)]
+    known = np.array(values)
+    absent = np.isnan(known)
+
+    others = rng.choice(len(worlds.answers), size=min(5, len(worlds.answers)), replace=False).tolist()
+    for world in [home, *others]:
+        codes = [
+            np.array([worlds.labels[t, block.model][world][row] for t, row in rows], dtype=int)
+            for block, rows in zip(capture.blocks, at, strict=True)
+        ]
+        exact = program.exact(P, codes)
+        if world == home or not DECIDED & case.features:
+            wrong = ~absent[:, world] & ~np.isclose(exact, known[:, world], rtol=1e-9, atol=1e-9)
+            if wrong.any():
+                what = f"law 1: exact in world {_world(worlds, world)}"
+                return _different(what, targets, exact, known[:, world], wrong)
+        one_hot = [np.eye(p.shape[1])[c] for p, c in zip(P, codes, strict=True)]
+        relaxed = program.relaxed(one_hot)
+        wrong = np.isfinite(exact) & ~np.isclose(relaxed, exact, rtol=1e-9, atol=1e-9)
+        if wrong.any():
+            return _different(f"law 2: relaxed at world {_world(worlds, world)}", targets, relaxed, exact, wrong)
+
+    relaxed = program.relaxed(P)
+    approximate = np.array(_approximate(program, len(targets)))
+    again = program.relaxed(
+        [_per_variable(chances[1], b.model, rows) for b, rows in zip(capture.blocks, at, strict=True)]
+    )
+    weights = [worlds.probability(chance) for chance in chances]
+    for t, target in enumerate(targets):
+        if approximate[t]:
+            if target.kind != "value" and not -1e-9 <= relaxed[t] <= 1 + 1e-9:
+                return Verdict("different", f"law 3: {target}: {relaxed[t]} is no probability")
+            continue
+        if not _is_expected(known[t], weights, (relaxed[t], again[t])):
+            given, sums = zip(*(_expectations(known[t], w) for w in weights), strict=True)
+            what = f"relaxed {relaxed[t]:.12g}, {again[t]:.12g}; expected {given} given that it is there, {sums} in all"
+            return Verdict("different", f"law 3: {target}: {what}")
+    if problem := _slope(program, P, relaxed, rng):
+        return Verdict("different", problem)
+    return Verdict("same", n_targets=len(targets), n_exact=int((~approximate).sum()))
+
+
+def _approximate(program: Any, n: int) -> list[bool]:
+    """Whether each target's rule is only an approximation."""
+    if hasattr(program, "approximate"):
+        return list(program.approximate)
+    out = [True] * n
+    for part, members in program.parts:
+        for i, loose in zip(members, part.approximate, strict=True):
+            out[i] = bool(loose)
+    return out
+
+
+def _expectations(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Of a cell where it is there, and of the cell with 0 where it is not."""
+    there = ~np.isnan(values)
+    total = float(weight[there] @ values[there])
+    return total / float(weight[there].sum()) if there.any() else math.nan, total
+
+
+def _is_expected(values: np.ndarray, weights: Sequence[np.ndarray], relaxed: tuple[float, float]) -> bool:
+    """The expectation of the cell given that it is there; or of the cell with one constant where it is not."""
+    both = [_expectations(values, w) for w in weights]
+    if all(math.isclose(r, given, rel_tol=1e-9, abs_tol=1e-9) for r, (given, _) in zip(relaxed, both, strict=True)):
+        return True
+    missing = [float(w[np.isnan(values)].sum()) for w in weights]
+    if min(missing) < 1e-9:
+        return False
+    fills = [(r - total) / m for r, (_, total), m in zip(relaxed, both, missing, strict=True)]
+    return math.isclose(*fills, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def _slope(program: Any, P: list[np.ndarray], relaxed: np.ndarray, rng: Any) -> str | None:
+    weights = np.where(np.isfinite(relaxed), rng.normal(size=len(relaxed)), 0.0)
+    gradient = program.gradient(P, weights)
+    step = 1e-5
+    for _ in range(2):
+        direction = [rng.normal(size=p.shape) for p in P]
+        moved = [program.relaxed([p + s * step * d for p, d in zip(P, direction, strict=True)]) for s in (1, -1)]
+        slope = float(np.nan_to_num((moved[0] - moved[1]) * weights).sum()) / (2 * step)
+        inner = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
+        size = max(1.0, float(np.abs(np.nan_to_num(relaxed)) @ np.abs(weights)))
+        if not math.isclose(inner, slope, rel_tol=1e-6, abs_tol=1e-6 * size):
+            return f"gradient: {inner:.12g} along a direction, the slope is {slope:.12g}"
+    return None
+
+
+def _rows_of(twins: Twins, case: Case, block: Any) -> list[tuple[str, int]]:
+    """The table and row of each variable of a block, told by its feature."""
+    model = block.model
+    where = {
+        twins.shop.feature(t, model, row): (t, row)
+        for t, table in twins.shop.tables.items()
+        if model in table.labels
+        for row in range(len(table.rows))
+    }
+    return [where[round(float(v), 6)] for v in block.table[f"f_{model}"].to_list()]
+
+
+def _per_variable(chances: dict[Label, np.ndarray], model: str, rows: list[tuple[str, int]]) -> np.ndarray:
+    return np.array([chances[t, model][row] for t, row in rows]).reshape(len(rows), len(CLASSES[model]))
+
+
+def _world(worlds: Worlds, world: int) -> str:
+    return ", ".join(f"{t}.{m} = {[CLASSES[m][c] for c in codes[world]]}" for (t, m), codes in worlds.labels.items())
+
+
+def _different(what: str, targets: list[Target], found: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> Verdict:
+    lines = [
+        f"{t}: {f:.12g}, expected {e:.12g}" for t, f, e, w in zip(targets, found, expected, wrong, strict=True) if w
+    ]
+    return Verdict("different", f"{what}: " + "; ".join(lines[:4]))
+
+
+def rows_text(rows: list[Row]) -> list[str]:
+    """Rows as the `.test` files write them."""
+    return [
+        ", ".join("NULL" if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in row)
+        for row in rows
+    ]
