@@ -6,11 +6,12 @@ import random
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from rain_debug.errors import SQLError
 from rain_debug.sql import ModelInfo, Relation
-from rain_debug.sql.read import read
+from rain_debug.sql.read import _functions, read
 
 
 class Models:
@@ -56,6 +57,9 @@ GOLDEN = {
         ("shop.churn.predict(u.age, u.visits)", "predict(churn, u.age, u.visits)"),
         ("predict(shop.churn, u)", "predict(churn, u)"),
         ("churn.predict_proba(u, 'yes')", "predict_proba(churn, u, 'yes')"),
+        ("predict(churn, [u.age, u.visits])", "predict(churn, u.age, u.visits)"),
+        ("predict(churn, {'visits': u.v, 'age': u.a})", "predict(churn, u.a, u.v)"),
+        ("predict_proba(churn, {'visits': u.v, 'age': u.a}, 'yes')", "predict_proba(churn, u.a, u.v, 'yes')"),
     ],
     "alias": [
         ("predict_churn(u.age, u.visits)", "predict(churn, u.age, u.visits)"),
@@ -386,6 +390,12 @@ def test_the_page_says_what_is_done(form: str, text: str) -> None:
     head = "SELECT * " if form.startswith("FROM ") else "" if form.startswith("WITH ") else "SELECT "
     tail = "" if head in ("", "SELECT * ") else " FROM u"
     assert canonical(head + form + tail, catalog=Models()) == canonical(head + text + tail)
+
+
+def test_functions_of_the_engine_are_not_taken_for_models() -> None:
+    found = duckdb.sql("SELECT DISTINCT upper(function_name) FROM duckdb_functions()").fetchall()
+    plain = {name for (name,) in found if name.isalnum() and not name[0].isdigit()}
+    assert plain - _functions("duckdb") == set()
 
 
 def test_without_a_catalog_names_stay_as_they_are() -> None:

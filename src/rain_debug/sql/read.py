@@ -12,6 +12,17 @@ from rain_debug.errors import SQLError
 from rain_debug.sql.forms import Reading, rewrite, settle
 from rain_debug.sql.plan import Catalog
 
+_DUCKDB = """
+    add age aggregate ago alias arbitrary bar base64 bin binom bitstring cardinality century checkpoint collations
+    combine currval datepart datesub decade divide entropy era error even favg fdiv fill finalize fmod
+    formatreadabledecimalsize formatreadablesize fsum functions gamma gcd geomean getvariable glob hamming hash
+    histogram invoke isfinite isoyear jaccard julian lcm lgamma lttb mad mean microsecond millennium millisecond
+    mismatches multiply nanosecond nextafter nextval now ord platform prefix printf product query roundbankers row
+    sem setseed setval show signbit stats strlen subtract suffix sumkahan summary switch timezone unbin user uuidv4
+    uuidv7 wavg weekday yearweek
+"""
+"""Functions of DuckDB's, of one word, that sqlglot does not know."""
+
 _OPENINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES})
 
 
@@ -71,9 +82,9 @@ def _parse(speaker: Dialect, tokens: list[Token], sql: str) -> list[exp.Expr]:
 
 @cache
 def _functions(dialect: str) -> frozenset[str]:
-    """Names of functions that sqlglot knows, in capitals."""
+    """Names of functions that are not taken for models, in capitals."""
     parser = Dialect.get_or_raise(dialect).parser_class
-    return frozenset(parser.FUNCTIONS) | frozenset(parser.FUNCTION_PARSERS)
+    return frozenset({*parser.FUNCTIONS, *parser.FUNCTION_PARSERS, *_DUCKDB.upper().split()})
 
 
 def _offset(sql: str, line: int | None, col: int | None, highlight: str | None) -> int:

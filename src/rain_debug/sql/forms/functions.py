@@ -51,9 +51,12 @@ def canonical(call: Call, reading: Reading) -> Edit | None:
         function = PREDICT if is_word(last, "predict") else PROBABILITIES
         return _edit(call, function, arguments[0], arguments[1:], reading)
     given = [owner, *arguments] if owner else arguments
-    if given and len(given[0]) > 1 and all(is_name(t) or t.token_type == TokenType.DOT for t in given[0]):
-        info = reading.find("".join(t.text for t in given[0]))  # schema.model
-        given[0] = [name_token(given[0][-1], info.name)] if info is not None else given[0]
+    info = reading.find("".join(t.text for t in given[0])) if given and _is_path(given[0]) else None
+    if info is not None and len(given[0]) > 1:  # schema.model
+        given[0] = [name_token(given[0][-1], info.name)]
+    stop = len(given) - is_word(last, "predict_proba")
+    if info is not None and stop == 2 and len(unpack(given[1])) > 1:  # [a, b], {'a': a, 'b': b}
+        given[1:stop] = features(given[1:stop], info, reading)
     inner = join([a for a in given if a])
     called = [like(last, TokenType.VAR, names[last.text.lower()]), call.tokens[call.open], *inner]
     return Edit(call.start, call.close, called)
@@ -126,6 +129,10 @@ def own_name(call: Call, reading: Reading) -> Edit | None:
     if reading.function(last.text) is None:
         return None
     return _without_field(_edit(call, PREDICT, [last], split(call.inside), reading), call.tokens)
+
+
+def _is_path(tokens: list[Token]) -> bool:
+    return all(is_name(t) or t.token_type == TokenType.DOT for t in tokens)
 
 
 def _edit(call: Call, function: str, model: list[Token], arguments: list[list[Token]], reading: Reading) -> Edit:
