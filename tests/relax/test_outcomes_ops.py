@@ -7,7 +7,7 @@ import operator
 import numpy as np
 import pytest
 
-from rain_debug.relax import tails
+from rain_debug.relax import tails, variance
 from rain_debug.relax.ops import FORWARD, GRADIENT
 from rain_debug.relax.tails import tail_rule
 from relax.outcomes import (
@@ -171,3 +171,49 @@ def test_tail_of_null_thresholds_and_empty_places() -> None:
     attrs = (np.array([0]), np.array([0]), 2, np.ones(1), ">=", np.array([np.nan, 0.0]))
     assert FORWARD["tail"](np.array([0.5]), *attrs).tolist() == [0.0, 1.0]
     assert exact("tail", np.array([1.0]), *attrs).tolist() == [0.0, 1.0]
+
+
+def statistic(c: Clusters, s: np.ndarray, q: np.ndarray, kind: str):
+    def of(happens: np.ndarray, place: int) -> float:
+        n, total, squares = c.n[happens].sum(), s[happens].sum(), q[happens].sum()
+        less = 1 if kind.endswith("samp") else 0
+        if n <= less:
+            return np.nan
+        value = max(squares - total**2 / n, 0.0) / (n - less)
+        return float(np.sqrt(value)) if kind.startswith("stddev") else float(value)
+
+    return of
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", variance.KINDS)
+def test_variance(seed: int, kind: str) -> None:
+    """Each outcome stands for n tuples of values around v; VAR is exact, STDDEV the root of it."""
+    c = random_clusters(seed, edge=seed % 2 == 1)
+    s = c.n * c.v
+    q = c.n * c.v**2 + np.where(c.n > 1, 0.3, 0.0)
+    attrs = (*c.where, c.n, s, q, kind)
+    expected = expectation(c, c.w, statistic(c, s, q, kind.replace("stddev", "var")), given=True)
+    if kind.startswith("stddev"):
+        expected = np.sqrt(expected)
+    np.testing.assert_allclose(FORWARD["sample_variance"](c.w, *attrs), expected, rtol=1e-9, atol=1e-8)
+    if seed % 2 == 0 and not (expected < 1e-3).any():  # the root of a rounding has no difference
+        check_gradient("sample_variance", [c.w], attrs, seed)
+    w = one_hot(c, seed)
+    right = expectation(c, w, statistic(c, s, q, kind), given=True)
+    np.testing.assert_allclose(exact("sample_variance", w, *attrs), right, atol=1e-9)
+    np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", variance.KINDS)
+def test_variance_of_many_clusters(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To second order, near the exact rule for 120 clusters; with the right gradient."""
+    rng = np.random.default_rng(2)
+    cluster, place = np.repeat(np.arange(120), 2), np.zeros(120, dtype=int)
+    w, n, v = rng.random(240) / 2, rng.integers(0, 3, 240).astype(float), rng.normal(size=240) * 3 + 100
+    attrs = (cluster, place, 1, n, n * v, n * v**2, kind)
+    right = FORWARD["sample_variance"](w, *attrs)
+    monkeypatch.setattr(variance, "FEW_CLUSTERS", 0)
+    attrs = (cluster.copy(), *attrs[1:])
+    np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, rtol=1e-3)
+    check_gradient("sample_variance", [w], attrs, 0)
