@@ -35,6 +35,8 @@ def at(p: Array, rows: Array, codes: Array) -> Array:
 
 def _at_vjp(g: Array, p: Array, rows: Array, codes: Array) -> Array:
     n, c = p.shape
+    if not n:
+        return np.zeros((n, c))
     flat = rows * c + np.where(codes < 0, 0, codes)
     return np.bincount(flat, weights=where(codes < 0, 0.0, g), minlength=n * c).reshape(n, c)
 
