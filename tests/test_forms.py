@@ -181,6 +181,13 @@ QUERIES = [
         "SELECT * FROM (SELECT input.*, predict(churn, input) AS predicted_churned FROM "
         "(SELECT u.*, predict(digit, u) AS d FROM users AS u) AS input) AS p",
     ),
+    (
+        "SELECT id, (SELECT p.prob FROM UNNEST(predicted_churned_probs) AS p WHERE p.label = 'yes') AS risk "
+        "FROM ML.PREDICT(MODEL churn, TABLE users)",
+        "SELECT id, predicted_churned_probs_yes AS risk FROM (SELECT users.*, predict(churn, users) AS "
+        "predicted_churned, predict_proba(churn, users, 'yes') AS predicted_churned_probs_yes FROM users AS users) "
+        "AS users",
+    ),
     # SQL Server, Synapse, Raven
     (
         "SELECT d.*, p.score FROM PREDICT(MODEL = @churn, DATA = dbo.users AS d, RUNTIME = ONNX) "
@@ -276,7 +283,7 @@ REFUSED = [
         "SELECT predicted_churned_probs FROM ML.PREDICT(MODEL churn, TABLE t)",
         "predicted_churned_probs holds the probabilities of all classes: choose one",
         "predicted_churned_probs",
-        "predict_proba(churn, t, 'yes')",
+        "WHERE label = 'yes'",
     ),
     ("SELECT * FROM ML.EVALUATE(MODEL churn, TABLE t)", "ML.EVALUATE is not read here", "ML.EVALUATE", "ML.PREDICT"),
     (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 
-from rain_debug.sql.forms.bigquery import ml_predict
+from rain_debug.sql.forms.bigquery import choose_labels, ml_predict
 from rain_debug.sql.forms.functions import ai_query, canonical, classify, madlib, model_first, own_name
 from rain_debug.sql.forms.inline import inline_laterals
 from rain_debug.sql.forms.oracle import prediction
@@ -59,6 +59,7 @@ def settle(tree: exp.Expr, reading: Reading) -> exp.Expr:
     inline_scores(tree, reading)
     inline_laterals(tree)
     choose_classes(tree, reading)
+    choose_labels(tree, reading)
     return tree
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 
-from rain_debug.sql.forms.reading import Edit, Reading
+from rain_debug.errors import SQLError
+from rain_debug.sql.forms.reading import Edit, Reading, Scores
 from rain_debug.sql.plan import ModelInfo
 from rain_debug.sql.tokens import (
     PREDICT,
@@ -45,7 +47,8 @@ def ml_predict(call: Call, reading: Reading) -> Edit | None:
     rows, alias = _rows(arguments[1], reading)
     place = call.parts[-1]
     column = f"predicted_{info.label}" if info is not None and info.label else "predicted_label"
-    _refuse_probabilities(call.tokens, f"{column}_probs", name[0].text, alias.text, info, reading)
+    labels = info.classes if info is not None else ("…",)
+    reading.arrays[f"{column}_probs".lower()] = Scores(column, name[0].text, alias.text, labels)
     value = _prediction(place, name, alias, info, arguments[2:], reading)
 
     def word(kind: TokenType, text: str) -> Token:
@@ -103,11 +106,42 @@ def _prediction(
     return [word(TokenType.CASE), *above, *below, word(TokenType.END)]
 
 
-def _refuse_probabilities(
-    tokens: Sequence[Token], column: str, model: str, alias: str, info: ModelInfo | None, reading: Reading
-) -> None:
-    for token in tokens:
-        if is_name(token) and token.text.lower() == column.lower():
-            some = repr(info.classes[-1]) if info is not None else "class"
-            hint = f"write predict_proba({model}, {alias}, {some}) in a query over {alias}"
-            raise reading.wrong([token], f"{token.text} holds the probabilities of all classes: choose one", hint)
+def choose_labels(tree: exp.Expr, reading: Reading) -> None:
+    """`(SELECT prob FROM UNNEST(predicted_y_probs) WHERE label = 'yes')` → the column `predicted_y_probs_yes`.
+
+    That is `predict_proba(m, t, 'yes')` in the table of the prediction. SQLError for other uses of the array.
+    """
+    for column in list(tree.find_all(exp.Column)):
+        scored = reading.arrays.get(column.name.lower())
+        if scored is None:
+            continue
+        select = column.find_ancestor(exp.Select)
+        label = _label(column, select) if select is not None else None
+        whole = select.parent if select is not None else None
+        if whole is None or label is None:
+            where = column.this.meta
+            hint = f"write (SELECT prob FROM UNNEST({column.name}) WHERE label = {scored.labels[-1]!r})"
+            what = f"{column.name} holds the probabilities of all classes: choose one"
+            raise SQLError(what, sql=reading.sql, start=where.get("start", 0), end=where.get("end", 0) + 1, hint=hint)
+        name = f"{column.name}_{label.name}"
+        for table in tree.find_all(exp.Select):
+            if scored.column in (e.alias for e in table.expressions) and name not in table.named_selects:
+                arguments = [exp.column(scored.model), exp.column(exp.to_identifier(scored.alias)), label.copy()]
+                chance = exp.Anonymous(this=PREDICT_PROBA, expressions=arguments)
+                chance.meta.update(column.this.meta)
+                table.select(exp.alias_(chance, exp.to_identifier(name)), copy=False)
+        owner = column.args.get("table")
+        whole.replace(exp.Column(this=exp.to_identifier(name), table=owner))
+
+
+def _label(column: exp.Column, select: exp.Select) -> exp.Expr | None:
+    """The label that `(SELECT prob FROM UNNEST(column) WHERE label = …)` asks for; None where it is something else."""
+    from_, where = select.args.get("from_"), select.args.get("where")
+    if from_ is None or where is None or not isinstance(select.parent, exp.Subquery) or len(select.expressions) != 1:
+        return None
+    if not isinstance(from_.this, exp.Unnest) or column.parent is not from_.this or not isinstance(where.this, exp.EQ):
+        return None
+    sides = [where.this.this, where.this.expression]
+    labels = [s for s in sides if isinstance(s, exp.Literal | exp.Boolean)]
+    named = any(isinstance(s, exp.Column) and s.name.lower() == "label" for s in sides)
+    return labels[0] if labels and named and select.expressions[0].unalias().name.lower() == "prob" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
@@ -32,12 +33,23 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """A table's array of all classes' probabilities: the column of the prediction beside it, whose it is."""
+
+    column: str
+    model: str
+    alias: str
+    labels: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Reading:
     """One query being read.
 
     `catalog` knows the models; without one, names stay as they are. `engine_functions` are never taken for models.
     `named` are the names that the query itself gives to models (lower case → model); `scored` the columns of table
-    functions that are predictions, by the offset of the table that they are made for.
+    functions that are predictions, by the offset of the table that they are made for; `arrays` the columns that would
+    hold all classes' probabilities.
     """
 
     sql: str
@@ -45,6 +57,7 @@ class Reading:
     engine_functions: frozenset[str] = frozenset()
     named: dict[str, str] = field(default_factory=dict)
     scored: dict[int, Scored] = field(default_factory=dict)
+    arrays: dict[str, Scores] = field(default_factory=dict)
 
     def wrong(self, tokens: Sequence[Token], message: str, hint: str) -> SQLError:
         """The error that underlines `tokens`."""
