@@ -14,6 +14,7 @@ from rain_debug.lineage.numbering import numbered
 from rain_debug.lineage.sides import Side, side_of
 from rain_debug.relax.cells import Wanted
 from rain_debug.relax.grouped import Grouped
+from rain_debug.relax.histograms import HISTOGRAM
 from rain_debug.relax.lower import equals
 from rain_debug.relax.program import Builder, Program
 from rain_debug.sql import Expr, Plan
@@ -47,7 +48,6 @@ class _SplitLowering:
         self.axes = [self.exports.axis(k) for k in self.split.atoms]
         self._nodes: dict[str, int] = {}
         self._sums: dict[tuple[int, int], tuple[Array, int]] = {}
-        self._classes: list[int | None] = [None, None]
         self._pairs = self._matching_pairs()
         if self.split.order is not None:
             self._ranked = np.lexsort((lineage.sides[0].order, self._pairs[0][0]))
@@ -186,22 +186,23 @@ class _SplitLowering:
         key = (number, id(weights))
         if key not in self._sums:
             slot, n = self._pairs[number]
-            sums = self.builder.op("segment_sum", self._weighted(number, weights), attrs=(slot, n))
+            leaf = self.builder.leaf("classes", self.lineage.block_of[number])
+            factor = None if (weights == 1).all() else np.broadcast_to(weights, (len(slot), weights.shape[1]))
+            sums = self.builder.op(HISTOGRAM, leaf, attrs=(self._rows(number), slot, n, factor))
             self._sums[key] = weights, self.builder.op("gather", sums, attrs=(self._pairs[2 + number],))
         return self._sums[key][1]
 
     def _weighted(self, number: int, weights: Array) -> int:
         """The classes of one side's rows, times their weights: (n_rows, C)."""
         b, side, block = self.builder, self.lineage.sides[number], self.lineage.block_of[number]
-        if self._classes[number] is None:
-            leaf, n = b.leaf("classes", block), b.shapes[block][0]
-            all_in_order = len(side.rows) == n and bool((side.rows == np.arange(n)).all())
-            self._classes[number] = leaf if all_in_order else b.op("gather", leaf, attrs=(side.rows,))
-        p = self._classes[number]
-        assert p is not None
-        if (weights == 1).all():
-            return p
-        return b.op("mul", p, b.const(np.broadcast_to(weights, (len(weights), b.shapes[block][1]))))
+        p = b.op("gather", b.leaf("classes", block), attrs=(side.rows,))
+        full = np.broadcast_to(weights, (len(weights), b.shapes[block][1]))
+        return p if (full == 1).all() else b.op("mul", p, b.const(full))
+
+    def _rows(self, number: int) -> Array | None:
+        """The variable's number of each row of a side; None where these are all variables in order."""
+        rows, n = self.lineage.sides[number].rows, self.builder.shapes[self.lineage.block_of[number]][0]
+        return None if len(rows) == n and bool((rows == np.arange(n)).all()) else rows
 
     def _order_ranges(self) -> tuple[Array, Array, Array, Array]:
         """Which left rows, in the order of slot and rank, each right row meets: (from, to, right row, place)."""
