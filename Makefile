@@ -25,7 +25,7 @@ test: lint              ## lint, types, all tests, doctests and snippets of the 
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
 
 fuzz: $(VENV)/.test     ## a million random dashboards against DuckDB, SQLite and all their worlds; ARGS="--cases 1000"
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) tests/laws/fuzz.py $(ARGS)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) tests/laws/fuzz.py --jobs $(JOBS) $(ARGS)
 
 lint: $(VENV)/.test     ## style, format and types
 	$(PY) -m ruff check .

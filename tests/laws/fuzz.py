@@ -1,24 +1,28 @@
 """Random dashboards until told to stop: `python tests/laws/fuzz.py --cases 1000000 --seed 1`, or `make fuzz`.
 
-Each failing case is printed with its numbers (`--seed S --shop N --case I` makes it again) and, shrunk, as a case of
-the `.test` files in tests/sql; then the search goes on. Exit status 1 where any failed.
+Each failing case is printed with its numbers (`--law L --seed S --shop N --case I` makes it again) and, shrunk, as a
+case of the `.test` files in tests/sql; then the search goes on. Exit status 1 where any failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from laws.dashboards import random_cases
 from laws.judge import Verdict, exact_verdict, rows_text, worlds_verdict
-from laws.shops import CLASSES, FEATURES, FED, Case
+from laws.shops import CLASSES, FEATURES, FED, Case, random_shop
 from laws.shrink import shrunk
-from laws.twins import Twins, differ, model
+from laws.twins import Twins, model
 
 PER_SHOP = 50
 WORLDS = 512
@@ -44,10 +48,16 @@ class Count:
         self.cases[verdict.kind] += 1
         self.cases["targets"] += verdict.n_targets
         self.cases["exact targets"] += verdict.n_exact
+        self.cases["also in SQLite"] += verdict.in_sqlite
         self.features.update(case.features)
         if verdict.kind == "refused":
             self.refused.update(case.features)
             self.reasons[verdict.why] += 1
+
+    def join(self, more: Count) -> None:
+        """Add what another counted."""
+        for mine, its in zip(vars(self).values(), vars(more).values(), strict=True):
+            mine.update(its)
 
     def shares(self) -> dict[str, float]:
         """Feature → share of its cases that were refused."""
@@ -91,6 +101,38 @@ def as_test(twins: Twins, case: Case, title: str) -> str:
     return "\n".join([*lines, "---- answer", ", ".join(case.columns), *rows_text(twins.expected(case))])
 
 
+def run_shop(seed: int, shop: int, law: str, only: int | None = None) -> tuple[Count, list[tuple[int, Case, Verdict]]]:
+    """All queries of one database, or one of them: how they came out, and those that differ."""
+    count, failed = Count(), []
+    made, cases = random_cases(seed, shop, PER_SHOP, small=law == "worlds")
+    twins = Twins(made)
+    for i, case in cases:
+        if only is not None and i != only:
+            continue
+        verdict = verdict_of(twins, case, law, i)
+        if verdict is None:
+            continue
+        count.add(case, verdict)
+        if only is not None:
+            print(f"{case.sql()}\n{verdict}")
+        if verdict.kind == "different":
+            failed.append((i, case, verdict))
+    twins.close()
+    return count, failed
+
+
+def report(seed: int, shop: int, i: int, case: Case, law: str) -> None:
+    """Print a failing case, shrunk."""
+    twins = Twins(random_shop(Random(f"{seed}/{shop}"), small=law == "worlds"))
+    small, tiny = shrunk(twins, case, lambda t, c: verdict_of(t, c, law, i))
+    verdict = verdict_of(small, tiny, law, i)
+    title = f"--law {law} --seed {seed} --shop {shop} --case {i}"
+    why = verdict.why.replace("\n", "\n# ") if verdict is not None else ""
+    print(f"\n# {title}\n# {why}\n{as_test(small, tiny, title)}", flush=True)
+    small.close()
+    twins.close()
+
+
 def main() -> int:
     """Run; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,54 +140,38 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--law", choices=["exact", "worlds", "both"], default="both",
                         help="the exact answer, all worlds of small databases, or half of each")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--shop", type=int, default=0, help="the first database's number")
     parser.add_argument("--case", type=int, default=None, help="only this query of that database")
-    parser.add_argument("--most", type=int, default=20, help="failing cases to shrink and print; others are counted")
+    parser.add_argument("--most", type=int, default=4, help="failing cases of a kind to shrink and print (default 4)")
     given = parser.parse_args()
-    count, printed, shop = Count(), Counter[str](), given.shop
+    count, printed = Count(), Counter[str]()
     start = last = time.monotonic()
-    while count.total < given.cases:
-        law = given.law if given.law != "both" else ("exact", "worlds")[shop % 2]
-        made, cases = random_cases(given.seed, shop, PER_SHOP, small=law == "worlds")
-        twins = Twins(made)
-        for i, case in cases:
-            if given.case is not None and i != given.case:
-                continue
-            verdict = verdict_of(twins, case, law, i)
-            if verdict is None:
-                continue
-            count.add(case, verdict)
-            if given.case is not None:
-                print(f"{case.sql()}\n{verdict}")
-            if law == "exact" and (lite := twins.in_sqlite(case)) is not None:
-                count.cases["also in SQLite"] += 1
-                if (difference := differ(lite, twins.expected(case))) and twins.is_stable(case):
-                    print(f"\n# SQLite differs from DuckDB: seed {given.seed} shop {shop} case {i}")
-                    print(f"{case.plain()}\n{difference}")
-            if verdict.kind == "different":
-                family = verdict.why.split(":")[0]
-                printed[family] += 1
-                if printed[family] <= max(1, given.most // 4) and sum(printed.values()) <= given.most * 5:
-                    _report(twins, case, law, f"seed {given.seed} shop {shop} case {i} law {law}")
-        twins.close()
-        if given.case is not None:
-            break
-        shop += 1
-        if time.monotonic() - last > 20:
-            last = time.monotonic()
-            print(f"{last - start:.0f} s, shop {shop}: {count}", file=sys.stderr)
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        for shop in itertools.count(given.shop, given.jobs):
+            shops = range(shop, shop + given.jobs)
+            laws = [given.law if given.law != "both" else ("exact", "worlds")[s % 2] for s in shops]
+            run = pool.map if given.jobs > 1 else map
+            done = list(run(run_shop, [given.seed] * len(shops), shops, laws, [given.case] * len(shops)))
+            for number, law, (more, failed) in zip(shops, laws, done, strict=True):
+                count.join(more)
+                for i, case, verdict in failed:
+                    family = verdict.why.split(": ")[0]
+                    printed[family] += 1
+                    if printed[family] <= given.most:
+                        report(given.seed, number, i, case, law)
+            if count.total >= given.cases or given.case is not None:
+                break
+            if time.monotonic() - last > 20:
+                last = time.monotonic()
+                print(f"{last - start:.0f} s, database {shop}: {count}", file=sys.stderr)
     print(f"\n{count} in {time.monotonic() - start:.0f} s")
     print("refused:", ", ".join(f"{f} {100 * s:.0f}%" for f, s in sorted(count.shares().items(), key=lambda x: -x[1])))
     for why, n in count.reasons.most_common(25):
-        print(f"  {n:6d}  {why}")
+        print(f"  {n:6d}  refused: {why}")
+    for why, n in printed.most_common(25):
+        print(f"  {n:6d}  different: {why}")
     return int(count.cases["different"] > 0)
-
-
-def _report(twins: Twins, case: Case, law: str, title: str) -> None:
-    small, tiny = shrunk(twins, case, lambda t, c: verdict_of(t, c, law))
-    verdict = verdict_of(small, tiny, law)
-    print(f"\n# {title}\n# {verdict.why if verdict else ''}".replace("\n", "\n# ").replace("# # ", "# ").lstrip("# \n"))
-    print(as_test(small, tiny, title), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,13 +27,14 @@ TARGETS = 8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one check: `why` names the refusal or the difference; how many targets were checked, and how many
-    of them the program calls exact."""
+    """What came of one check: `why` names the refusal or the difference; how many targets were checked, how many of
+    them the program calls exact, and whether SQLite was asked too."""
 
     kind: Literal["same", "refused", "different"]
     why: str = ""
     n_targets: int = 0
     n_exact: int = 0
+    in_sqlite: bool = False
 
 
 def _failure(error: Exception) -> Verdict:
@@ -45,8 +46,15 @@ def _failure(error: Exception) -> Verdict:
 
 
 def exact_verdict(twins: Twins, case: Case) -> Verdict:
-    """Law 1: the rows that Rain answers with are those of DuckDB over predictions."""
+    """Law 1: the rows that Rain answers with are those of DuckDB, and of SQLite, over predictions."""
     expected = twins.expected(case)
+    lite = twins.in_sqlite(case)
+    if lite is not None and (difference := differ(lite, expected)) and twins.is_stable(case):
+        return Verdict("different", f"SQLite: {difference}")
+    return replace(_answered(twins, case, expected), in_sqlite=lite is not None)
+
+
+def _answered(twins: Twins, case: Case, expected: list[Row]) -> Verdict:
     try:
         query = twins.rain.query(case.sql())
         found = [tuple(row.values()) for row in query.rows()]
@@ -80,22 +88,23 @@ def worlds_verdict(twins: Twins, case: Case, worlds: Worlds, seed: int) -> Verdi
 def targets_of(case: Case, worlds: Worlds) -> dict[Target, np.ndarray]:
     """Targets on places that predictions decide, each with its value in every world; NaN where NULL or absent."""
     columns = list(case.columns)
-    places = worlds.places(columns, case.key) if case.key is not None else None
+    names = tuple(columns) if case.key is None else case.key
+    places = worlds.places(columns, names)
     found: dict[Target, np.ndarray] = {}
     for key in sorted(places or {}, key=repr):
         rows = places[key]  # type: ignore[index]
-        where = tuple(zip(case.key or (), key, strict=True))
+        where = tuple(zip(names, key, strict=True))
         there = np.array([row is not None for row in rows], dtype=float)
         here = []
         if there.min() < 1 and where:
             here.append((Target("present", None, where), there))
         for i, (column, kind) in enumerate(case.columns.items()):
-            if column in (case.key or ()):
+            if column in names:
                 continue
             cells = [None if row is None else row[i] for row in rows]
             if len(set(cells)) == 1 or (len(set(cells)) == 2 and None in cells and kind in ("text", "date")):
                 continue
-            if kind in ("int", "num"):
+            if kind in ("int", "num", "bool"):
                 numbers = np.array([math.nan if c is None else float(c) for c in cells])
                 here.append((Target("value", column, where), numbers))
             elif kind == "text":
