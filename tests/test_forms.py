@@ -405,6 +405,11 @@ def test_functions_of_the_engine_are_not_taken_for_models() -> None:
     assert plain - _functions("duckdb") == set()
 
 
+def test_a_query_that_is_nested_too_deeply_ends_in_a_sentence() -> None:
+    with pytest.raises(SQLError, match="nested too deeply"):
+        read(f"SELECT {'abs(' * 300}x{')' * 300} FROM t", "duckdb", Models())
+
+
 def test_without_a_catalog_names_stay_as_they_are() -> None:
     sql = "SELECT pgml.predict('m', ARRAY[a, b]), d.m!PREDICT(a), PREDICT_M(u) FROM t AS u"
     assert canonical(sql) == 'SELECT predict(m, a, b), predict("d.m", a), PREDICT_M(u) FROM t AS u'

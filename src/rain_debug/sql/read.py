@@ -78,6 +78,8 @@ def _parse(speaker: Dialect, tokens: list[Token], sql: str) -> list[exp.Expr]:
         return [s for s in speaker.parser().parse(tokens, sql) if s is not None]
     except (AttributeError, IndexError, TypeError) as error:  # sqlglot stumbles over some broken texts
         raise ParseError("something is missing in it") from error
+    except RecursionError:
+        raise ParseError("it is nested too deeply") from None
 
 
 @cache

@@ -20,7 +20,7 @@ from rain_debug.sql.forms.quotes import unquote
 from rain_debug.sql.forms.reading import Edit, Reading
 from rain_debug.sql.forms.snowflake import method, models_in_with
 from rain_debug.sql.forms.tsql import declarations, inline_scores, predict_table
-from rain_debug.sql.tokens import Call, call_at
+from rain_debug.sql.tokens import Call, at, call_at, is_type
 
 TEXTS: tuple[Callable[[list[Token], Reading], list[Token]], ...] = (unquote, declarations, models_in_with)
 """Rules over the whole text."""
@@ -29,6 +29,8 @@ CALLS: tuple[Callable[[Call, Reading], Edit | None], ...] = (
     method, ml_predict, predict_table, prediction, canonical, model_first, ai_query, classify, madlib, own_name,
 )  # fmt: skip
 """Rules over one call, `name(…)`: the first that knows it rewrites it."""
+
+_NAMES = (TokenType.VAR, TokenType.IDENTIFIER)
 
 
 def rewrite(tokens: list[Token], reading: Reading) -> list[Token]:
@@ -44,7 +46,8 @@ def rewrite(tokens: list[Token], reading: Reading) -> list[Token]:
     tokens = list(tokens)
     i = len(tokens)
     while (i := i - 1) >= 0:  # from the right: what is inside a call comes before the call
-        call = call_at(tokens, i) if tokens[i].token_type == TokenType.L_PAREN else None
+        named = tokens[i].token_type == TokenType.L_PAREN and is_type(at(tokens, i - 1), *_NAMES)
+        call = call_at(tokens, i) if named else None
         if call is None or not call.is_complete:
             continue
         edit = next((e for rule in CALLS if (e := rule(call, reading)) is not None), None)
