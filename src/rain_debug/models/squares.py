@@ -30,6 +30,8 @@ DOUBT = 1e-9
 STEP = 1e-10
 """A refinement this small against the coefficients is the last: the next would be its square."""
 PASSES = 6
+ROUNDED = 8 * float(np.finfo(float).eps)
+"""Of a column's mean, what taking it away may leave of nothing."""
 LEFT = 1e-3
 """The share of a column's squared length below which what removals leave of it is not had by subtraction."""
 
@@ -54,7 +56,7 @@ class Normal:
     @cached_property
     def constant(self) -> np.ndarray:
         """(p,) columns that never differ from their mean by more than its rounding."""
-        return np.diag(self.gram) <= self.mass * (8 * np.finfo(float).eps * self.mean) ** 2
+        return np.diag(self.gram) <= self.mass * (ROUNDED * self.mean) ** 2
 
     @cached_property
     def scale(self) -> np.ndarray:
@@ -100,7 +102,10 @@ class Normal:
         p = len(self.mean)
         R = self._triangle()
         U, S, Vt = np.linalg.svd(R[:p, :p])
-        return S**2, self.cutoff * max(float(S[0]), 1e-300) < S, Vt.T, U.T @ R[:p, p]
+        least = self.cutoff * max(float(S[0]), 1e-300)
+        if self.alpha == 0:
+            least = max(least, ROUNDED * float(np.abs(self.mean).max()) * np.sqrt(self.mass))
+        return S**2, least < S, Vt.T, U.T @ R[:p, p]
 
     def _triangle(self) -> np.ndarray:
         """R (p + 1, p + 1) of the QR decomposition of the weighted, centred design and labels, a block at a time."""
