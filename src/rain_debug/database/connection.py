@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rain_debug.complaints import Cell, Complaint, Judge, Loss, Scale
 from rain_debug.data import Records
+from rain_debug.database.nested import NestedQuery
 from rain_debug.database.options import estimator_from_options, with_features
 from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
@@ -21,7 +22,19 @@ from rain_debug.errors import ComplaintError, DataError, EngineError, ModelError
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
-from rain_debug.sql import CreateModel, DropModel, Expr, ModelInfo, Plan, Relation, parse_statement, plan_query
+from rain_debug.sql import (
+    CreateModel,
+    DropModel,
+    Expr,
+    ModelInfo,
+    Plan,
+    Relation,
+    is_flat,
+    is_unsupported,
+    parse_statement,
+    plan_nested,
+    plan_query,
+)
 
 
 @dataclass
@@ -187,11 +200,25 @@ class Database:
         statement = parse_statement(sql)
         if statement is not None:
             raise SQLError("this statement makes or drops a model: it has no answer", hint="use db.execute(…)")
-        plan = plan_query(sql, self, self.engine.dialect)
+        try:
+            plan = plan_query(sql, self, self.engine.dialect)
+        except SQLError as error:
+            if not is_unsupported(error):
+                raise
+            return self._nested(sql, name)
+        if not is_flat(plan):
+            return self._nested(sql, name)
         infos = {a.model: self._handle(a.model).info for a in plan.atoms}
         query = Query(self, plan, infos, name or f"query {next(self._names)}")
         if plan.is_aggregate:
             query.answer  # noqa: B018 - an aggregate's answer is small: its errors should come now
+        return query
+
+    def _nested(self, sql: str, name: str | None) -> Query:
+        nested = plan_nested(sql, self, self.engine.dialect)
+        infos = {a.model: self._handle(a.model).info for a in nested.rows.atoms}
+        query = NestedQuery(self, nested, infos, name or f"query {next(self._names)}")
+        query.answer  # noqa: B018 - errors of the whole text should come now
         return query
 
     def execute(self, sql: str) -> ModelHandle | Query | None:

@@ -52,11 +52,27 @@ def _free(name: str, taken: set[str]) -> str:
 
 def find_output(outputs: Sequence[Output], name: str) -> Output:
     """The column of that name, letter case and spaces aside; ComplaintError lists the columns."""
+    found = find_name([o.name for o in outputs], name)
+    return next(o for o in outputs if o.name == found)
+
+
+def find_name(names: Sequence[str], name: str) -> str:
+    """The column of that name, letter case and spaces aside; ComplaintError lists the columns."""
     wanted = _bare(name)
-    for o in outputs:
-        if _bare(o.name) == wanted:
-            return o
-    raise ComplaintError(f"the answer has no column '{name}'", hint=nearest(name, [o.name for o in outputs]))
+    for known in names:
+        if _bare(known) == wanted:
+            return known
+    raise ComplaintError(f"the answer has no column '{name}'", hint=nearest(name, names))
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names made unique, in order.
+
+    >>> unique_names(["id", "ID", "n"])
+    ('id', 'ID_1', 'n')
+    """
+    taken: set[str] = set()
+    return tuple(_free(n, taken) for n in names)
 
 
 def _bare(name: str) -> str:
@@ -94,7 +110,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def find_row(answer: Table, outputs: Sequence[Output], where: Mapping[str, Any]) -> int:
+def find_row(answer: Table, names: Sequence[str], where: Mapping[str, Any]) -> int:
     """The one row of the answer that `where` names; ComplaintError lists what there is."""
     mask = np.ones(answer.n_rows, dtype=bool)
     named = ", ".join(f"{n}={v!r}" if n.isidentifier() else f"{{{n!r}: {v!r}}}" for n, v in where.items())
@@ -116,7 +132,7 @@ def find_row(answer: Table, outputs: Sequence[Output], where: Mapping[str, Any])
     place = " and ".join(f"{n} = {v!r}" for n, v in where.items()) or "no condition"
     if not len(rows):
         raise ComplaintError(f"no row of the answer has {place}", hint=f"each value occurs, but not together; {missed}")
-    others = [o.name for o in outputs if o.name not in where]
+    others = [n for n in names if n not in where]
     raise ComplaintError(
         f"{len(rows)} rows of the answer match ({place})",
         hint=f"name one row: add a condition on {', '.join(others)}" if others else "name one row",

@@ -76,10 +76,12 @@ class Query:
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The answer through the Arrow PyCapsule interface: polars.DataFrame(query), pyarrow.table(query), …"""
-        shown = [(f"o{i}", o.name.replace('"', '""')) for i, o in enumerate(self._outputs) if not o.hidden]
-        named = [f'{o} AS "{name}"' for o, name in shown]
+        named = ['{} AS "{}"'.format(o, name.replace('"', '""')) for o, name in self._shown()]
         relation = self._db.engine.relation(f"SELECT {', '.join(named)} FROM ({self._kept_answer()})")
         return relation.__arrow_c_stream__(requested_schema)
+
+    def _shown(self) -> list[tuple[str, str]]:
+        return [(f"o{i}", o.name) for i, o in enumerate(self._outputs) if not o.hidden]
 
     def __repr__(self) -> str:
         return f"<Query {self.name}: {' '.join(self.sql.split())}>"
@@ -185,7 +187,7 @@ class Query:
                 return Cell(
                     self, output.name, tuple((k, given[k]) for k in self.keys), whole=self._whole_numbers(output)
                 )
-            row = answer.row(find_row(answer, [o for o in self._outputs if o.name in self.keys], given))
+            row = answer.row(find_row(answer, self.keys, given))
             if isinstance(row[output.name], float) and math.isinf(row[output.name]):
                 raise ComplaintError(f"'{output.name}' is infinite there: the query divides by 0",
                                      hint="write the denominator as nullif(…, 0): then the cell is NULL")  # fmt: skip
@@ -231,7 +233,7 @@ class Query:
 
     def _conditions(self, where: Mapping[str, Any] | None, conditions: Mapping[str, Any]) -> dict[str, Any]:
         given = {**(where or {}), **conditions}
-        return {find_output(self._outputs, name).name: _scalar(value) for name, value in given.items()}
+        return {find_output(self._outputs, name).name: scalar(value) for name, value in given.items()}
 
     def _only_predicted(self) -> Output:
         predicted = [o for o in self._outputs if self._predicted(o)]
@@ -266,7 +268,7 @@ class Query:
         if found.n_rows == 1:
             return
         if found.n_rows == 0 and given:
-            find_row(self._whole(), self._outputs, given)
+            find_row(self._whole(), [o.name for o in self._outputs], given)
         shown = " and ".join(f"{n} = {v!r}" for n, v in given.items()) or "no condition"
         what = "the answer is empty" if found.n_rows == 0 else f"several rows of the answer match ({shown})"
         others = [o.name for o in self._outputs if o.name not in given and not self._predicted(o)]
@@ -298,7 +300,7 @@ class Query:
             predicted: list[tuple[Expr, Any]] = []
             for name, value in target.where:
                 e = find_output(self._outputs, name).expr
-                (pure if not e.atoms else predicted).append((e, _scalar(value)))
+                (pure if not e.atoms else predicted).append((e, scalar(value)))
             places.append(Place(tuple(pure), tuple(predicted)))
             outputs.append(find_output(self._outputs, target.column).expr if target.column is not None else None)
         try:
@@ -324,7 +326,7 @@ class Query:
         value = answer[target.column].take(rows[:1])
         if target.kind == "is":
             return float(matches(Table({"x": value}), "x", target.value)[0])
-        return _number(value)
+        return number_of(value)
 
     def _over_nothing(self, name: str) -> float:
         """The value of an aggregate column over no rows, as the database computes it; NaN for any other column."""
@@ -333,7 +335,7 @@ class Query:
             self._nothing[name] = float("nan")
             if output.expr.has_aggregate and all(e.op != "pure" for e in leaves(output.expr)):
                 self._db.prepare(self.plan)
-                self._nothing[name] = _number(self._db.engine.table(self._nothing_sql(output))["x"])
+                self._nothing[name] = number_of(self._db.engine.table(self._nothing_sql(output))["x"])
         return self._nothing[name]
 
     def _nothing_sql(self, output: Output) -> str:
@@ -346,11 +348,11 @@ class Query:
         return f"{self.plan.with_sql} SELECT {text} AS x FROM {self.plan.from_sql} WHERE FALSE"
 
 
-def _number(value: Column) -> float:
+def number_of(value: Column) -> float:
     if value.valid is not None and not value.valid[0]:
         return float("nan")
     return float(value.values[0])
 
 
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value

@@ -1,6 +1,7 @@
 """Plan + engine → the candidate tuples, as columns: joins and filters without a prediction are the engine's."""
 
-from rain_debug.lineage.answer import DOUBT, answer_sql, one_pass_sql
+from rain_debug.lineage.alternatives import Forest, capture_forest
+from rain_debug.lineage.answer import DOUBT, answer_sql, nested_answer, one_pass_sql
 from rain_debug.lineage.capture import Lineage, Place, capture_tuples
 from rain_debug.lineage.exports import Axis
 from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
@@ -16,7 +17,10 @@ __all__ = [
     "Plane",
     "Predictor",
     "SplitLineage",
+    "Forest",
     "answer_sql",
+    "capture_forest",
+    "nested_answer",
     "capture_sides",
     "capture_tuples",
     "materialise",

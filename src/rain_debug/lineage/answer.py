@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rain_debug.engines import Engine
 from rain_debug.lineage.predictions import Predictor, all_numbers, close_to_call, margin
-from rain_debug.sql import Expr, ModelInfo, Plan, mark, render
+from rain_debug.sql import Expr, ModelInfo, Nested, Plan, mark, render
 
 DOUBT = "a prediction is too close to call"
 _WIDE = 1e300
@@ -83,6 +84,36 @@ def _block(
         parts.append("ORDER BY " + ", ".join(_order(plan, e.sql, suffix, read) for e, suffix in plan.order_by))
     parts.append(plan.limit_sql)
     return " ".join(p for p in parts if p)
+
+
+def nested_answer(nested: Nested, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
+    """The whole text of a tree of blocks, each predicted source read together with its predictions."""
+    atoms = nested.rows.atoms
+
+    def label(k: int, table: str) -> str:
+        return f"{table}.label" if atoms[k].kind != "proba" else f"{table}.p{atoms[k].class_code}"
+
+    def read(k: int) -> str:
+        atom = atoms[k]
+        if len(atom.aliases) == 1:
+            return f'"{_escaped(atom.aliases[0])}"."__rain_p{k}"'
+        on = " AND ".join(f'__p.r{i} = "{_escaped(a)}"."__rain_id"' for i, a in enumerate(atom.aliases))
+        return f"(SELECT {label(k, '__p')} FROM {tables[atom.identity]} AS __p WHERE {on})"
+
+    def source(match: re.Match[str]) -> str:
+        reader = nested.readers[int(match[1])]
+        items = [f'"{_escaped(reader.alias)}".*', f'{reader.rid} AS "__rain_id"']
+        joins = []
+        for k in reader.atoms:
+            items.append(f'{label(k, f"__p{k}")} AS "__rain_p{k}"')
+            joins.append(f"LEFT JOIN {tables[atoms[k].identity]} AS __p{k} ON __p{k}.r0 = {reader.rid}")
+        return f"(SELECT {', '.join(items)} FROM {reader.from_sql} {' '.join(joins)})"
+
+    return re.sub(r'"?\b__rain_reader_(\d+)\b"?', source, render(nested.answer if limited else nested.unlimited, read))
+
+
+def _escaped(name: str) -> str:
+    return name.replace('"', '""')
 
 
 def _order(plan: Plan, text: str, suffix: str, read: Callable[[int], str]) -> str:

@@ -68,7 +68,7 @@ def fetch_block(
         mine[reached] = True
         chosen = np.flatnonzero(mine & missing)
         if len(chosen) or not len(rids):
-            parts.append(_fetch(plan, engine, call, features, rids[chosen]))
+            parts.append(fetch_rows(plan, engine, call, features, rids[chosen]))
             order.append(chosen)
             missing[chosen] = False
         if not missing.any():
@@ -79,7 +79,7 @@ def fetch_block(
     return Block(atom.model, atom.identity, atom, rids, table)
 
 
-def _fetch(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array) -> Table:
+def fetch_rows(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array) -> Table:
     """The features (n_variables rows) of the rows at `rids`, in their order."""
     names = [f"r{i}" for i in range(rids.shape[1])]
     columns = {"__v": np.arange(len(rids)), **{n: rids[:, i] for i, n in enumerate(names)}}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rain_debug.relax import extremes, pointwise, tails, variance, windows
+from rain_debug.relax import extremes, pointwise, segments, tails, variance, windows
 from rain_debug.relax.arrays import VJP, Array, Forward
 from rain_debug.relax.arrays import scaled as _scaled
 from rain_debug.relax.arrays import unbroadcast as _unbroadcast
@@ -200,7 +200,7 @@ GRADIENT: dict[str, VJP] = {
     "null_at": lambda g, x, value: (g,),
 }
 
-for _more in (pointwise, extremes, tails, variance, windows):
+for _more in (pointwise, extremes, segments, tails, variance, windows):
     FORWARD |= _more.FORWARD
     EXACT |= _more.EXACT
     GRADIENT |= _more.GRADIENT

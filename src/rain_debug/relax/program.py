@@ -51,7 +51,10 @@ class Program:
 
     def exact(self, probabilities: Sequence[Array], codes: Sequence[Array]) -> Array:
         """Each target with every variable at its predicted class (`codes`, shape (n_variables,)); NaN where NULL."""
-        hard = [np.eye(shape[1])[np.asarray(c, dtype=int)] for c, shape in zip(codes, self.shapes, strict=True)]
+        hard = [
+            np.eye(shape[1])[np.asarray(c, dtype=int)] if shape[1] > 1 else np.ones(shape)
+            for c, shape in zip(codes, self.shapes, strict=True)
+        ]
         return self._collect(self._run(hard, probabilities, EXACT))
 
     def gradient(self, probabilities: Sequence[Array], weights: Array) -> list[Array]:

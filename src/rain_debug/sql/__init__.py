@@ -2,22 +2,38 @@
 
 from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
+from rain_debug.sql.nested import plan_nested
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
+from rain_debug.sql.refusals import is_flat, is_unsupported
+from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed
 
 __all__ = [
     "Atom",
+    "Below",
+    "Block",
+    "Body",
     "Catalog",
     "CreateModel",
     "DropModel",
+    "Event",
     "Expr",
+    "Merge",
     "ModelInfo",
+    "Nested",
+    "OutColumn",
     "OutputColumn",
     "Plan",
+    "Reader",
     "Relation",
     "Source",
+    "Window",
+    "Windowed",
+    "is_flat",
+    "is_unsupported",
     "mark",
     "parse_statement",
+    "plan_nested",
     "plan_query",
     "render",
 ]

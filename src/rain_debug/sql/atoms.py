@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlglot import exp
 from rain_debug.errors import SQLError, nearest
 from rain_debug.sql.convert import ATOM, Converter
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, Source
+from rain_debug.sql.rewrite import enclosing, sources_of
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 
@@ -33,6 +35,21 @@ def mark_atoms(tree: exp.Expr, sql: str, catalog: Catalog, aliases: list[str], c
     for node in list(tree.find_all(exp.Anonymous)):
         if node.name.upper() not in (PREDICT, PREDICT_PROBA):
             continue
+        call, arguments = _call(node, sql, catalog, aliases)
+        marked = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(len(calls)), *arguments])
+        marked.meta.update(start=call.start, end=call.end - 1)
+        calls.append(call)
+        node.replace(marked)
+    return calls
+
+
+def mark_nested(tree: exp.Expr, sql: str, catalog: Catalog, convert: Converter) -> list[AtomCall]:
+    """As `mark_atoms`, each call seeing the aliases of the SELECTs around it."""
+    calls: list[AtomCall] = []
+    for node in list(tree.find_all(exp.Anonymous)):
+        if node.name.upper() not in (PREDICT, PREDICT_PROBA):
+            continue
+        aliases = list(dict.fromkeys(s.alias_or_name for q in enclosing(node) for s in sources_of(q)))
         call, arguments = _call(node, sql, catalog, aliases)
         marked = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(len(calls)), *arguments])
         marked.meta.update(start=call.start, end=call.end - 1)
@@ -243,9 +260,17 @@ def _column_sql(alias: str, name: str) -> str:
 
 
 def _column(source: Source, name: str, several: bool) -> list[str]:
-    """The column of `source` that is the feature `name`: by that name, or, over several aliases, as alias_name."""
+    return column_named(source.alias, source.columns, name, several)
+
+
+def column_named(alias: str, columns: Sequence[str], name: str, several: bool) -> list[str]:
+    """The column that is the feature `name`: by that name, or, over several aliases, as alias_name.
+
+    >>> column_named("l", ["age", "title"], "l_title", True), column_named("l", ["Age"], "age", False)
+    (['title'], ['Age'])
+    """
     wanted = [name.lower()]
-    prefix = source.alias.lower() + "_"
+    prefix = alias.lower() + "_"
     if several and name.lower().startswith(prefix):
         wanted.append(name.lower()[len(prefix) :])
-    return [c for c in source.columns if c.lower() in wanted]
+    return [c for c in columns if c.lower() in wanted]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,45 @@ class Converter:
             return replace(empty, name="engine")
         if argument is None or isinstance(argument, exp.Star):
             return replace(empty, name=name)
+        return replace(empty, args=(self(argument),), name=name)
+
+
+_NESTED_AGGREGATES: dict[type[exp.Expr], str] = {
+    **_AGGREGATES,
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.Variance: "var_samp",
+    exp.VariancePop: "var_pop",
+    exp.Stddev: "stddev_samp",
+    exp.StddevSamp: "stddev_samp",
+    exp.StddevPop: "stddev_pop",
+    exp.LogicalAnd: "bool_and",
+    exp.LogicalOr: "bool_or",
+    exp.CountIf: "count_if",
+}
+
+
+class NestedConverter(Converter):
+    """As `Converter`, with the further aggregates that a tree of blocks reads; others are the engine's alone."""
+
+    def __init__(self, sql: str, dialect: str, is_aggregate: Callable[[str], bool]) -> None:
+        super().__init__(sql, dialect)
+        self._is_aggregate = is_aggregate
+
+    def _aggregate(self, node: exp.AggFunc, empty: Expr) -> Expr:
+        name = _NESTED_AGGREGATES.get(type(node))
+        argument = node.this
+        if name is None or node.expressions:
+            return replace(empty, name="engine")
+        if isinstance(argument, exp.Distinct):
+            if len(argument.expressions) != 1 or name not in ("count", "sum", "avg", "min", "max"):
+                return replace(empty, name="engine")
+            suffix = "" if name in ("min", "max") else "_distinct"
+            return replace(empty, args=(self(argument.expressions[0]),), name=name + suffix)
+        if argument is None or isinstance(argument, exp.Star):
+            return replace(empty, name=name)
+        if name == "count_if":
+            return replace(empty, name="count", filter=self(argument))
         return replace(empty, args=(self(argument),), name=name)
 
 

@@ -22,10 +22,10 @@ from rain_debug.sql.refusals import SUPPORTED, refuse_aggregates, refuse_labels,
 
 def plan_query(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Plan:
     """The plan of one SELECT over predictions; SQLError, underlined, for what lies outside the supported class."""
-    return _Planner(sql, catalog, dialect).plan()
+    return Planner(sql, catalog, dialect).plan()
 
 
-class _Planner:
+class Planner:
     """One query on its way from text to plan; nothing of it outlives `plan()`."""
 
     def __init__(self, sql: str, catalog: Catalog, dialect: str) -> None:

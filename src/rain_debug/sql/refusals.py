@@ -10,16 +10,40 @@ from sqlglot import exp
 from rain_debug.errors import SQLError
 from rain_debug.sql.atoms import AtomCall, class_list
 from rain_debug.sql.convert import Converter, atom_number, is_atom
-from rain_debug.sql.plan import Atom, Catalog
+from rain_debug.sql.expr import Expr
+from rain_debug.sql.plan import Atom, Catalog, Plan
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 SUPPORTED = (
     "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, "
     "in COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
 )
+NESTED = "docs/sql lists what is exact, approximate and refused"
 AGGREGATES = "COUNT, SUM and AVG are the aggregates that predictions can go through"
 _EQUALITIES = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ)
 _ORDERINGS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
+
+
+def is_unsupported(error: SQLError) -> bool:
+    """True where a flat block cannot hold a query that a tree of blocks may."""
+    return error.hint in (SUPPORTED, AGGREGATES) or "not supported" in error.message or "optional side" in error.message
+
+
+def is_flat(plan: Plan) -> bool:
+    """True where the flat program has a rule for each aggregate's surroundings."""
+    return all(_arithmetic(o.expr) for o in plan.outputs if o.expr.has_aggregate)
+
+
+def _arithmetic(e: Expr) -> bool:
+    if e.op == "agg":
+        return e.name in ("count", "sum", "avg", "engine")
+    if e.op in ("const", "pure") or not e.has_aggregate:
+        return True
+    if e.op in ("coalesce", "nullif"):
+        return len(e.args) == 2 and e.args[1].op == "const" and _arithmetic(e.args[0])
+    if e.op == "cast" and not any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC", "INT")):
+        return False
+    return e.op in ("+", "-", "*", "/", "neg", "round", "cast") and all(_arithmetic(a) for a in e.args)
 
 
 def refuse_shape(tree: exp.Expr, convert: Converter, catalog: Catalog) -> exp.Select:
@@ -60,6 +84,28 @@ def refuse_shape(tree: exp.Expr, convert: Converter, catalog: Catalog) -> exp.Se
             name = "GROUPING SETS" if kind is exp.GroupingSets else kind.__name__.upper()
             raise convert.refuse(found, f"{name} over predictions is not supported", SUPPORTED, keyword=name)
     return tree
+
+
+def refuse_nested(tree: exp.Expr, convert: Converter, catalog: Catalog) -> None:
+    """SQLError for what no tree of blocks can hold."""
+    predictions = [n for n in tree.find_all(exp.Anonymous) if n.name.upper() in (PREDICT, PREDICT_PROBA)]
+    if not isinstance(tree, exp.Query) or not predictions:
+        refuse_shape(tree, convert, catalog)
+    here = "is not supported in a query with predictions"
+    for kind, word in ((exp.Lateral, "LATERAL"), (exp.Pivot, "PIVOT"), (exp.TableSample, "SAMPLE")):
+        for node in tree.find_all(kind):
+            raise convert.refuse(node, f"{word} {here}", NESTED, keyword=word)
+    for random in tree.find_all(exp.Rand, exp.Uuid):
+        raise convert.refuse(random, f"a random number {here}: it is another one each time", NESTED)
+    for columns in tree.find_all(exp.Columns):
+        raise convert.refuse(columns, f"COLUMNS {here}", "name the columns", keyword="COLUMNS")
+    for node in predictions:
+        with_ = node.find_ancestor(exp.With)
+        if with_ is not None and with_.recursive:
+            raise convert.refuse(node, "a prediction in a recursive CTE is not supported", NESTED)
+        clause = node.find_ancestor(exp.Limit, exp.Offset)
+        if clause is not None:
+            raise convert.refuse(node, f"a prediction in {clause.key.upper()} is not supported", NESTED)
 
 
 def _refuse_sources(tree: exp.Select, convert: Converter) -> None:
@@ -155,9 +201,9 @@ def _text(node: exp.Expr, convert: Converter) -> str:
     return str(node.sql(convert.dialect))
 
 
-def refuse_labels(tree: exp.Select, convert: Converter, calls: Sequence[AtomCall]) -> None:
+def refuse_labels(tree: exp.Expr, convert: Converter, calls: Sequence[AtomCall]) -> None:
     """SQLError for a class compared with a label that its model does not have, or taken for a truth value."""
-    for node in _own(tree, exp.Anonymous):
+    for node in tree.find_all(exp.Anonymous):
         if not is_atom(node) or calls[atom_number(node)].kind != "class":
             continue
         model = calls[atom_number(node)].model

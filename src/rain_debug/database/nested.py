@@ -1,0 +1,251 @@
+"""A query whose predictions do not fit one flat block: its answer, its places, and what it takes to debug them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rain_debug.complaints import Cell, Row
+from rain_debug.database.capture import Capture, Joined
+from rain_debug.database.places import find_name, find_row, matches, unique_names
+from rain_debug.database.query import Query, number_of, scalar
+from rain_debug.engines import Table
+from rain_debug.errors import ComplaintError, EngineError, nearest
+from rain_debug.lineage import Forest, capture_forest, nested_answer
+from rain_debug.relax import Asked, Target, lower_forest
+from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested
+
+if TYPE_CHECKING:
+    from rain_debug.database.connection import Database
+
+
+class NestedQuery(Query):
+    """A query over predictions below, above and beside what one flat block holds, as `db.query` returns it."""
+
+    def __init__(self, db: Database, nested: Nested, models: Mapping[str, ModelInfo], name: str) -> None:
+        super().__init__(db, nested.rows, models, name)
+        self.nested = nested
+        self.sql = nested.sql
+        self._names = unique_names([c.name for c in nested.columns])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the answer's columns."""
+        return self._names
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell the answer's rows apart."""
+        return tuple(n for n, c in zip(self._names, self.nested.columns, strict=True) if c.key)
+
+    def _answer_text(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
+        return nested_answer(self.nested, tables, limited=limited)
+
+    def _kept_answer(self) -> str:
+        self._refresh()
+        if self._tables is None:
+            name = f"__rain_{self._db.next_number()}"
+            self._tables = self._db.materialise(self.plan, self._models, name, {})
+            weakref.finalize(self, self._db.forget_later, tuple(self._tables.values()))
+        return self._answer_text(self._tables)
+
+    def _shown(self) -> list[tuple[str, str]]:
+        return [(f"o{i}", n) for i, n in enumerate(self._names)]
+
+    def _whole(self) -> Table:
+        self._refresh()
+        if self._full is None:
+            try:
+                self._full = self._named(self._db.engine.table(self._kept_answer()))
+            except EngineError as error:
+                raise self._refused(error) from None
+        return self._full
+
+    def _named(self, table: Table) -> Table:
+        return Table({n: table[f"o{i}"] for i, n in enumerate(self._names)}, n_rows=table.n_rows)
+
+    def whole_answer(self, thetas: Mapping[str, np.ndarray]) -> Table:
+        """The answer with the models' predictions at `thetas`, without the LIMIT of the whole."""
+        self._refresh()
+        tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
+        try:
+            return self._named(self._db.engine.table(self._answer_text(tables, limited=False)))
+        finally:
+            self._db.forget(tuple(tables.values()))
+
+    # -- places -------------------------------------------------------------------------------------------------
+
+    def cell(self, column: str | None = None, /, where: Mapping[str, Any] | None = None, **conditions: Any) -> Cell:
+        """The cell of `column` in the row where `conditions` hold; without `column` the only one that is predicted."""
+        given = self._conditions(where, conditions)
+        moving = [n for i, n in enumerate(self._names) if moves(self.nested.body, i)]
+        if column is None:
+            if len(moving) != 1:
+                raise ComplaintError("cell() names no column",
+                                     hint=f"columns that depend on predictions: {', '.join(moving) or 'none'}")  # fmt: skip
+            column = moving[0]
+        name = find_name(self._names, column)
+        position = self._names.index(name)
+        info = self.nested.columns[position]
+        if name not in moving:
+            raise ComplaintError(
+                f"'{name}' depends on no prediction: no training record can change it",
+                hint=f"columns that do: {', '.join(moving) or 'none'}; a row that should (not) be there is query.row(…)",
+            )
+        answer = self._whole()
+        whole = self._is_whole(name)
+        keys = [n for n in self._names if not self._uncertain(n) and n != name]
+        if info.uncertain and given and set(given) >= set(self.keys) and not self._found(answer, given):
+            place = tuple((k, v) for k, v in given.items() if not self._uncertain(k))
+            self.capture([Target("present", None, place)])
+            return Cell(self, name, place, whole=whole)
+        row = answer.row(self._find(answer, given))
+        place = tuple((k, row[k]) for k in keys)
+        if info.uncertain:
+            return Cell(self, name, place, whole=whole)
+        classes = self._classes(position) or tuple(
+            sorted({v for v in answer[name].to_list() if v is not None}, key=str)
+        )
+        return Cell(self, name, place, "class", classes)
+
+    def row(self, where: Mapping[str, Any] | None = None, /, **conditions: Any) -> Row:
+        """The row (or group) of the answer where `conditions` hold, there or missed."""
+        given = self._conditions(where, conditions)
+        named = [n for n in self._names if not self._uncertain(n)]
+        for name in given:
+            if self._uncertain(name):
+                raise ComplaintError(
+                    f"'{name}' is a number that predictions move: it names no row",
+                    hint=f"columns that name one: {', '.join(named) or 'none'}",
+                )
+        if not given:
+            raise ComplaintError("row() names no row", hint=f"give values of {', '.join(named or self._names)}")
+        if self.nested.limited:
+            raise ComplaintError("LIMIT keeps rows out for other rows' sake, so whether one is there says little of it",
+                                 hint="leave LIMIT out of the query, or complain about a cell")  # fmt: skip
+        for name, value in given.items():
+            classes = self._classes(self._names.index(name))
+            if classes and value not in classes:
+                raise ComplaintError(f"'{name}' is never {value!r}: the model has no such class",
+                                     hint=nearest(str(value), map(str, classes)))  # fmt: skip
+        return Row(self, tuple(given.items()))
+
+    def _conditions(self, where: Mapping[str, Any] | None, conditions: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**(where or {}), **conditions}
+        return {find_name(self._names, name): scalar(value) for name, value in given.items()}
+
+    def _uncertain(self, name: str) -> bool:
+        return self.nested.columns[self._names.index(name)].uncertain
+
+    def _found(self, answer: Table, given: Mapping[str, Any]) -> bool:
+        return bool(np.logical_and.reduce([matches(answer, n, v) for n, v in given.items()]).any())
+
+    def _find(self, answer: Table, given: Mapping[str, Any]) -> int:
+        return find_row(answer, self._names, given)
+
+    def _classes(self, position: int) -> tuple[Any, ...]:
+        body = self.nested.body
+        if isinstance(body, Block):
+            e = body.plan.outputs[position].expr
+            if e.op == "atom" and body.plan.atoms[e.atoms[0]].kind == "class":
+                return tuple(self._models[body.plan.atoms[e.atoms[0]].model].classes)
+        return ()
+
+    def _is_whole(self, name: str) -> bool:
+        values = self._whole()[name]
+        return values.kind == "number" and values.values.dtype.kind == "i"
+
+    # -- debugging ----------------------------------------------------------------------------------------------
+
+    def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
+        """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        engine = self._db.engine
+        places = [self._place(t) for t in targets]
+        try:
+            forest = capture_forest(self.nested.body, engine, self._models, f"__rain_{self._db.next_number()}", places)
+        except EngineError as error:
+            raise self._refused(error) from None
+        try:
+            asked = [self._asked(forest, t, p) for t, p in zip(targets, places, strict=True)]
+        finally:
+            for table in forest.tables:
+                engine.drop(table)
+        program = lower_forest(forest, asked, self.sql)
+        return Capture(Joined(((program, tuple(range(len(targets)))),), len(targets)), forest.variables)
+
+    def _place(self, target: Target) -> dict[int, Any]:
+        given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]
+        return {self._names.index(find_name(self._names, str(n))): v for n, v in given}
+
+    def _asked(self, forest: Forest, target: Target, place: Mapping[int, Any]) -> Asked:
+        engine = self._db.engine
+        columns = self.nested.columns
+        kinds = dict(engine.types(f"SELECT * FROM {forest.top.table}"))
+        parts = []
+        for i, value in place.items():
+            name = columns[i].name
+            quoted = '"' + name.replace('"', '""') + '"'
+            if value is None:
+                parts.append(f"{quoted} IS NULL")
+            else:
+                kind = next(k for n, k in kinds.items() if n.lower() == name.lower())
+                parts.append(f"coalesce({quoted} = TRY_CAST({engine.literal(value)} AS {kind}), FALSE)")
+        where = " AND ".join(parts) or "TRUE"
+        found = engine.table(f"SELECT __rain_row AS x FROM {forest.top.table} WHERE {where} ORDER BY x")
+        rows = found["x"].values.astype(np.int64) if found.n_rows else np.empty(0, dtype=np.int64)
+        if not len(rows):
+            raise ComplaintError(
+                f"no row of the queried tables can produce {target}, whatever the model predicts",
+                where=self.sql,
+                hint="check the values that name the place; Rain changes predictions, not the queried rows",
+            )
+        if target.kind == "value":
+            assert target.column is not None
+            return Asked("value", rows, self._names.index(find_name(self._names, target.column)))
+        return Asked("present", rows)
+
+    def read(self, answer: Table, target: Target) -> float:
+        """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
+        mask = np.ones(answer.n_rows, dtype=bool)
+        for name, value in target.where:
+            mask &= matches(answer, name, value)
+        if target.kind == "is":
+            assert target.column is not None
+            mask &= matches(answer, target.column, target.value)
+        if target.kind in ("present", "is"):
+            return float(mask.any())
+        rows = np.flatnonzero(mask)
+        assert target.column is not None
+        if not len(rows):
+            return self._over_nothing(target.column)
+        return number_of(answer[target.column].take(rows[:1]))
+
+    def _over_nothing(self, name: str) -> float:
+        """What a missing group's cell reads as: 0 for a COUNT, NaN otherwise."""
+        body = self.nested.body
+        if isinstance(body, Block):
+            e = body.plan.outputs[self._names.index(name)].expr
+            if e.op == "agg" and e.name == "count" and not body.having and body.plan.group_by:
+                return 0.0
+        return float("nan")
+
+
+def moves(body: Body, position: int) -> bool:
+    """True where predictions decide what stands in a column, not only which rows are there."""
+    if body.columns[position].uncertain:
+        return True
+    if isinstance(body, Merge):
+        return any(moves(part, position) for part in body.parts)
+    if not isinstance(body, Block):
+        return False
+    e = body.plan.outputs[position].expr
+    if e.atoms:
+        return True
+    for below in body.below:
+        for i, column in enumerate(below.body.columns):
+            if f'."{column.name.lower()}"' in e.sql.lower() and moves(below.body, i):
+                return True
+    return False

@@ -1,0 +1,605 @@
+"""A tree of blocks → the alternatives of its tuples, as columns.
+
+An *alternative* is a tuple together with one class for each of its prediction variables. Each block becomes one query
+in which every predicted row stands once for each class, so that the engine itself evaluates conditions, keys and
+values; alternatives of one tuple exclude each other. What tells a relation's rows apart stays in the engine, as a
+temporary table with the row's number; NumPy gets numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from rain_debug.engines import Engine, Table
+from rain_debug.engines.arrow import concatenate
+from rain_debug.errors import LineageError, SQLError
+from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.predictions import prepare_sources
+from rain_debug.lineage.variables import Block as Variables
+from rain_debug.lineage.variables import fetch_rows, number_variables
+from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Windowed, render
+
+Array = np.ndarray
+MAX_NUMBERS = 200_000_000
+ROW = "__rain_row"
+NUMBERS = ("value", "number", "proba", "lookup", "window")
+
+
+@dataclass(eq=False)
+class Literals:
+    """What an alternative presumes: `rows` (n,) the variable, event or row below, −1 for none; `codes` its state.
+
+    `kind` is `class` (of the variables `source`, an identity until all are numbered), `event` or `below` (by name).
+    """
+
+    kind: str
+    source: Any
+    rows: Array
+    codes: Array
+    block: int = -1
+
+
+@dataclass(eq=False)
+class BlockRows:
+    """Alternatives of one block: `row` (n,) is the row of the relation that each belongs to."""
+
+    block: Block
+    table: str
+    n_rows: int
+    row: Array
+    literals: list[Literals]
+    numbers: dict[int, Literals]
+    exports: Table
+    texts: Mapping[str, str]
+    below: dict[str, Rows]
+    events: dict[str, Rows]
+    sql: str
+    kinds: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class MergeRows:
+    """Rows of a set operation: `rows[i]` maps the rows of part i to those of the whole."""
+
+    body: Merge
+    table: str
+    n_rows: int
+    parts: list[Rows]
+    rows: list[Array]
+
+
+@dataclass(eq=False)
+class WindowRows:
+    """Rows with window functions: `order[i]` sorts them by partition and order of window i, whose number is `partition`
+    and whose ties share `peer`, all in sorted order."""
+
+    body: Windowed
+    table: str
+    n_rows: int
+    below: Rows
+    order: list[Array]
+    partition: list[Array]
+    peer: list[Array]
+    exports: Table
+    texts: Mapping[str, str]
+
+
+Rows = BlockRows | MergeRows | WindowRows
+
+
+@dataclass(eq=False)
+class Forest:
+    """All relations of a query, and the variables that they share."""
+
+    top: Rows
+    variables: tuple[Variables, ...]
+    classes: tuple[int, ...]
+    tables: list[str] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Rows]:
+        """Every relation, those below first."""
+        return _walk(self.top)
+
+
+def _walk(rows: Rows) -> Iterator[Rows]:
+    if isinstance(rows, BlockRows):
+        for part in (*rows.below.values(), *rows.events.values()):
+            yield from _walk(part)
+    elif isinstance(rows, MergeRows):
+        for part in rows.parts:
+            yield from _walk(part)
+    else:
+        yield from _walk(rows.below)
+    yield rows
+
+
+Restriction = Sequence[Mapping[int, Any]]
+"""Places: the values of some columns, by position."""
+
+
+def capture_forest(
+    body: Body,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    name: str,
+    places: Restriction | None = None,
+) -> Forest:
+    """The alternatives of a tree of blocks, at `places` alone where given; LineageError where there are too many.
+
+    The temporary tables are called `name_…`; the caller drops `tables`.
+    """
+    catcher = _Capture(engine, models, name)
+    try:
+        top = catcher.rows(body, places)
+        variables, classes = catcher.variables()
+    except Exception:
+        for table in catcher.tables:
+            engine.drop(table)
+        raise
+    return Forest(top, variables, classes, catcher.tables)
+
+
+class _Capture:
+    """One capture on its way through the tree."""
+
+    def __init__(self, engine: Engine, models: Mapping[str, ModelInfo], name: str) -> None:
+        self.engine = engine
+        self.models = models
+        self.name = name
+        self.tables: list[str] = []
+        self._numbers = itertools.count()
+        self._uses: dict[tuple[str, ...], list[tuple[Plan, Atom, Literals, Array]]] = {}
+
+    def rows(self, body: Body, places: Restriction | None = None) -> Rows:
+        """The rows of one body."""
+        if isinstance(body, Block):
+            return self._block(body, places, None)
+        if isinstance(body, Merge):
+            return self._merge(body, places)
+        return self._windowed(body)
+
+    def _keep(self, sql: str) -> str:
+        table = f"{self.name}_{next(self._numbers)}"
+        self.tables.append(table)
+        self.engine.keep(table, sql)
+        return table
+
+    # -- a block ------------------------------------------------------------------------------------------------
+
+    def _block(self, block: Block, places: Restriction | None, events_table: str | None) -> BlockRows:
+        plan = block.plan
+        prepare_sources(plan, self.engine)
+        below = {b.name: self.rows(b.body) for b in block.below}
+        names = {b.name: below[b.name].table for b in block.below if not b.single}
+        if block.event_table is not None and events_table is not None:
+            names[block.event_table] = events_table
+
+        def read(k: int) -> str:
+            return f"__w{k}.c"
+
+        def text(sql: str) -> str:
+            return _replaced(render(sql, read), names)
+
+        numbers = {a.index for a in plan.atoms if a.kind in NUMBERS}
+        used = _atoms_used(block)
+        states = [a for a in plan.atoms if a.kind in ("class", "event") and a.index in used]
+        froms = [_replaced(plan.from_sql, names)]
+        conditions = [text(c.sql) for c in plan.conjuncts]
+        items: dict[str, str] = {}
+        for atom in states:
+            labels = self.models[atom.model].classes if atom.kind == "class" else (False, True)
+            listed = ", ".join(f"({i}, {self.engine.literal(v)})" for i, v in enumerate(labels))
+            froms.append(f"CROSS JOIN (VALUES {listed}) AS __w{atom.index}(i, c)")
+            items[f"code_{atom.index}"] = f"__w{atom.index}.i"
+        rids = list(dict.fromkeys(r for a in plan.atoms if a.kind in ("class", "proba", "number") for r in a.rids))
+        for i, rid in enumerate(rids):
+            items[f"rid_{i}"] = rid
+        for atom in states:
+            missing = " OR ".join(f"{r} IS NULL" for r in atom.rids)
+            if missing and not plan.inner:
+                # A row that an outer join did not find has no prediction: NULL, once.
+                conditions.append(f"(__w{atom.index}.i = 0 OR NOT ({missing}))")
+            for other in states:
+                if other.index < atom.index and other.identity == atom.identity and atom.kind == "class":
+                    same = " AND ".join(f"{a} = {b}" for a, b in zip(atom.rids, other.rids, strict=True))
+                    conditions.append(f"(NOT ({same}) OR __w{atom.index}.i = __w{other.index}.i)")
+        if not plan.inner:
+            labels_of = {a.index: " OR ".join(f"{r} IS NULL" for r in a.rids) for a in states if a.rids}
+
+            def read(k: int) -> str:  # type: ignore[no-redef]
+                return f"(CASE WHEN {labels_of[k]} THEN NULL ELSE __w{k}.c END)" if labels_of.get(k) else f"__w{k}.c"
+
+            conditions[: len(plan.conjuncts)] = [text(c.sql) for c in plan.conjuncts]
+        for b in block.below:
+            if not b.single:
+                items[f"below_{b.name}"] = f"{_alias_of(plan, b.name)}.{ROW}"
+        keys = [*(plan.group_by or ())] if plan.group_by is not None else []
+        for i, e in enumerate(keys):
+            items[f"key_{i}"] = text(e.sql)
+        outputs = [(i, o) for i, (o, c) in enumerate(zip(plan.outputs, block.columns, strict=True)) if not c.uncertain]
+        for i, o in outputs:
+            items[f"out_{i}"] = text(o.expr.sql)
+        events = [e for e in block.events if e.body is not None]
+        for e in events:
+            for j, key in enumerate(e.keys):
+                items[f"{e.name}_x{j}"] = text(key)
+        texts, kinds = {}, {}
+        for j, leaf in enumerate(_leaves(block, numbers)):
+            texts[leaf.sql] = f"e_{j}"
+            items[f"e_{j}"] = text(leaf.sql)
+        conditions += self._restricted(block, places, text, froms)
+        where = " AND ".join(f"({c})" for c in conditions) or "TRUE"
+        selected = ", ".join(f"{sql} AS {self._quoted(n)}" for n, sql in items.items()) or "1 AS one"
+        sql = f"{plan.with_sql} SELECT {selected} FROM {' '.join(froms)} WHERE {where}"
+        self._refuse_too_many(
+            block, f"{plan.with_sql} SELECT count(*) AS n FROM {' '.join(froms)} WHERE {where}", len(items)
+        )
+        alternatives = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({sql})")
+        relation, n_rows, join = self._relation(block, alternatives, keys, outputs, events_table)
+        found_events: dict[str, Rows] = {}
+        event_rows: dict[str, str] = {}
+        for e in events:
+            assert e.body is not None and isinstance(e.body, Block)
+            columns = [f"{self._quoted(f'{e.name}_x{j}')} AS x{j}" for j in range(len(e.keys))]
+            distinct = f"SELECT DISTINCT {', '.join(columns)} FROM {alternatives}" if columns else "SELECT 1 AS none"
+            made = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({distinct})")
+            on = " AND ".join(
+                f"a.{self._quoted(f'{e.name}_x{j}')} IS NOT DISTINCT FROM {made}.x{j}" for j in range(len(e.keys))
+            )
+            event_rows[e.name] = f"{made}.{ROW}"
+            join += f" JOIN {made} ON {on or 'TRUE'}"
+            found_events[e.name] = self._block(e.body, None, made)
+        fetched = self._fetched(alternatives, items, texts, kinds, relation, event_rows, join)
+        n = fetched.n_rows
+        literals: list[Literals] = []
+        for atom in states:
+            codes = fetched[f"code_{atom.index}"].values.astype(np.int64)
+            if atom.kind == "event":
+                name = atom.identity[1]
+                rows = fetched[f"event_{name}"].values.astype(np.int64) if name in event_rows else np.arange(n)
+                literals.append(Literals("event", name, rows, codes))
+                continue
+            literals.append(self._variables(plan, atom, fetched, rids, codes))
+        for b in block.below:
+            if not b.single:
+                rows, there = _known(fetched, f"below_{b.name}")
+                literals.append(Literals("below", b.name, rows, np.where(there, 0, -1)))
+        numbers_found: dict[int, Literals] = {}
+        for atom in plan.atoms:
+            if atom.kind in ("proba", "number"):
+                numbers_found[atom.index] = self._variables(plan, atom, fetched, rids, np.zeros(n, dtype=np.int64))
+            elif atom.kind == "value":
+                name = atom.identity[1]
+                rows = np.zeros(n, dtype=np.int64)
+                if f"below_{name}" in items:
+                    rows, _ = _known(fetched, f"below_{name}")
+                numbers_found[atom.index] = Literals("below", atom.identity[1:], rows, np.zeros(n, dtype=np.int64))
+            elif atom.kind == "lookup":
+                name = atom.identity[1]
+                rows = fetched[f"event_{name}"].values.astype(np.int64)
+                numbers_found[atom.index] = Literals("event", name, rows, np.zeros(n, dtype=np.int64))
+        row = fetched["row"].values.astype(np.int64)
+        return BlockRows(
+            block, relation, n_rows, row, literals, numbers_found, fetched, texts, below, found_events, sql, kinds
+        )
+
+    def _restricted(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> list[str]:
+        if places is None:
+            return []
+        either = []
+        for place in places:
+            parts = []
+            for i, value in place.items():
+                if block.columns[i].uncertain:
+                    continue
+                here = text(block.plan.outputs[i].expr.sql)
+                kind = self.engine.types(f"{block.plan.with_sql} SELECT {here} AS x FROM {' '.join(froms)}")[0][1]
+                if value is None:
+                    parts.append(f"({here}) IS NULL")
+                else:
+                    cast = f"TRY_CAST({self.engine.literal(value)} AS {kind})"
+                    parts.append(f"coalesce(({here}) = {cast}, FALSE)")
+            either.append("(" + (" AND ".join(parts) or "TRUE") + ")")
+        return ["(" + (" OR ".join(either) or "TRUE") + ")"]
+
+    def _relation(
+        self, block: Block, alternatives: str, keys: Sequence[Expr], outputs: Any, events_table: str | None
+    ) -> tuple[str, int, str]:
+        """The table of the block's rows, how many they are, and the SQL that joins alternatives `a` with it."""
+        plan = block.plan
+        named = [f"{self._quoted(f'out_{i}')} AS {self._quoted(block.columns[i].name)}" for i, _ in outputs]
+        if plan.group_by is None:
+            items = ", ".join([ROW, *named])
+            table = self._keep(f"SELECT {items} FROM {alternatives}")
+            return table, self._count(table), f"JOIN {table} AS rel ON rel.{ROW} = a.{ROW}"
+        key_names = [f"key_{i}" for i in range(len(keys))]
+        if events_table is not None:
+            # One row for each event, whether anything meets it or not.
+            table = self._keep(f"SELECT {ROW} FROM {events_table}")
+            return (
+                table,
+                self._count(table),
+                f"JOIN {table} AS rel ON rel.{ROW} = a.{self._quoted(f'out_{outputs[-1][0]}')}",
+            )
+        if not keys:
+            table = self._keep(
+                f"SELECT 0 AS {ROW}" + "".join(f", NULL AS {self._quoted(block.columns[i].name)}" for i, _ in outputs)
+            )
+            if outputs:
+                values = ", ".join(
+                    f"any_value({self._quoted(f'out_{i}')}) AS {self._quoted(block.columns[i].name)}"
+                    for i, _ in outputs
+                )
+                table = self._keep(f"SELECT 0 AS {ROW}, {values} FROM {alternatives}")
+            return table, 1, f"JOIN {table} AS rel ON TRUE"
+        seen = [f"{self._quoted(f'out_{i}')}" for i, _ in outputs]
+        distinct = ", ".join(dict.fromkeys([*key_names, *seen]))
+        inner = self._keep(
+            f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM (SELECT DISTINCT {distinct} FROM {alternatives})"
+        )
+        table = self._keep(f"SELECT {', '.join([ROW, *named, *key_names])} FROM {inner}")
+        on = " AND ".join(f"rel.{k} IS NOT DISTINCT FROM a.{k}" for k in key_names)
+        return table, self._count(table), f"JOIN {table} AS rel ON {on}"
+
+    def _fetched(
+        self, alternatives: str, items: Mapping[str, str], texts: Mapping[str, str], kinds: dict[str, str],
+        relation: str, event_rows: Mapping[str, str], join: str,
+    ) -> Table:  # fmt: skip
+        types = dict(self.engine.types(f"SELECT * FROM {alternatives}"))
+        selected = [f"rel.{ROW} AS row"]
+        for name in items:
+            if name.startswith(("code_", "rid_", "below_")):
+                selected.append(f"a.{self._quoted(name)} AS {self._quoted(name)}")
+        for text, name in texts.items():
+            kind = kinds[text] = kind_of(types[name])
+            quoted = f"a.{self._quoted(name)}"
+            if kind in ("number", "bool"):
+                selected.append(f"CAST({quoted} AS DOUBLE) AS {name}")
+            else:
+                selected.append(f"CAST({quoted} IS NOT NULL AS DOUBLE) AS {name}")
+                selected.append(f"dense_rank() OVER (ORDER BY {quoted}) AS {name}_id")
+        for name, text in event_rows.items():
+            selected.append(f"{text} AS {self._quoted(f'event_{name}')}")
+        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join} ORDER BY a.{ROW}")
+
+    def _variables(self, plan: Plan, atom: Atom, table: Table, rids: Sequence[str], codes: Array) -> Literals:
+        columns = [_known(table, f"rid_{rids.index(r)}") for r in atom.rids]
+        there = np.logical_and.reduce([k for _, k in columns])
+        literal = Literals("class", atom.identity, np.zeros(len(there), dtype=np.int64), np.where(there, codes, -1))
+        values = np.stack([v for v, _ in columns], axis=1)
+        self._uses.setdefault(atom.identity, []).append((plan, atom, literal, values))
+        return literal
+
+    def _count(self, table: str) -> int:
+        return int(self.engine.table(f"SELECT count(*) AS n FROM {table}")["n"].values[0])
+
+    def _quoted(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def _refuse_too_many(self, block: Block, count_sql: str, width: int) -> None:
+        if len(block.plan.sources) + len(block.below) < 2:
+            return
+        n = int(self.engine.table(count_sql)["n"].values[0])
+        if n * (width + 2) > MAX_NUMBERS:
+            raise LineageError(
+                f"this query has {n:,} alternatives of tuples, more than fit in memory",
+                where=block.plan.from_sql, hint="join on equal columns, or name fewer places",
+            )  # fmt: skip
+
+    # -- set operations and windows -----------------------------------------------------------------------------
+
+    def _merge(self, body: Merge, places: Restriction | None) -> MergeRows:
+        parts = [self.rows(_grouped(p) if not body.all else p, places) for p in body.parts]
+        names = [self._quoted(c.name) for c in body.columns if not c.uncertain]
+        lists = []
+        for part in body.parts:
+            own = [c for c, whole in zip(part.columns, body.columns, strict=True) if not whole.uncertain]
+            lists.append([f"{self._quoted(c.name)}" for c in own])
+        if not body.all and any(c.uncertain for c in body.columns):
+            raise SQLError(f"{body.op.upper()} of numbers that predictions move is not supported",
+                           hint="use UNION ALL, or leave the number out")  # fmt: skip
+        if body.all:
+            offset, texts, maps = 0, [], []
+            for part, columns in zip(parts, lists, strict=True):
+                items = ", ".join(
+                    [f"{ROW} + {offset} AS {ROW}", *(f"{c} AS {n}" for c, n in zip(columns, names, strict=True))]
+                )
+                texts.append(f"SELECT {items} FROM {part.table}")
+                maps.append(np.arange(part.n_rows) + offset)
+                offset += part.n_rows
+            table = self._keep(" UNION ALL ".join(texts))
+            return MergeRows(body, table, offset, parts, maps)
+        union = " UNION ".join(
+            f"SELECT {', '.join(f'{c} AS {n}' for c, n in zip(columns, names, strict=True))} FROM {part.table}"
+            for part, columns in zip(parts, lists, strict=True)
+        )
+        table = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({union})")
+        maps = []
+        for part, columns in zip(parts, lists, strict=True):
+            on = (
+                " AND ".join(f"p.{c} IS NOT DISTINCT FROM w.{n}" for c, n in zip(columns, names, strict=True)) or "TRUE"
+            )
+            found = self.engine.table(
+                f"SELECT w.{ROW} AS x FROM {part.table} AS p JOIN {table} AS w ON {on} ORDER BY p.{ROW}"
+            )
+            maps.append(found["x"].values.astype(np.int64))
+        return MergeRows(body, table, self._count(table), parts, maps)
+
+    def _windowed(self, body: Windowed) -> WindowRows:
+        below = self.rows(body.below.body)
+        source = f"{below.table} AS __w"
+        order, partition, peer = [], [], []
+        for window in body.windows:
+            split = ", ".join(window.partition)
+            by = ", ".join(window.order) if not window.by else ""
+            over = (f"PARTITION BY {split}" if split else "") + (f" ORDER BY {by}" if by else "")
+            part = f"dense_rank() OVER (ORDER BY {split})" if split else "0"
+            found = self.engine.table(
+                f"SELECT {ROW} AS row, {part} AS part, rank() OVER ({over}) AS peer "
+                f"FROM {source} ORDER BY part{', ' + by if by else ''}, {ROW}"
+            )
+            order.append(found["row"].values.astype(np.int64))
+            partition.append(found["part"].values.astype(np.int64))
+            peer.append(found["peer"].values.astype(np.int64))
+        texts: dict[str, str] = {}
+        items = []
+        for leaf in _window_leaves(body):
+            if leaf.sql not in texts:
+                texts[leaf.sql] = f"e_{len(texts)}"
+                items.append(f"{leaf.sql} AS e_{len(texts) - 1}")
+        types = self.engine.types(f"SELECT {', '.join(items)} FROM {source}") if items else []
+        casts = [
+            f"CAST({n} AS DOUBLE) AS {n}"
+            if kind_of(t) in ("number", "bool")
+            else f"CAST({n} IS NOT NULL AS DOUBLE) AS {n}"
+            for n, t in types
+        ]
+        inner = f"SELECT {', '.join([ROW, *items])} FROM {source}"
+        exports = self.engine.table(f"SELECT {', '.join([ROW, *casts])} FROM ({inner}) ORDER BY {ROW}")
+        outputs = [
+            f"{o.expr.sql} AS {self._quoted(c.name)}"
+            for o, c in zip(body.plan.outputs, body.columns, strict=True)
+            if not c.uncertain
+        ]
+        table = self._keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
+        return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts)
+
+    # -- variables ----------------------------------------------------------------------------------------------
+
+    def variables(self) -> tuple[tuple[Variables, ...], tuple[int, ...]]:
+        """Every variable of the tree once, numbered in the literals; blocks with features, and their widths."""
+        blocks: list[Variables] = []
+        widths: list[int] = []
+        for identity, uses in self._uses.items():
+            present = [values[literal.codes >= 0] for _, _, literal, values in uses]
+            distinct, numbers = number_variables(present)
+            missing = np.ones(len(distinct), dtype=bool)
+            parts: list[Table] = []
+            order: list[Array] = []
+            for (plan, atom, literal, _), number in zip(uses, numbers, strict=True):
+                rows = np.zeros(len(literal.codes), dtype=np.int64)
+                rows[literal.codes >= 0] = number
+                literal.rows, literal.block = rows, len(blocks)
+                mine = np.zeros(len(distinct), dtype=bool)
+                mine[number] = True
+                chosen = np.flatnonzero(mine & missing)
+                if len(chosen):
+                    parts.append(
+                        fetch_rows(plan, self.engine, atom, self.models[atom.model].features, distinct[chosen])
+                    )
+                    order.append(chosen)
+                    missing[chosen] = False
+            atom = uses[0][1]
+            features = self.models[atom.model].features
+            if not parts:
+                parts.append(fetch_rows(uses[0][0], self.engine, atom, features, distinct))
+                order.append(np.arange(0))
+            table = concatenate(parts, list(features)).take(np.argsort(np.concatenate(order), kind="stable"))
+            blocks.append(Variables(atom.model, identity, atom, distinct, table))
+            widths.append(max(1, len(self.models[atom.model].classes)))
+        return tuple(blocks), tuple(widths)
+
+
+def _known(table: Table, name: str) -> tuple[Array, Array]:
+    column = table[name]
+    there = np.ones(table.n_rows, dtype=bool) if column.valid is None else np.asarray(column.valid)
+    return np.where(there, column.values, 0).astype(np.int64), there
+
+
+def _alias_of(plan: Plan, name: str) -> str:
+    at = plan.from_sql.index(f"{name} AS ") + len(f"{name} AS ")
+    text = plan.from_sql[at:]
+    if text.startswith('"'):
+        end = 1
+        while text[end] != '"' or text[end : end + 2] == '""':
+            end += 2 if text[end : end + 2] == '""' else 1
+        return text[: end + 1]
+    return text.split()[0]
+
+
+def _replaced(text: str, names: Mapping[str, str]) -> str:
+    for name, table in names.items():
+        text = text.replace(f"{name} AS ", f"{table} AS ")
+    return text
+
+
+def _grouped(body: Body) -> Body:
+    """A plain SELECT as one that keeps each row once."""
+    if isinstance(body, Block) and body.plan.group_by is None and not any(c.uncertain for c in body.columns):
+        keys = tuple({o.expr.sql: o.expr for o in body.plan.outputs}.values())
+        return replace(body, plan=replace(body.plan, group_by=keys))
+    return body
+
+
+def _atoms_used(block: Block) -> set[int]:
+    """Atoms that conditions, keys, values or events read."""
+    plan = block.plan
+    found = {k for e in (*plan.conjuncts, *(plan.group_by or ()), *block.having) for k in e.atoms}
+    found |= {k for o in plan.outputs for k in o.expr.atoms}
+    for event in block.events:
+        found |= set(event.condition.atoms) if event.condition is not None else set()
+        for key in event.keys:
+            found |= {int(part.split(")")[0]) for part in key.split("RAIN_ATOM(")[1:]}
+    return found
+
+
+def number_leaves(e: Expr, numbers: set[int]) -> Iterator[Expr]:
+    """The largest parts of `e` that the engine evaluates for an alternative: those without numbers that move."""
+    if e.op == "agg":
+        return
+    if not numbers & set(e.atoms) and not e.has_aggregate:
+        yield e
+        return
+    for arg in e.args:
+        yield from number_leaves(arg, numbers)
+
+
+def _leaves(block: Block, numbers: set[int]) -> list[Expr]:
+    """What the engine exports with each alternative, each text once."""
+    found: dict[str, Expr] = {}
+    aggregates: list[Expr] = []
+    tops: list[Expr] = [*(o.expr for o in block.plan.outputs), *block.having]
+    tops += [e.condition for e in block.events if e.condition is not None]
+    for top in tops:
+        aggregates += [x for x in top.walk() if x.op == "agg"]
+        if not top.has_aggregate and numbers & set(top.atoms):
+            for leaf in number_leaves(top, numbers):
+                found.setdefault(leaf.sql, leaf)
+        elif top.has_aggregate:
+            for leaf in _beside(top):
+                found.setdefault(leaf.sql, leaf)
+    for aggregate in aggregates:
+        if aggregate.name == "engine":
+            continue
+        for part in (*aggregate.args, *([aggregate.filter] if aggregate.filter is not None else [])):
+            for leaf in number_leaves(part, numbers):
+                found.setdefault(leaf.sql, leaf)
+    return list(found.values())
+
+
+def _beside(e: Expr) -> Iterator[Expr]:
+    """What stands beside aggregates in an expression over groups."""
+    if e.op == "agg":
+        return
+    if not e.has_aggregate:
+        yield e
+        return
+    for arg in e.args:
+        yield from _beside(arg)
+
+
+def _window_leaves(body: Windowed) -> Iterator[Expr]:
+    numbers = {a.index for a in body.plan.atoms}
+    tops = [o.expr for o in body.plan.outputs] + list(body.qualify)
+    tops += [a for w in body.windows for a in (*w.args, *w.by)]
+    tops += [e.condition for e in body.events if e.condition is not None]
+    for top in tops:
+        yield from number_leaves(top, numbers)
+
+
+__all__ = ["BlockRows", "Forest", "Literals", "MergeRows", "Rows", "WindowRows", "capture_forest", "number_leaves"]

@@ -1,0 +1,245 @@
+"""Alternatives by what they presume: clusters of tuples with the same variables, each cluster's outcomes exclusive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rain_debug.relax.program import Builder
+from rain_debug.relax.tails import tail_rule
+
+Array = np.ndarray
+QUADRATURE_CLUSTERS = 128
+MAX_NODES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """`index` (n_alternatives,) is the outcome of each alternative; `cluster` (m,) and `cluster_place` (k,) order them.
+
+    `weight` (m,) is the node of their probabilities. Outcomes of one cluster exclude each other; clusters of one place
+    are independent where `shared` is False.
+    """
+
+    builder: Builder
+    alternative_weight: int
+    weight: int
+    index: Array
+    cluster: Array
+    cluster_place: Array
+    n_places: int
+    shared: bool
+    columns: tuple[Array, ...]
+    codes: tuple[Array, ...]
+    chosen: Array
+
+    @classmethod
+    def of_alternatives(
+        cls,
+        builder: Builder,
+        weight: int,
+        place: Array,
+        n_places: int,
+        columns: Sequence[Array],
+        codes: Sequence[Array],
+        chosen: Array | None = None,
+    ) -> Outcomes:
+        """Group alternatives that presume the same; `columns` are their variables (0: none), `codes` the states."""
+        n = len(place)
+        chosen = np.arange(n) if chosen is None else chosen
+        if columns:
+            ids = np.stack(columns, axis=1)
+            states = np.stack(codes, axis=1)
+            order = np.argsort(ids, axis=1, kind="stable")
+            ids, states = np.take_along_axis(ids, order, axis=1), np.take_along_axis(states, order, axis=1)
+            twice = np.zeros_like(ids, dtype=bool)
+            twice[:, 1:] = (ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] != 0)
+            ids, states = np.where(twice, 0, ids), np.where(twice, 0, states)
+            again = np.argsort(ids, axis=1, kind="stable")
+            ids, states = np.take_along_axis(ids, again, axis=1), np.take_along_axis(states, again, axis=1)
+        else:
+            ids = states = np.zeros((n, 0), dtype=np.int64)
+        cluster = _number(place, ids)
+        n_clusters = int(cluster.max(initial=-1)) + 1
+        cluster_place = np.zeros(n_clusters, dtype=np.int64)
+        cluster_place[cluster] = place
+        index = _number(cluster, states)
+        m = int(index.max(initial=-1)) + 1
+        first = np.zeros(m, dtype=np.int64)
+        first[index[::-1]] = np.arange(n)[::-1]
+        node = builder.op("gather", weight, attrs=(chosen[first],))
+        return cls(
+            builder, weight, node, index, cluster[first], cluster_place, n_places, _shared(place, cluster, ids),
+            tuple(columns), tuple(codes), chosen,
+        )  # fmt: skip
+
+    def at(self, chosen: Array, place: Array, n_places: int) -> Outcomes:
+        """Some alternatives, at other places."""
+        columns = [c[chosen] for c in self.columns]
+        codes = [c[chosen] for c in self.codes]
+        return Outcomes.of_alternatives(
+            self.builder, self.alternative_weight, place, n_places, columns, codes, self.chosen[chosen]
+        )
+
+    def of(self, mask: Array) -> Outcomes:
+        """Some alternatives, at one place."""
+        chosen = np.flatnonzero(mask)
+        return self.at(chosen, np.zeros(len(chosen), dtype=np.int64), 1)
+
+    def _attrs(self) -> tuple[Array, Array, int]:
+        return self.cluster, self.cluster_place, self.n_places
+
+    def _by_outcome(self, values: Array) -> Array:
+        return np.bincount(self.index, weights=values, minlength=len(self.cluster))
+
+    def any(self, mask: Array | None = None) -> int:
+        """The probability (n_places,) that something happens (of the alternatives in `mask`)."""
+        weight = self.weight
+        if mask is not None:
+            live = self._by_outcome(mask.astype(float)) > 0
+            weight = self.builder.op("mul", weight, self.builder.const(live.astype(float)))
+        b = self.builder
+        mass = b.op("segment_sum", weight, attrs=(self.cluster, len(self.cluster_place)))
+        none = b.op("sub", b.const(np.ones(len(self.cluster_place))), mass)
+        absent = b.op("segment_prod", none, attrs=(self.cluster_place, self.n_places))
+        return b.op("sub", b.const(np.ones(self.n_places)), absent)
+
+    def spread(self, values: Array) -> int:
+        """The variance (n_places,) of Σ values of what happens."""
+        b, v = self.builder, self._by_outcome(values)
+        attrs = (self.cluster, len(self.cluster_place))
+        first = b.op("segment_sum", b.op("mul", self.weight, b.const(v)), attrs=attrs)
+        second = b.op("segment_sum", b.op("mul", self.weight, b.const(v * v)), attrs=attrs)
+        each = b.op("maximum", b.op("sub", second, b.op("mul", first, first)), b.const(np.zeros(1)))
+        return b.op("segment_sum", each, attrs=(self.cluster_place, self.n_places))
+
+    def mean_variance(self, n: Array, s: Array) -> int:
+        """The variance (n_places,) of Σ s / Σ n, to first order."""
+        b, attrs = self.builder, (self.cluster, len(self.cluster_place))
+        n_o, s_o = self._by_outcome(n), self._by_outcome(s)
+
+        def each(x: Array) -> int:
+            return b.op("segment_sum", b.op("mul", self.weight, b.const(x)), attrs=attrs)
+
+        def total(node: int) -> int:
+            return b.op("segment_sum", node, attrs=(self.cluster_place, self.n_places))
+
+        en, es = each(n_o), each(s_o)
+        count = total(en)
+        ratio = b.op("div", total(es), count)
+        nn = total(b.op("sub", each(n_o * n_o), b.op("mul", en, en)))
+        sn = total(b.op("sub", each(s_o * n_o), b.op("mul", es, en)))
+        ss = total(b.op("sub", each(s_o * s_o), b.op("mul", es, es)))
+        cross = b.op("mul", b.op("mul", ratio, sn), b.const(np.full(1, 2.0)))
+        whole = b.op("add", b.op("sub", ss, cross), b.op("mul", b.op("mul", ratio, ratio), nn))
+        positive = b.op("maximum", whole, b.const(np.zeros(1)))
+        return b.op("div", positive, b.op("mul", count, count))
+
+    def tail(self, values: Array, op: str, threshold: Array) -> int:
+        """P(Σ values of what happens  op  threshold), (n_places,)."""
+        return self.builder.op("tail", self.weight, attrs=(*self._attrs(), self._by_outcome(values), op, threshold))
+
+    def tail_exact(self, values: Array, threshold: Array) -> bool:
+        """True where every place's tail is exact."""
+        if self.shared:
+            return False
+        return bool(np.all(tail_rule(*self._attrs(), self._by_outcome(values), threshold)))
+
+    def tail_rule(self, values: Array, threshold: Array) -> str:
+        """The tail's rule in words."""
+        if self.tail_exact(values, threshold):
+            return "comparison as the tail of a Poisson-binomial"
+        return "comparison as the tail of a sum, as if normal"
+
+    def extreme(self, mask: Array, values: Array, sign: float) -> int:
+        """E[max] or E[min] of the values of what happens, given that something does, (n_places,)."""
+        chosen = np.flatnonzero(mask)
+        best = np.full(len(self.cluster), -np.inf)
+        np.maximum.at(best, self.index[chosen], sign * values[chosen])
+        live = np.isfinite(best)
+        weight = self.builder.op("mul", self.weight, self.builder.const(live.astype(float)))
+        value = np.where(live, sign * best, np.nan)
+        return self.builder.op("extreme", weight, attrs=(*self._attrs(), value, sign))
+
+    def variance(self, n: Array, s: Array, squares: Array, kind: str) -> int:
+        """VAR or STDDEV of the values of what happens, (n_places,)."""
+        parts = tuple(self._by_outcome(x) for x in (n, s, squares))
+        return self.builder.op("sample_variance", self.weight, attrs=(*self._attrs(), *parts, kind))
+
+    def mean(self, n: Array, s: Array) -> int:
+        """E[Σ s / Σ n | Σ n > 0], (n_places,): by quadrature for few clusters, else to second order."""
+        b = self.builder
+        n_o, s_o = self._by_outcome(n), self._by_outcome(s)
+        by_place = self.cluster_place[self.cluster]
+        counts = b.op("segment_sum", b.op("mul", self.weight, b.const(n_o)), attrs=(by_place, self.n_places))
+        sums = b.op("segment_sum", b.op("mul", self.weight, b.const(s_o)), attrs=(by_place, self.n_places))
+        ratio = b.op("div", sums, counts)
+        if not b.depends(self.weight) or not len(self.cluster):
+            return b.op("mean", sums, counts, ratio)
+        size = np.bincount(self.cluster_place, minlength=self.n_places)
+        if (size > QUADRATURE_CLUSTERS).any():
+            return b.op("mean", sums, counts, self._second_order(n_o, s_o, sums, counts, ratio))
+        return b.op("mean", sums, counts, self._quadrature(n_o, s_o))
+
+    def _second_order(self, n: Array, s: Array, sums: int, counts: int, ratio: int) -> int:
+        b, attrs = self.builder, (self.cluster, len(self.cluster_place))
+
+        def each(x: Array) -> int:
+            return b.op("segment_sum", b.op("mul", self.weight, b.const(x)), attrs=attrs)
+
+        def total(node: int) -> int:
+            return b.op("segment_sum", node, attrs=(self.cluster_place, self.n_places))
+
+        en, es, enn, esn = each(n), each(s), each(n * n), each(s * n)
+        variance = total(b.op("sub", enn, b.op("mul", en, en)))
+        covariance = total(b.op("sub", esn, b.op("mul", es, en)))
+        drift = b.op("sub", b.op("mul", ratio, variance), covariance)
+        return b.op("add", ratio, b.op("div", drift, b.op("mul", counts, counts)))
+
+    def _quadrature(self, n: Array, s: Array) -> int:
+        b, k = self.builder, len(self.cluster_place)
+        most = np.zeros(k)
+        np.maximum.at(most, self.cluster, n)
+        tall = np.bincount(self.cluster_place, weights=most, minlength=self.n_places)
+        points = int(min(MAX_NODES, max(1, np.ceil(tall.max(initial=1) / 2) + 1)))
+        x, weights = np.polynomial.legendre.leggauss(points)
+        x, weights = (x + 1) / 2, weights / 2
+
+        def each(values: Array) -> int:
+            return b.op("segment_sum", b.op("mul", self.weight, b.const(values)), attrs=(self.cluster, k))
+
+        whole: int | None = None
+        for node, weight in zip(x, weights, strict=True):
+            powers = node**n
+            factor = b.op("add", b.const(np.ones(k)), each(powers - 1.0))
+            rest = each(np.where(n > 0, s * powers / node, 0.0))
+            product = b.op("segment_prod", factor, attrs=(self.cluster_place, self.n_places))
+            inner = b.op("segment_sum", b.op("div", rest, factor), attrs=(self.cluster_place, self.n_places))
+            part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))
+            whole = part if whole is None else b.op("add", whole, part)
+        assert whole is not None
+        none = b.op("sub", b.const(np.ones(k)), each((n > 0).astype(float)))
+        empty = b.op("segment_prod", none, attrs=(self.cluster_place, self.n_places))
+        return b.op("div", whole, b.op("sub", b.const(np.ones(1)), empty))
+
+
+def _number(first: Array, columns: Array) -> Array:
+    """Numbers (n,) of the distinct rows of (first, columns…)."""
+    key = np.unique(first, return_inverse=True)[1].reshape(-1)
+    for j in range(columns.shape[1]):
+        code = np.unique(columns[:, j], return_inverse=True)[1].reshape(-1)
+        key = np.unique(key * (int(code.max(initial=0)) + 1) + code, return_inverse=True)[1].reshape(-1)
+    return key.astype(np.int64)
+
+
+def _shared(place: Array, cluster: Array, ids: Array) -> bool:
+    """True where a variable occurs in two clusters of one place."""
+    if ids.shape[1] == 0 or not len(place):
+        return False
+    first = np.zeros(int(cluster.max(initial=-1)) + 1, dtype=np.int64)
+    first[cluster] = np.arange(len(cluster))
+    pairs = [np.stack([place[first], ids[first, j]], axis=1)[ids[first, j] != 0] for j in range(ids.shape[1])]
+    flat = np.concatenate(pairs)
+    return len(np.unique(flat, axis=0)) < len(flat)

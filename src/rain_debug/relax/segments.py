@@ -1,0 +1,91 @@
+"""Operations over rows of a relation whose values predictions move: extremes, and hard comparisons of ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rain_debug.relax.arrays import VJP, Array, Forward
+from rain_debug.relax.pointwise import hard_compare
+
+
+def _chosen(x: Array, there: Array, segments: Array, n: int, sign: float) -> Array:
+    """The row that holds each segment's extreme among those that are there, −1 where there is none."""
+    key = np.where((there >= 0.5) & ~np.isnan(x), sign * x, -np.inf)
+    order = np.lexsort((np.arange(len(x)), -key, segments))
+    first = np.ones(len(x), dtype=bool)
+    first[1:] = segments[order][1:] != segments[order][:-1]
+    out = np.full(n, -1, dtype=np.int64)
+    out[segments[order[first]]] = order[first]
+    found = out >= 0
+    out[found] = np.where(np.isneginf(key[out[found]]), -1, out[found])
+    return out
+
+
+def segment_extreme(x: Array, there: Array, segments: Array, n: int, sign: float) -> Array:
+    """The largest (sign 1) or smallest (−1) x of each segment's rows that are there, NaN where none is, (n,).
+
+    >>> segment_extreme(np.array([3.0, 5.0, 1.0]), np.array([1.0, 0.0, 1.0]), np.array([0, 0, 1]), 3, 1.0).tolist()
+    [3.0, 1.0, nan]
+    """
+    rows = _chosen(x, there, segments, n, sign)
+    return np.where(rows >= 0, np.append(x, np.nan)[rows], np.nan)
+
+
+def _segment_extreme_vjp(g: Array, x: Array, there: Array, segments: Array, n: int, sign: float) -> Array:
+    rows = _chosen(x, there, segments, n, sign)
+    out = np.zeros(len(x))
+    np.add.at(out, rows[rows >= 0], g[rows >= 0])
+    return out
+
+
+def rank_by(*operands: Any) -> Array:
+    """Ranks (n,) of the rows that are there inside each partition, by values in turn; ties as `kind` says.
+
+    Operands: values (n,) …, presence (n,); then `partition` (n,), `descending` (one bool a value), `kind`.
+
+    >>> x = np.array([2.0, 7.0, 7.0])
+    >>> rank_by(x, np.ones(3), np.zeros(3, int), (True,), "rank").tolist()
+    [3.0, 1.0, 1.0]
+    """
+    *arrays, partition, descending, kind = operands
+    *values, there = arrays
+    n = len(there)
+    signed = [np.nan_to_num(-v if d else v, nan=np.inf) for v, d in zip(values, descending, strict=True)]
+    absent = there < 0.5
+    order = np.lexsort((np.arange(n), *signed[::-1], absent, partition))
+    part = np.asarray(partition)[order]
+    new_part = np.ones(n, dtype=bool)
+    new_part[1:] = part[1:] != part[:-1]
+    new = new_part.copy()
+    for v in signed:
+        new[1:] |= v[order][1:] != v[order][:-1]
+    start = np.maximum.accumulate(np.where(new_part, np.arange(n), 0)) if n else np.arange(0)
+    position = np.arange(n) - start + 1
+    if kind == "rank":
+        position = np.maximum.accumulate(np.where(new, np.arange(n), 0)) - start + 1 if n else position
+    elif kind == "dense_rank":
+        counts = np.cumsum(new)
+        position = counts - counts[start] + 1 if n else position
+    out = np.empty(n)
+    out[order] = position
+    return out
+
+
+FORWARD: dict[str, Forward] = {
+    "segment_extreme": segment_extreme,
+    "rank_by": rank_by,
+    "hard": hard_compare,
+    "hidden": lambda x, presence: x,
+}
+EXACT: dict[str, Forward] = {"hidden": lambda x, presence: np.asarray(np.where(presence == 0, np.nan, x))}
+GRADIENT: dict[str, VJP] = {
+    "segment_extreme": lambda g, x, there, segments, n, sign: (
+        _segment_extreme_vjp(g, x, there, segments, n, sign),
+        None,
+    ),
+    "rank_by": lambda g, *operands: tuple(None for _ in operands[:-3]),
+    "hard": lambda g, a, b, op, spread: (None, None),
+    "hidden": lambda g, x, presence: (g, None),
+}

@@ -1,0 +1,66 @@
+"""ROLLUP, CUBE and GROUPING SETS as one SELECT for each set of keys."""
+
+from __future__ import annotations
+
+import itertools
+
+from sqlglot import exp
+
+_KINDS = (exp.Rollup, exp.Cube, exp.GroupingSets)
+
+
+def sets(select: exp.Select) -> list[exp.Select] | None:
+    """The SELECTs whose UNION ALL is `select`; None where it has no grouping sets."""
+    group = select.args.get("group")
+    if group is None:
+        return None
+    kinds = [n for n in group.expressions if isinstance(n, _KINDS)]
+    if not kinds:
+        return None
+    choices: list[list[list[exp.Expr]]] = [[[n for n in group.expressions if not isinstance(n, _KINDS)]]]
+    for node in kinds:
+        items = [_keys(e) for e in node.expressions]
+        if isinstance(node, exp.Rollup):
+            choices.append([[k for i in items[:n] for k in i] for n in range(len(items), -1, -1)])
+        elif isinstance(node, exp.Cube):
+            subsets = [c for n in range(len(items), -1, -1) for c in itertools.combinations(items, n)]
+            choices.append([[k for i in subset for k in i] for subset in subsets])
+        else:
+            choices.append(items)
+    every = {k.sql(): k for choice in choices for keys in choice for k in keys}
+    return [_with_keys(select, [k for keys in chosen for k in keys], every) for chosen in itertools.product(*choices)]
+
+
+def _keys(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Tuple):
+        return list(node.expressions)
+    return [node.this if isinstance(node, exp.Paren) else node]
+
+
+def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Expr]) -> exp.Select:
+    copy = select.copy()
+    here = {k.sql() for k in keys}
+    gone = set(every) - here
+
+    def visit(node: exp.Expr) -> None:
+        if isinstance(node, exp.AggFunc) and not isinstance(node, exp.Grouping | exp.GroupingId):
+            return
+        if isinstance(node, exp.Grouping | exp.GroupingId):
+            bits = ["0" if e.sql() in here else "1" for e in node.expressions]
+            node.replace(exp.Literal.number(int("".join(bits), 2)))
+            return
+        if node.sql() in gone:
+            node.replace(exp.Null())
+            return
+        for child in list(node.iter_expressions()):
+            visit(child)
+
+    for item in copy.expressions:
+        visit(item)
+    if copy.args.get("having"):
+        visit(copy.args["having"])
+    unique = {k.sql(): k.copy() for k in keys}
+    copy.set("group", exp.Group(expressions=list(unique.values())) if unique else None)
+    for part in ("order", "limit", "offset"):
+        copy.set(part, None)
+    return copy

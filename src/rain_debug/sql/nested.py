@@ -1,0 +1,735 @@
+"""Text → `Nested`: queries with predictions below, above and beside what one flat block can hold."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+
+from rain_debug.errors import SQLError
+from rain_debug.sql import grouping, outer, rewrite
+from rain_debug.sql.atoms import AtomCall, column_named, mark_nested
+from rain_debug.sql.convert import ATOM, NestedConverter, atom_number, conjuncts, is_atom
+from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
+from rain_debug.sql.expr import Expr
+from rain_debug.sql.plan import Atom, Catalog, OutputColumn, Plan, Source
+from rain_debug.sql.planner import Planner
+from rain_debug.sql.read import read
+from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested
+from rain_debug.sql.rewrite import has_atoms, sources_of
+from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed
+from rain_debug.sql.windows import lift_window, window_of
+
+ROW = "__rain_row"
+
+
+def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Nested:
+    """The tree of one query over predictions; SQLError, underlined, for what cannot be traced."""
+    return _Nested(sql, catalog, dialect).nested()
+
+
+class _Nested(Planner):
+    """One query on its way from text to tree."""
+
+    def __init__(self, sql: str, catalog: Catalog, dialect: str) -> None:
+        super().__init__(sql, catalog, dialect)
+        self.convert = NestedConverter(sql, dialect, catalog.is_aggregate)
+        self.calls: list[AtomCall] = []
+        self.names = rewrite.Names()
+        self.numbers = itertools.count()
+        self.declared: dict[str, str] = {}
+        self.bodies: dict[str, Body] = {}
+        self._keys: dict[str, list[exp.Expr]] = {}
+        self._materialised: dict[str, str] = {}
+
+    def nested(self) -> Nested:
+        tree = read(self.sql, self.dialect)
+        refuse_nested(tree, self.convert, self.catalog)
+        self._name_relations(tree)
+        self.calls = mark_nested(tree, self.sql, self.catalog, self.convert)
+        self.declared = self._all_names(tree)
+        tree = self._qualify_all(tree)
+        self._restore_relations(tree)
+        self._explicit_features(tree)
+        refuse_labels(tree, self.convert, self.calls)
+        shown = tuple(self.declared.get(n.lower(), n) for n in tree.named_selects)
+        self.names.rename(tree)
+        tree = rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names))
+        limited = bool(tree.args.get("limit") or tree.args.get("offset"))
+        answer, unlimited, rows, readers = self._answer(tree.copy())
+        body = self._body(tree.copy(), shown)
+        return Nested(self.sql, body, answer, unlimited, limited, rows, readers, self.bodies)
+
+    # -- names --------------------------------------------------------------------------------------------------
+
+    def _all_names(self, tree: exp.Expr) -> dict[str, str]:
+        names: dict[str, str] = {}
+        for relation in self.relations.values():
+            names |= {c.lower(): c for c, _ in relation.columns}
+        for select in tree.find_all(exp.Select):
+            names |= self._declared_names(select)
+        return names
+
+    def _qualify_all(self, tree: exp.Expr) -> exp.Query:
+        schema: dict[str, Any] = {n: dict(r.columns) for n, r in self.relations.items()}
+        for select in tree.find_all(exp.Select):
+            group = select.args.get("group")
+            if group is not None and group.args.get("all"):
+                keys = [e.unalias() for e in select.expressions if not e.find(exp.AggFunc)]
+                select.set("group", exp.Group(expressions=[k.copy() for k in keys]))
+        try:
+            qualified = qualify(tree, schema=schema, dialect=self.dialect)
+        except SqlglotError as error:
+            raise self._unresolved(tree, str(error)) from None
+        assert isinstance(qualified, exp.Query)
+        return qualified
+
+    def _explicit_features(self, tree: exp.Expr) -> None:
+        """The features that a call takes by name, as columns that stand in it."""
+        for node in list(tree.find_all(exp.Anonymous)):
+            if not is_atom(node):
+                continue
+            call = self.calls[atom_number(node)]
+            if not call.by_name:
+                continue
+            for name in call.model.features:
+                found = [
+                    (alias, column)
+                    for alias, columns in self._visible(node, call.reads)
+                    for column in column_named(alias, columns, name, len(call.reads) > 1)
+                ]
+                if len(found) != 1:
+                    there = ", ".join(c for _, cs in self._visible(node, call.reads) for c in cs[:30]) or "no columns"
+                    what = "lack" if not found else "have more than once"
+                    raise SQLError(
+                        f"model '{call.model.name}' needs the feature '{name}', which {' and '.join(call.reads)} {what}"
+                        if len(call.reads) > 1
+                        else f"model '{call.model.name}' needs the feature '{name}', which {call.reads[0]} lacks",
+                        sql=self.sql, start=call.start, end=call.end,
+                        hint=f"columns there: {there}; or give the features by position: "
+                        f"predict({call.model.name}, …)",
+                    )  # fmt: skip
+                alias, column = found[0]
+                node.append("expressions", exp.column(column, table=alias, quoted=True))
+
+    def _visible(self, node: exp.Expr, wanted: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        found = []
+        for name in dict.fromkeys(w.lower() for w in wanted):
+            for select in rewrite.enclosing(node):
+                source = next((s for s in sources_of(select) if s.alias_or_name.lower() == name), None)
+                if source is not None:
+                    found.append((source.alias_or_name, self._columns_in(source)))
+                    break
+        return found
+
+    def _columns_in(self, source: exp.Expr) -> tuple[str, ...]:
+        """The names of a source's columns."""
+        relation = self._relation_of(source)
+        own: list[str] = []
+        if relation is not None:
+            own = [c for c, _ in relation.columns]
+        elif isinstance(source, exp.Subquery):
+            own = list(source.this.named_selects)
+        elif isinstance(source, exp.Table):
+            cte = rewrite.cte_named(source, source.name)
+            own = list(cte.this.named_selects) if cte is not None else []
+        renamed = source.alias_column_names
+        return (*renamed, *own[len(renamed) :])
+
+    # -- the tree -----------------------------------------------------------------------------------------------
+
+    def _body(self, node: exp.Expr, shown: Sequence[str] | None = None) -> Body:
+        """The tree of one SELECT or set operation; `shown` are the names of its columns where it is the whole."""
+        while isinstance(node, exp.Subquery | exp.Paren):
+            node = node.this
+        names = tuple(shown or (self.declared.get(n.lower(), n) for n in node.named_selects))
+        if shown is None and (node.args.get("limit") or node.args.get("offset")):
+            raise self._refuse_tree(node.args.get("limit") or node.args["offset"],
+                                    "LIMIT inside a query, over predictions, is not supported", "LIMIT")  # fmt: skip
+        if isinstance(node, exp.SetOperation):
+            return self._merge(node, names)
+        assert isinstance(node, exp.Select)
+        distinct = node.args.get("distinct")
+        if distinct is not None and distinct.args.get("on") is not None:
+            raise self._refuse_tree(distinct, "DISTINCT ON over predictions is not supported", "DISTINCT")
+        split = grouping.sets(node)
+        if split is not None:
+            parts = tuple(self._body(part, names) for part in split)
+            return Merge("union", True, parts, _merged_columns(names, parts))
+        node = outer.split(node, self._refuse_tree, self.names)
+        if any(True for _ in _own_windows(node)):
+            return self._windowed(node, names)
+        return self._block(node, names)
+
+    def _refuse_tree(self, node: exp.Expr, message: str, keyword: str = "") -> SQLError:
+        return self.convert.refuse(node, message, NESTED, keyword)
+
+    def _merge(self, node: exp.SetOperation, names: tuple[str, ...]) -> Body:
+        op = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"}[type(node)]
+        if node.args.get("by_name"):
+            raise self._refuse_tree(node, f"{op.upper()} BY NAME over predictions is not supported")
+        if op != "union" and not node.args.get("distinct"):
+            raise self._refuse_tree(node, f"{op.upper()} ALL over predictions is not supported")
+        parts = tuple(self._body(side) for side in (node.left, node.right))
+        return Merge(op, not node.args.get("distinct"), parts, _merged_columns(names, parts))
+
+    def _block(self, select: exp.Select, names: tuple[str, ...], event_table: str | None = None) -> Block:
+        """One SELECT without windows: its flat plan, what stands below it, its events."""
+        below: list[Below] = []
+        events: list[Event] = []
+        values: dict[str, Below] = {}
+        self._take_sources(select, below, values)
+        self._take_subqueries(select, below, events)
+        atoms: list[Atom] = []
+        sources: dict[str, Source] = {s.alias: s for s in self._atom_sources(select)}
+        self._take_values(select, values, atoms)
+        self._take_calls(select, sources, atoms)
+        self._take_comparisons(select, atoms, events)
+        for atom_node in [n for n in select.find_all(exp.Anonymous) if is_atom(n)]:
+            atom_node.set("expressions", [atom_node.expressions[0]])
+        events = [replace(e, keys=tuple(k.sql(self.dialect) for k in self._keys.pop(e.name, ()))) for e in events]
+        from_sql, where, inner = self._from_text(select)
+        where += conjuncts(select.args["where"].this) if select.args.get("where") else []
+        convert = self.convert
+        outputs = tuple(OutputColumn(n, convert(e.unalias())) for n, e in zip(names, select.expressions, strict=True))
+        group = select.args.get("group")
+        grouped = group is not None or any(o.expr.has_aggregate for o in outputs) or bool(select.args.get("having"))
+        keys: tuple[Expr, ...] | None = None
+        if grouped:
+            keys = tuple(self._group_key(e, outputs) for e in (group.expressions if group is not None else []))
+        elif select.args.get("distinct"):
+            keys = tuple({o.expr.sql: o.expr for o in outputs}.values())
+        elif select.args.get("distinct") is None:
+            keys = None
+        numbers = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
+        uncertain = [o.expr.has_aggregate or bool(numbers & set(o.expr.atoms)) for o in outputs]
+        if keys is not None:
+            for e in keys:
+                if numbers & set(e.atoms):
+                    raise SQLError("rows are told apart here by a number that predictions move", sql=self.sql,
+                                   start=e.start, end=e.end, hint=NESTED)  # fmt: skip
+        texts = {e.sql for e in keys or ()}
+        columns = tuple(
+            OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
+            for o, u in zip(outputs, uncertain, strict=True)
+        )
+        plan = Plan(
+            sql=self.sql, with_sql=_with_sql(select), from_sql=from_sql, sources=tuple(sources.values()),
+            atoms=tuple(atoms), conjuncts=tuple(convert(c) for c in where), outputs=outputs, group_by=keys,
+            order_by=(), limit_sql="", inner=inner,
+        )  # fmt: skip
+        having = conjuncts(select.args["having"].this) if select.args.get("having") else []
+        single = grouped and group is None and not having
+        return Block(plan, columns, tuple(below), tuple(events), tuple(convert(h) for h in having), event_table, single)
+
+    def _take_sources(self, select: exp.Select, below: list[Below], values: dict[str, Below]) -> None:
+        """Subqueries with predictions in FROM become tables that the lineage fills."""
+        for source in sources_of(select):
+            if not isinstance(source, exp.Subquery) or not has_atoms(source.this):
+                continue
+            name = f"__rain_below_{next(self.numbers)}"
+            alias = source.alias_or_name
+            renamed = source.alias_column_names
+            body = self._body(source.this)
+            if renamed:
+                columns = tuple(
+                    replace(c, name=renamed[i]) if i < len(renamed) else c for i, c in enumerate(body.columns)
+                )
+                body = replace(body, columns=columns)
+            below.append(Below(name, body))
+            values[alias] = below[-1]
+            table = exp.Table(this=exp.to_identifier(name))
+            set_alias = exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
+            table.set("alias", set_alias)
+            table.meta["below"] = name
+            if "cte" in source.meta:
+                self.bodies[source.meta["cte"]] = body
+            source.replace(table)
+
+    def _take_subqueries(self, select: exp.Select, below: list[Below], events: list[Event]) -> None:
+        """EXISTS, IN and scalar subqueries with predictions become atoms."""
+        for node in list(select.find_all(exp.Exists, exp.In, exp.Subquery)):
+            if node.parent is None or node.find_ancestor(exp.Select) is not select or node.root() is not select.root():
+                continue
+            if isinstance(node.parent, exp.From | exp.Join):
+                continue
+            query = node.args.get("query") if isinstance(node, exp.In) else node.this
+            if isinstance(query, exp.Subquery):
+                query = query.this
+            if not isinstance(query, exp.Query) or not has_atoms(query):
+                continue
+            if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists):
+                continue
+            name = f"__rain_event_{next(self.numbers)}"
+            scalar = isinstance(node, exp.Subquery)
+            start, end = self.convert.extent(node)
+            if scalar:
+                self._take_scalar(node, query, name, below, events)
+                continue
+            inner, keys = self._event_select(node, query, name)
+            body = self._block(inner, ("event",), event_table=name)
+            events.append(Event(name, body, (), None, start, end))
+            self._keys[name] = self._placed(node, "event", name, keys)
+
+    def _placed(self, node: exp.Expr, kind: str, name: str, keys: Sequence[exp.Expr]) -> list[exp.Expr]:
+        """Put an atom in the place of `node`; its keys stay in it while the calls among them are numbered."""
+        mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.string(f"{kind}:{name}"), *keys])
+        mark.meta.update(_meta_of(self.convert.extent(node)))
+        node.replace(mark)
+        return list(mark.expressions[1:])
+
+    def _take_scalar(
+        self, node: exp.Subquery, query: exp.Query, name: str, below: list[Below], events: list[Event]
+    ) -> None:
+        single = isinstance(query, exp.Select) and not query.args.get("group") and len(query.expressions) == 1
+        if not single or not any(isinstance(n, exp.AggFunc) for n in query.expressions[0].walk()):
+            raise self._refuse_tree(
+                node, "a subquery that stands for one value must be one aggregate, without GROUP BY"
+            )
+        assert isinstance(query, exp.Select)
+        keys = self._correlated(query, name)
+        start, end = self.convert.extent(node)
+        if not keys:
+            below.append(Below(name, self._body(query), single=True))
+            self._placed(node, "scalar", name, ())
+            return
+        inner = query.copy()
+        _add_source(inner, name)
+        inner.set("expressions", [*inner.expressions, exp.alias_(exp.column(ROW, table=name), "event")])
+        inner.set("group", exp.Group(expressions=[exp.column(ROW, table=name)]))
+        body = self._block(inner, ("value", "event"), event_table=name)
+        events.append(Event(name, body, (), None, start, end))
+        self._keys[name] = self._placed(node, "lookup", name, keys)
+
+    def _event_select(self, node: exp.Expr, query: exp.Query, name: str) -> tuple[exp.Select, list[exp.Expr]]:
+        """The subquery of EXISTS or IN as a SELECT that groups by the event; and the texts outside that it needs."""
+        keys: list[exp.Expr] = []
+        if isinstance(query, exp.Select) and query.args.get("limit") and isinstance(node, exp.In):
+            raise self._refuse_tree(node, "IN over a subquery with LIMIT and predictions is not supported")
+        plain = (
+            rewrite.is_simple(_without(query, "distinct", "order", "limit")) if isinstance(query, exp.Select) else False
+        )
+        if plain:
+            assert isinstance(query, exp.Select)
+            keys = self._correlated(query, name)
+            inner = _without(query, "distinct", "order", "limit")
+        else:
+            if self._correlated(query.copy(), name):
+                raise self._refuse_tree(node, "a correlated subquery with groups, over predictions, is not supported")
+            alias = self.names.fresh("__s")
+            table = exp.Subquery(this=_without(query, "order"), alias=exp.TableAlias(this=exp.to_identifier(alias)))
+            inner = exp.Select(expressions=[exp.column(n, table=alias, quoted=True) for n in query.named_selects])
+            inner.set("from_", exp.From(this=table))
+        if isinstance(node, exp.In):
+            left = node.this
+            inside = inner.expressions[0].unalias().copy()
+            match: exp.Expr = exp.EQ(this=exp.paren(inside), expression=exp.column(f"x{len(keys)}", table=name))
+            if _is_negated(node, self._refuse_tree):
+                match = exp.Not(this=exp.paren(exp.Is(this=exp.paren(match), expression=exp.false())))
+            inner.where(match, copy=False)
+            keys.append(left.copy())
+        _add_source(inner, name)
+        inner.set("expressions", [exp.alias_(exp.column(ROW, table=name), "event")])
+        inner.set("group", exp.Group(expressions=[exp.column(ROW, table=name)]))
+        return inner, keys
+
+    def _correlated(self, query: exp.Expr, name: str) -> list[exp.Expr]:
+        """What `query` reads from outside, each replaced by a column of the events' table."""
+        inside = {s.alias_or_name for q in query.find_all(exp.Select) for s in sources_of(q)}
+        keys: list[exp.Expr] = []
+        texts: list[str] = []
+
+        def external(node: exp.Expr) -> bool:
+            columns = list(node.find_all(exp.Column))
+            return bool(columns) and all(c.table and c.table not in inside for c in columns)
+
+        def visit(node: exp.Expr) -> None:
+            if (isinstance(node, exp.Column) or is_atom(node)) and external(node):
+                text = node.sql(self.dialect)
+                if text not in texts:
+                    texts.append(text)
+                    keys.append(node.copy())
+                node.replace(exp.column(f"x{texts.index(text)}", table=name))
+                return
+            for child in list(node.iter_expressions()):
+                visit(child)
+
+        visit(query)
+        return keys
+
+    def _atom_sources(self, select: exp.Select) -> list[Source]:
+        """The sources whose rows this SELECT's own calls predict."""
+        found: dict[str, Source] = {}
+        for node in [n for n in select.find_all(exp.Anonymous) if is_atom(n) and not _is_placed(n)]:
+            for alias in self._aliases_read(node):
+                if alias not in found:
+                    owner, source = self._find_source(node, alias)
+                    if owner is not select:
+                        raise self._refuse_tree(node, "this prediction reads a table of the query around it")
+                    found[alias] = self._predicted_source(select, source)
+        return list(found.values())
+
+    def _take_values(self, select: exp.Select, values: dict[str, Below], atoms: list[Atom]) -> None:
+        """Columns below that predictions move become atoms."""
+        for alias, source in values.items():
+            moving = {c.name.lower(): c.name for c in source.body.columns if c.uncertain}
+            for column in list(select.find_all(exp.Column)):
+                if column.table != alias or column.name.lower() not in moving:
+                    continue
+                name = moving[column.name.lower()]
+                identity = ("value", source.name, name)
+                number = next((a.index for a in atoms if a.identity == identity), None)
+                if number is None:
+                    number = len(atoms)
+                    start, end = self.convert.extent(column)
+                    atoms.append(
+                        Atom(number, "value", "", (), (alias,), identity, (f"{_quote(alias)}.{ROW}",), start, end)
+                    )
+                mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
+                mark.meta.update(_meta_of(self.convert.extent(column)), done=True)
+                column.replace(mark)
+
+    def _take_calls(self, select: exp.Select, sources: dict[str, Source], atoms: list[Atom]) -> None:
+        """Calls of models, and the atoms that stand for subqueries, get their numbers."""
+        for node in [n for n in select.find_all(exp.Anonymous) if is_atom(n) and not n.meta.get("done")]:
+            if _is_placed(node):
+                kind, name = node.expressions[0].name.split(":")
+                atom = Atom(len(atoms), "value" if kind == "scalar" else kind, "", (), (), (kind, name), (),
+                            *self.convert.extent(node))  # fmt: skip
+            else:
+                aliases = self._aliases_read(node)
+                atom = self._atom(node, aliases, sources, len(atoms))
+            key = (atom.kind, atom.class_code, atom.identity, atom.aliases)
+            number = next((a.index for a in atoms if (a.kind, a.class_code, a.identity, a.aliases) == key), None)
+            if number is None:
+                number = len(atoms)
+                atoms.append(atom)
+            node.meta["done"] = True
+            node.set("expressions", [exp.Literal.number(number), *node.expressions[1:]])
+
+    def _take_comparisons(self, select: exp.Select, atoms: list[Atom], events: list[Event]) -> None:
+        """Comparisons of numbers that predictions move, within one tuple, become events."""
+        moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
+        if not moving:
+            return
+        for node in list(select.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)):
+            numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
+            if not numbers & moving or node.find(exp.AggFunc) is not None or node.parent is None:
+                continue
+            if node.root() is not select.root():
+                continue
+            start, end = self.convert.extent(node)
+            parts = [node]
+            if isinstance(node, exp.Between):
+                parts = conjuncts(exp.and_(
+                    exp.GTE(this=node.this.copy(), expression=node.args["low"].copy()),
+                    exp.LTE(this=node.this.copy(), expression=node.args["high"].copy()),
+                ))  # fmt: skip
+            marks: list[exp.Expr] = []
+            for part in parts:
+                condition = self.convert(part)
+                name = f"__rain_event_{next(self.numbers)}"
+                number = len(atoms)
+                atoms.append(Atom(number, "event", "", (), (), ("event", name), (), start, end))
+                events.append(Event(name, None, (), condition, start, end))
+                mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
+                mark.meta.update(_meta_of((start, end)), done=True)
+                marks.append(mark)
+            node.replace(exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0])
+
+    def _from_text(self, select: exp.Select) -> tuple[str, list[exp.Expr], bool]:
+        """FROM as text, conditions of inner joins apart; whether all joins are inner."""
+        if select.args.get("from_") is None:
+            raise self._refuse_tree(select, "a prediction needs rows: there is no FROM")
+        text, moved, inner = [self._source_text(select.args["from_"].this)], [], True
+        for join in select.args.get("joins") or []:
+            side, kind, method = join.side.upper(), join.kind.upper(), (join.args.get("method") or "").upper()
+            source, on = self._source_text(join.this), join.args.get("on")
+            if not side and not method and kind in ("", "INNER", "CROSS"):
+                text.append(f"CROSS JOIN {source}")
+                moved += conjuncts(on)
+                continue
+            inner = False
+            if moved and side in ("RIGHT", "FULL"):
+                raise self._refuse_tree(join, f"a {side} JOIN after an inner join is not supported with predictions")
+            words = " ".join(w for w in (method, side, kind, "JOIN") if w)
+            text.append(f"{words} {source}" + (f" ON {on.sql(self.dialect)}" if on is not None else ""))
+        return " ".join(text), moved, inner
+
+    def _source_text(self, node: exp.Expr) -> str:
+        made = self._materialised.get(node.alias_or_name)
+        return f"{made} AS {_quote(node.alias_or_name)}" if made is not None else str(node.sql(self.dialect))
+
+    def _windowed(self, select: exp.Select, names: tuple[str, ...]) -> Windowed:
+        """Window functions above the rest of their SELECT."""
+        alias, items = "__w", {}
+
+        def lift(node: exp.Expr) -> exp.Expr:
+            if not node.find(exp.Window):
+                if not node.find(exp.Column, exp.AggFunc) and not has_atoms(node):
+                    return node
+                text = node.sql(self.dialect)
+                name = items.setdefault(text, (f"w{len(items)}", node.copy()))[0]
+                new = exp.column(name, table=alias, quoted=True)
+                new.this.meta.update(_meta_of(self.convert.extent(node)))
+                return new
+            if isinstance(node, exp.Window):
+                lift_window(node, lift)
+                return node
+            for child in list(node.iter_expressions()):
+                new = lift(child)
+                if new is not child:
+                    child.replace(new)
+            return node
+
+        outputs = [lift(e.unalias().copy()) for e in select.expressions]
+        qualify = [lift(c.copy()) for c in conjuncts(select.args["qualify"].this)] if select.args.get("qualify") else []
+        distinct = select.args.get("distinct")
+        if distinct is not None:
+            raise self._refuse_tree(distinct, "DISTINCT beside window functions over predictions is not supported")
+        inner = _without(select, "qualify", "order", "limit", "offset")
+        inner.set("expressions", [exp.alias_(n, w, quoted=True) for w, n in items.values()])
+        name = f"__rain_below_{next(self.numbers)}"
+        below = Below(name, self._body(inner))
+        outer = exp.Select(expressions=[exp.alias_(o, n, quoted=True) for o, n in zip(outputs, names, strict=True)])
+        outer.set(
+            "from_",
+            exp.From(this=exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(alias)))),
+        )
+        if qualify:
+            outer.set("where", exp.Where(this=exp.and_(*qualify)))
+        atoms: list[Atom] = []
+        events: list[Event] = []
+        self._take_values(outer, {alias: below}, atoms)
+        windows: list[Window] = []
+        for node in list(outer.find_all(exp.Window)):
+            number = len(atoms)
+            windows.append(window_of(node, self.convert, self._refuse_tree, self.dialect))
+            atoms.append(Atom(number, "window", "", (), (alias,), ("window", str(len(windows) - 1)), (f"{alias}.{ROW}",),
+                              *self.convert.extent(node)))  # fmt: skip
+            mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
+            mark.meta.update(_meta_of(self.convert.extent(node)), done=True)
+            node.replace(mark)
+        convert = self.convert
+        out = tuple(OutputColumn(n, convert(e.unalias())) for n, e in zip(names, outer.expressions, strict=True))
+        conditions = conjuncts(outer.args["where"].this) if qualify else []
+        plan = Plan(
+            sql=self.sql, with_sql="", from_sql=f"{name} AS {alias}", sources=(), atoms=tuple(atoms),
+            conjuncts=(), outputs=out, group_by=None, order_by=(), limit_sql="", inner=True,
+        )  # fmt: skip
+        columns = tuple(OutColumn(o.name, bool(o.expr.atoms), not o.expr.atoms) for o in out)
+        return Windowed(below, plan, tuple(windows), columns, tuple(convert(c) for c in conditions), tuple(events))
+
+    # -- the exact answer ---------------------------------------------------------------------------------------
+
+    def _answer(self, tree: exp.Query) -> tuple[str, str, Plan, tuple[Reader, ...]]:
+        """The query with each predicted source as a table that holds its predictions, and a plan of those sources."""
+        atoms: list[Atom] = []
+        sources: dict[str, Source] = {}
+        filters: dict[str, Expr] = {}
+        seen: dict[tuple[Any, ...], int] = {}
+        selects: dict[str, exp.Expr] = {}
+        for node in [n for n in tree.find_all(exp.Anonymous) if is_atom(n)]:
+            aliases = self._aliases_read(node)
+            for alias in aliases:
+                if alias not in sources:
+                    select, source = self._find_source(node, alias)
+                    sources[alias] = self._predicted_source(select, source)
+                    selects[alias] = source
+                    for condition in self._own_conditions(select, alias):
+                        filters.setdefault(condition.sql, condition)
+            atom = self._atom(node, aliases, sources, len(atoms))
+            key = (atom.kind, atom.class_code, atom.identity, atom.aliases)
+            if key not in seen:
+                seen[key] = len(atoms)
+                atoms.append(atom)
+            number = seen[key]
+            node.set("expressions", [exp.Literal.number(number)])
+        readers = []
+        for alias, node in selects.items():
+            mine = tuple(a.index for a in atoms if a.aliases == (alias,))
+            name = f"__rain_reader_{len(readers)}"
+            source = sources[alias]
+            readers.append(Reader(name, alias, source.from_sql, str(source.rid), mine))
+            node.replace(
+                exp.Table(
+                    this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
+                )
+            )
+        rows = Plan(
+            sql=self.sql, with_sql=_with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
+            conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,
+        )  # fmt: skip
+        _number_outputs(tree)
+        whole = tree.sql(self.dialect)
+        for part in ("limit", "offset"):
+            tree.set(part, None)
+        return whole, tree.sql(self.dialect), rows, tuple(readers)
+
+    def _aliases_read(self, node: exp.Anonymous) -> list[str]:
+        aliases = list(dict.fromkeys(c.table for a in node.expressions[1:] for c in a.find_all(exp.Column)))
+        if not aliases:
+            raise self.convert.refuse(node, "this prediction reads no column", "name an alias, or columns as features")
+        return aliases
+
+    def _find_source(self, node: exp.Expr, alias: str) -> tuple[exp.Select, exp.Expr]:
+        for select in rewrite.enclosing(node):
+            for source in sources_of(select):
+                if source.alias_or_name == alias:
+                    return select, source
+        raise self.convert.refuse(node, f"there is no table or alias '{alias}' here")
+
+    def _predicted_source(self, select: exp.Select, node: exp.Expr) -> Source:
+        """The source whose rows a model predicts; SQLError where its rows depend on predictions themselves."""
+        if isinstance(node, exp.Subquery) and has_atoms(node.this):
+            raise self.convert.refuse(
+                node, "a prediction for rows that other predictions make is not supported",
+                "predict on a table, or on a subquery that only filters, joins and projects",
+            )  # fmt: skip
+        source = self._identify_in(select, node)
+        if source.rid is None:
+            raise self.convert.refuse(node, f"the rows of '{source.alias}' cannot be told apart",
+                                      "predict on a table, a view, a subquery or a CTE")  # fmt: skip
+        text = node.sql(self.dialect)
+        if source.materialised is not None:
+            text = f"{source.materialised} AS {_quote(source.alias)}"
+            self._materialised[source.alias] = source.materialised
+        return replace(source, from_sql=text)
+
+    def _identify_in(self, select: exp.Select, node: exp.Expr) -> Source:
+        """As `_identify`, in any scope: a CTE's name is looked up from where it stands."""
+        body = self._body_of(node)
+        if body is None:
+            return self._identify(select, node, {node.alias_or_name})
+        alias = node.alias_or_name
+        columns = self._columns_in(node)
+        exposed = expose_row_ids(body, self._relation_of, self._body_of)
+        if exposed is not None:
+            rid = f"{_quote(alias)}.{_quote(RID)}"
+            return Source(alias, alias, columns, exposed.identity, rid, origin=exposed.origin)
+        text = " ".join(t for t in (_with_sql(node), body.sql(self.dialect)) if t)
+        made = fingerprint(text)
+        return Source(alias, text, columns, made, f"{_quote(alias)}.rowid", materialised=made)
+
+    def _body_of(self, node: exp.Expr) -> exp.Query | None:
+        """The query behind a subquery or the name of a CTE."""
+        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
+            return node.this
+        cte = (
+            rewrite.cte_named(node, node.name) if isinstance(node, exp.Table) and "relation" not in node.meta else None
+        )
+        return cte.this if cte is not None and isinstance(cte.this, exp.Query) else None
+
+    def _own_conditions(self, select: exp.Select, alias: str) -> list[Expr]:
+        """Conditions that a row of `alias` must meet for its prediction to matter."""
+        joins = select.args.get("joins") or []
+        if any(j.side or j.args.get("method") or j.kind.upper() in ("SEMI", "ANTI") for j in joins):
+            return []
+        parts = conjuncts(select.args["where"].this) if select.args.get("where") else []
+        for join in joins:
+            parts += conjuncts(join.args.get("on"))
+        found = []
+        for part in parts:
+            if not has_atoms(part) and part.find(exp.Query) is None:
+                e = self.convert(part)
+                if e.is_pure and e.aliases == (alias,):
+                    found.append(e)
+        return found
+
+    def _atom(self, node: exp.Anonymous, aliases: Sequence[str], sources: dict[str, Source], index: int) -> Atom:
+        call = self.calls[atom_number(node)]
+        features, traced = [], []
+        for argument in node.expressions[1:]:
+            features.append(argument.sql(self.dialect))
+            copy = exp.paren(argument.copy())
+            for column in list(copy.find_all(exp.Column)):
+                base = sources[column.table].base_column(column.name)
+                column.replace(exp.column(base, table=f"${aliases.index(column.table)}", quoted=True))
+            traced.append(copy.this.sql(self.dialect))
+        identity = (call.model.name, *(str(sources[a].identity) for a in aliases), *traced)
+        rids = tuple(str(sources[a].rid) for a in aliases)
+        kind = call.kind if call.model.classes else "number"
+        return Atom(index, kind, call.model.name, tuple(features), tuple(aliases), identity, rids,
+                    call.start, call.end, call.class_code)  # fmt: skip
+
+
+def _merged_columns(names: Sequence[str], parts: Sequence[Body]) -> tuple[OutColumn, ...]:
+    moving = [any(p.columns[i].uncertain for p in parts) for i in range(len(names))]
+    return tuple(OutColumn(n, u, not u) for n, u in zip(names, moving, strict=True))
+
+
+def _own_windows(select: exp.Select) -> Iterator[exp.Expr]:
+    parts = [*select.expressions, select.args.get("qualify")]
+    for part in parts:
+        for node in part.find_all(exp.Window) if part is not None else []:
+            if node.find_ancestor(exp.Select) is select:
+                yield node
+
+
+def _without(query: exp.Query, *parts: str) -> Any:
+    copy = query.copy()
+    for part in parts:
+        copy.set(part, None)
+    return copy
+
+
+def _add_source(select: exp.Select, name: str) -> None:
+    table = exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(name)))
+    select.set("joins", [*(select.args.get("joins") or []), exp.Join(this=table, kind="CROSS")])
+
+
+def _is_placed(node: exp.Expr) -> bool:
+    return isinstance(node.expressions[0], exp.Literal) and node.expressions[0].is_string
+
+
+def _meta_of(extent: tuple[int, int]) -> dict[str, int]:
+    start, end = extent
+    return {"start": start, "end": end - 1} if end else {}
+
+
+def _is_negated(node: exp.Expr, refuse: Callable[[exp.Expr, str], SQLError]) -> bool:
+    """True where the condition stands under an odd number of NOTs; SQLError where NULL and FALSE would differ."""
+    negated, above = False, node.parent
+    while isinstance(above, exp.And | exp.Or | exp.Not | exp.Paren):
+        negated ^= isinstance(above, exp.Not)
+        above = above.parent
+    if not isinstance(above, exp.Where | exp.Join | exp.Having | exp.Qualify | exp.If):
+        raise refuse(node, "IN (SELECT …) over predictions is supported as a condition only")
+    return negated
+
+
+def _number_outputs(tree: exp.Query) -> None:
+    """Call the answer's columns o0, o1, …, also where ORDER BY names them."""
+    first: exp.Expr = tree
+    while isinstance(first, exp.SetOperation | exp.Subquery):
+        first = first.this
+    assert isinstance(first, exp.Select)
+    new: dict[str, str] = {}
+    items = []
+    for i, item in enumerate(first.expressions):
+        new.setdefault(item.alias_or_name.lower(), f"o{i}")
+        items.append(exp.alias_(item.unalias(), f"o{i}"))
+    first.set("expressions", items)
+    for select in (tree, first):
+        order = select.args.get("order")
+        for column in list(order.find_all(exp.Column)) if order is not None else []:
+            if not column.table and column.name.lower() in new:
+                column.replace(exp.column(new[column.name.lower()]))
+
+
+def _with_sql(node: exp.Expr, dialect: str = "duckdb") -> str:
+    """WITH …: the CTEs that can be named where `node` stands, and those inside it."""
+    root = node.root()
+    ctes = list(root.find_all(exp.CTE, bfs=False))
+    recursive = any(w.recursive for w in root.find_all(exp.With))
+    text = ", ".join(c.sql(dialect) for c in ctes)
+    return f"WITH {'RECURSIVE ' if recursive else ''}{text}" if ctes else ""
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

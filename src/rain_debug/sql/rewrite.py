@@ -1,0 +1,208 @@
+"""Trees of SELECTs made simpler without changing their meaning: names made unique, CTEs put in place, blocks merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlglot import exp
+
+from rain_debug.sql.convert import is_atom
+
+OUTER = ("LEFT", "RIGHT", "FULL")
+
+
+def has_atoms(node: exp.Expr) -> bool:
+    """True where a prediction stands in it."""
+    return any(is_atom(n) for n in node.walk())
+
+
+def sources_of(select: exp.Select) -> list[exp.Expr]:
+    """The tables and subqueries in FROM."""
+    first = [select.args["from_"].this] if select.args.get("from_") else []
+    return first + [j.this for j in select.args.get("joins") or []]
+
+
+def enclosing(node: exp.Expr) -> Iterator[exp.Select]:
+    """The SELECTs around `node`, innermost first."""
+    above = node.parent
+    while above is not None:
+        if isinstance(above, exp.Select):
+            yield above
+        above = above.parent
+
+
+def owner(column: exp.Column) -> exp.Select | None:
+    """The SELECT that has the column's table in its FROM."""
+    for select in enclosing(column):
+        if any(s.alias_or_name == column.table for s in sources_of(select)):
+            return select
+    return None
+
+
+def cte_named(node: exp.Expr, name: str) -> exp.CTE | None:
+    """The CTE that `name` means where `node` stands."""
+    above: exp.Expr | None = node
+    while above is not None:
+        with_ = above.args.get("with_")
+        for cte in with_.expressions if with_ is not None else []:
+            if cte.alias.lower() == name.lower() and not _within(node, cte):
+                return cte  # type: ignore[no-any-return]
+        above = above.parent
+    return None
+
+
+def _within(node: exp.Expr, ancestor: exp.Expr) -> bool:
+    above: exp.Expr | None = node
+    while above is not None:
+        if above is ancestor:
+            return True
+        above = above.parent
+    return False
+
+
+class Names:
+    """Aliases that were not taken yet."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def fresh(self, name: str) -> str:
+        """`name`, or `name_2`, …"""
+        candidate, k = name, 1
+        while candidate.lower() in self.taken:
+            k += 1
+            candidate = f"{name}_{k}"
+        self.taken.add(candidate.lower())
+        return candidate
+
+    def rename(self, tree: exp.Expr) -> None:
+        """Every alias in FROM of `tree` gets a name of its own; columns follow."""
+        owners = [(c, owner(c)) for c in tree.find_all(exp.Column) if c.table]
+        new: dict[tuple[int, str], str] = {}
+        for select in tree.find_all(exp.Select):
+            for source in sources_of(select):
+                old = source.alias_or_name
+                new[id(select), old] = self.fresh(old)
+        for column, select in owners:
+            if select is not None and (id(select), column.table) in new:
+                column.set("table", exp.to_identifier(new[id(select), column.table], quoted=True))
+        for select in tree.find_all(exp.Select):
+            for source in sources_of(select):
+                name = new[id(select), source.alias_or_name]
+                if name != source.alias_or_name:
+                    set_alias(source, name)
+
+
+def set_alias(source: exp.Expr, name: str) -> None:
+    """Give a source another alias; its column aliases stay."""
+    alias = source.args.get("alias")
+    columns = alias.columns if isinstance(alias, exp.TableAlias) else []
+    source.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True), columns=columns))
+
+
+def inline_ctes(tree: exp.Expr, names: Names) -> exp.Expr:
+    """CTEs with predictions become subqueries where they are named; the others stay."""
+    while True:
+        found = None
+        for table in tree.find_all(exp.Table):
+            if "relation" in table.meta or not isinstance(table.this, exp.Identifier):
+                continue
+            cte = cte_named(table, table.name)
+            if cte is not None and has_atoms(cte.this):
+                found = (table, cte)
+                break
+        if found is None:
+            break
+        table, cte = found
+        body = cte.this.copy()
+        names.rename(body)
+        inner = exp.Subquery(this=body)
+        alias = table.args.get("alias")
+        inner.set("alias", alias.copy() if alias is not None else exp.TableAlias(this=exp.to_identifier(table.name)))
+        inner.meta["cte"] = cte.alias
+        table.replace(inner)
+    for with_ in list(tree.find_all(exp.With)):
+        kept = [c for c in with_.expressions if not has_atoms(c.this)]
+        if kept:
+            with_.set("expressions", kept)
+        elif with_.parent is not None:
+            with_.parent.set("with_", None)
+    return tree
+
+
+def merge_blocks(tree: exp.Expr) -> exp.Expr:
+    """Subqueries with predictions that only filter, join and project become part of the SELECT around them."""
+    again = True
+    while again:
+        again = False
+        for select in list(tree.find_all(exp.Select)):
+            for source in sources_of(select):
+                if isinstance(source, exp.Subquery) and has_atoms(source.this) and _mergeable(select, source):
+                    _merge(select, source)
+                    again = True
+                    break
+            if again:
+                break
+    return tree
+
+
+def is_simple(select: exp.Expr) -> bool:
+    """True for a SELECT of rows as they are: no groups, windows, DISTINCT, LIMIT."""
+    if not isinstance(select, exp.Select) or select.args.get("from_") is None:
+        return False
+    parts = ("group", "having", "distinct", "limit", "offset", "qualify", "laterals", "with_")
+    if any(select.args.get(p) for p in parts):
+        return False
+    own = (n for e in select.expressions for n in e.walk() if isinstance(n, exp.AggFunc | exp.Window))
+    return not any(n.find_ancestor(exp.Select) is select for n in own)
+
+
+def _mergeable(select: exp.Select, source: exp.Subquery) -> bool:
+    if not is_simple(source.this) or source.args.get("pivots") or source.args.get("sample"):
+        return False
+    joins = select.args.get("joins") or []
+    if any(j.side.upper() in ("RIGHT", "FULL") or j.args.get("method") for j in joins):
+        return False
+    mine = next((j for j in joins if j.this is source), None)
+    inner_joins = source.this.args.get("joins") or []
+    if mine is None:
+        return True
+    return (
+        mine.side.upper() not in OUTER
+        and mine.kind.upper() not in ("SEMI", "ANTI")
+        and not any(j.side.upper() in OUTER or j.args.get("method") for j in inner_joins)
+    )
+
+
+def _merge(select: exp.Select, source: exp.Subquery) -> None:
+    body, alias = source.this, source.alias_or_name
+    names = source.alias_column_names or body.named_selects
+    items = {n.lower(): e.unalias() for n, e in zip(names, body.expressions, strict=False)}
+    replace_columns(select, alias, lambda column: items[column.name.lower()].copy())
+    joins = select.args.get("joins") or []
+    conditions = [body.args["where"].this] if body.args.get("where") else []
+    inner = body.args.get("joins") or []
+    if select.args["from_"].this is source:
+        select.args["from_"].set("this", body.args["from_"].this)
+        select.set("joins", [*inner, *joins])
+    else:
+        at = next(i for i, j in enumerate(joins) if j.this is source)
+        if joins[at].args.get("on") is not None:
+            conditions.append(joins[at].args["on"])
+        first = exp.Join(this=body.args["from_"].this, kind="CROSS")
+        select.set("joins", [*joins[:at], first, *inner, *joins[at + 1 :]])
+    for condition in conditions:
+        select.where(exp.paren(condition.copy()), copy=False)
+
+
+def replace_columns(tree: exp.Expr, alias: str, by: Callable[[exp.Column], exp.Expr]) -> None:
+    """Every column of `alias` in `tree` becomes what `by` says."""
+    for column in list(tree.find_all(exp.Column)):
+        if column.table != alias:
+            continue
+        new = by(column)
+        if isinstance(new, exp.Literal) and not new.is_string and isinstance(column.parent, exp.Group | exp.Ordered):
+            new = exp.cast(new, "DOUBLE" if "." in new.name else "BIGINT")
+        elif not isinstance(new, exp.Column | exp.Literal | exp.Anonymous | exp.Null | exp.Boolean):
+            new = exp.paren(new)
+        column.replace(new)

@@ -1,0 +1,138 @@
+"""Queries whose predictions do not fit one flat block: a tree of blocks, each one SELECT for the engine.
+
+A `Body` is what a complaint is traced through; the exact answer is asked of the engine as one text (`Nested.answer`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rain_debug.sql.expr import Expr
+from rain_debug.sql.plan import Plan
+
+
+@dataclass(frozen=True)
+class OutColumn:
+    """A column of a body: `uncertain` where it is a number that predictions move, not a value that tells rows apart."""
+
+    name: str
+    uncertain: bool
+    key: bool = True
+
+
+@dataclass(frozen=True)
+class Below:
+    """An uncertain relation in a block's FROM, where it stands as the table `name`; `single` for a scalar subquery."""
+
+    name: str
+    body: Body
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """A truth value of a tuple that is no class: EXISTS (…), or a comparison of numbers that predictions move.
+
+    `body` is the subquery, its correlated columns replaced by those of the table `name`, which holds `keys`, the
+    texts of those columns outside; `condition` is the comparison.
+    """
+
+    name: str
+    body: Body | None
+    keys: tuple[str, ...]
+    condition: Expr | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """One SELECT: `plan` is its flat part; `having` are conditions on its groups."""
+
+    plan: Plan
+    columns: tuple[OutColumn, ...]
+    below: tuple[Below, ...] = ()
+    events: tuple[Event, ...] = ()
+    having: tuple[Expr, ...] = ()
+    event_table: str | None = None
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class Merge:
+    """UNION, INTERSECT or EXCEPT of bodies with the same columns; `all` keeps duplicates."""
+
+    op: str
+    all: bool
+    parts: tuple[Body, ...]
+    columns: tuple[OutColumn, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window function: `partition` and `order` are the engine's texts over the table below.
+
+    `frame` is (unit, from, to) with None for unbounded and rows counted from the current one.
+    """
+
+    function: str
+    args: tuple[Expr, ...]
+    partition: tuple[str, ...]
+    order: tuple[str, ...]
+    by: tuple[Expr, ...]
+    frame: tuple[str, int | None, int | None]
+    offset: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """Window functions over a body: `outputs` read atoms of kind `value` (columns below) and `window`."""
+
+    below: Below
+    plan: Plan
+    windows: tuple[Window, ...]
+    columns: tuple[OutColumn, ...]
+    qualify: tuple[Expr, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+Body = Block | Merge | Windowed
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A source of the answer that predictions are read from, in the text as the table `name`.
+
+    `from_sql` is the source as it stood, `rid` its row id, `atoms` the predictions that become columns of it.
+    """
+
+    name: str
+    alias: str
+    from_sql: str
+    rid: str
+    atoms: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A query as a tree: `body` for lineage, `answer` for the engine.
+
+    In `answer` stand `readers` as tables, and `RAIN_ATOM(k)` for the predictions of `rows`, a plan of all sources whose
+    rows are predicted. `unlimited` is `answer` without the LIMIT of the whole, `limited` whether it has one.
+    """
+
+    sql: str
+    body: Body
+    answer: str
+    unlimited: str
+    limited: bool
+    rows: Plan
+    readers: tuple[Reader, ...]
+    bodies: dict[str, Body] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[OutColumn, ...]:
+        """The columns of the answer."""
+        return self.body.columns
