@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from typing import Any, ClassVar
 
 import numpy as np
+import sklearn
 from sklearn.linear_model import LinearRegression, Ridge
 
 from rain_debug.curvature import Damped, solve
@@ -30,8 +30,8 @@ TOLERANCE = 1e-9
 TRIES = 5
 PROBES = 16
 """Random vectors that estimate the trace of a hat matrix too large to be formed."""
-_DENSE_CUT = "tol" in inspect.signature(LinearRegression).parameters
-"""Whether this scikit-learn cuts singular values at a share `tol` of the largest (from 1.7 on)."""
+_CUTS = tuple(int(part) for part in sklearn.__version__.split(".")[:2]) >= (1, 9)
+"""Whether this scikit-learn cuts singular values at a share `tol` of the largest."""
 
 
 class RegressionModel(LinearModel):
@@ -170,7 +170,7 @@ class RegressionModel(LinearModel):
 
     def _normal(self, records: Records, keep: np.ndarray | None) -> Normal:
         cutoff = np.finfo(float).eps * max(records.X.shape)
-        if _DENSE_CUT and isinstance(self._estimator, LinearRegression):
+        if _CUTS and isinstance(self._estimator, LinearRegression):
             cutoff = max(cutoff, float(self._estimator.tol))
         return normal_equations(records, self._known, records.weight, keep, self._alpha, cutoff)
 
