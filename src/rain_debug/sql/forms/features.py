@@ -48,6 +48,8 @@ def in_order(found: Sequence[Feature], info: ModelInfo, reading: Reading) -> lis
     known = {n.lower() for n in info.features}
     if len(found) == len(known) and not any(f.given for f in found) and not known & names.keys():
         return [f.tokens for f in found]
+    if len(found) == 1 and not found[0].given and not known & names.keys():
+        return [found[0].tokens]  # a row
     hint = f"features of '{info.name}': {', '.join(info.features[:20])}"
     for name, feature in names.items():
         if name not in known:

@@ -28,8 +28,6 @@ def prediction(call: Call, reading: Reading) -> Edit | None:
     columns = [named(p) for p in split(parts[1])]
     if info is None or any(f.name is None for f in columns):
         given = features([f.tokens for f in columns], None, reading)
-    elif len(columns) == 1 and not columns[0].given and len(info.features) > 1:
-        given = [columns[0].tokens]
     else:
         given = in_order(columns, info, reading)
     place = call.parts[-1]
