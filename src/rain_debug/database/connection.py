@@ -345,6 +345,11 @@ class Database:
             )
         return Trained(handle.model, handle.records, handle.theta)
 
+    def residual_spread(self, model: str) -> float:
+        """The standard deviation of a regressor's residuals on its training records; 0 where it has none."""
+        handle = self._handle(model)
+        return 0.0 if handle.records is None else handle.model.residual_spread(handle.records, None, handle.theta)
+
     def answers(self, queries: Sequence[Any], thetas: Mapping[str, np.ndarray]) -> list[Table]:
         """Each query's whole answer, computed by the database with predictions at `thetas`."""
         return [query.whole_answer(thetas) for query in queries]

@@ -173,7 +173,8 @@ class NestedQuery(Query):
         finally:
             for table in forest.tables:
                 engine.drop(table)
-        program = lower_forest(forest, asked, self.sql)
+        spreads = {n: self._db.residual_spread(n) for n, info in self._models.items() if not info.classes}
+        program = lower_forest(forest, asked, self.sql, spreads)
         return Capture(Joined(((program, tuple(range(len(targets)))),), len(targets)), forest.variables)
 
     def _place(self, target: Target) -> dict[int, Any]:

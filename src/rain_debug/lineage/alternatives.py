@@ -179,8 +179,10 @@ class _Capture:
         if block.event_table is not None and events_table is not None:
             names[block.event_table] = events_table
 
+        absent: dict[int, str] = {}
+
         def read(k: int) -> str:
-            return f"__w{k}.c"
+            return f"(CASE WHEN {absent[k]} THEN NULL ELSE __w{k}.c END)" if absent.get(k) else f"__w{k}.c"
 
         def text(sql: str) -> str:
             return _replaced(render(sql, read), names)
@@ -188,6 +190,8 @@ class _Capture:
         numbers = {a.index for a in plan.atoms if a.kind in NUMBERS}
         used = _atoms_used(block)
         states = [a for a in plan.atoms if a.kind in ("class", "event") and a.index in used]
+        if not plan.inner:
+            absent |= {a.index: " OR ".join(f"{r} IS NULL" for r in a.rids) for a in states if a.rids}
         froms = [_replaced(plan.from_sql, names)]
         conditions = [text(c.sql) for c in plan.conjuncts]
         items: dict[str, str] = {}
@@ -200,21 +204,13 @@ class _Capture:
         for i, rid in enumerate(rids):
             items[f"rid_{i}"] = rid
         for atom in states:
-            missing = " OR ".join(f"{r} IS NULL" for r in atom.rids)
-            if missing and not plan.inner:
+            if absent.get(atom.index):
                 # A row that an outer join did not find has no prediction: NULL, once.
-                conditions.append(f"(__w{atom.index}.i = 0 OR NOT ({missing}))")
+                conditions.append(f"(__w{atom.index}.i = 0 OR NOT ({absent[atom.index]}))")
             for other in states:
                 if other.index < atom.index and other.identity == atom.identity and atom.kind == "class":
                     same = " AND ".join(f"{a} = {b}" for a, b in zip(atom.rids, other.rids, strict=True))
                     conditions.append(f"(NOT ({same}) OR __w{atom.index}.i = __w{other.index}.i)")
-        if not plan.inner:
-            labels_of = {a.index: " OR ".join(f"{r} IS NULL" for r in a.rids) for a in states if a.rids}
-
-            def read(k: int) -> str:  # type: ignore[no-redef]
-                return f"(CASE WHEN {labels_of[k]} THEN NULL ELSE __w{k}.c END)" if labels_of.get(k) else f"__w{k}.c"
-
-            conditions[: len(plan.conjuncts)] = [text(c.sql) for c in plan.conjuncts]
         for b in block.below:
             if not b.single:
                 items[f"below_{b.name}"] = f"{_alias_of(plan, b.name)}.{ROW}"
@@ -224,11 +220,12 @@ class _Capture:
         outputs = [(i, o) for i, (o, c) in enumerate(zip(plan.outputs, block.columns, strict=True)) if not c.uncertain]
         for i, o in outputs:
             items[f"out_{i}"] = text(o.expr.sql)
-        events = [e for e in block.events if e.body is not None]
-        for e in events:
-            for j, key in enumerate(e.keys):
-                items[f"{e.name}_x{j}"] = text(key)
-        texts, kinds = {}, {}
+        events = [event for event in block.events if event.body is not None]
+        for event in events:
+            for j, key in enumerate(event.keys):
+                items[f"{event.name}_x{j}"] = text(key)
+        texts: dict[str, str] = {}
+        kinds: dict[str, str] = {}
         for j, leaf in enumerate(_leaves(block, numbers)):
             texts[leaf.sql] = f"e_{j}"
             items[f"e_{j}"] = text(leaf.sql)
@@ -243,17 +240,18 @@ class _Capture:
         relation, n_rows, join = self._relation(block, alternatives, keys, outputs, events_table)
         found_events: dict[str, Rows] = {}
         event_rows: dict[str, str] = {}
-        for e in events:
-            assert e.body is not None and isinstance(e.body, Block)
-            columns = [f"{self._quoted(f'{e.name}_x{j}')} AS x{j}" for j in range(len(e.keys))]
+        for event in events:
+            assert event.body is not None and isinstance(event.body, Block)
+            columns = [f"{self._quoted(f'{event.name}_x{j}')} AS x{j}" for j in range(len(event.keys))]
             distinct = f"SELECT DISTINCT {', '.join(columns)} FROM {alternatives}" if columns else "SELECT 1 AS none"
             made = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({distinct})")
             on = " AND ".join(
-                f"a.{self._quoted(f'{e.name}_x{j}')} IS NOT DISTINCT FROM {made}.x{j}" for j in range(len(e.keys))
+                f"a.{self._quoted(f'{event.name}_x{j}')} IS NOT DISTINCT FROM {made}.x{j}"
+                for j in range(len(event.keys))
             )
-            event_rows[e.name] = f"{made}.{ROW}"
+            event_rows[event.name] = f"{made}.{ROW}"
             join += f" JOIN {made} ON {on or 'TRUE'}"
-            found_events[e.name] = self._block(e.body, None, made)
+            found_events[event.name] = self._block(event.body, None, made)
         fetched = self._fetched(alternatives, items, texts, kinds, relation, event_rows, join)
         n = fetched.n_rows
         literals: list[Literals] = []
@@ -405,27 +403,24 @@ class _Capture:
                            hint="use UNION ALL, or leave the number out")  # fmt: skip
         if body.all:
             offset, texts, maps = 0, [], []
-            for part, columns in zip(parts, lists, strict=True):
-                items = ", ".join(
-                    [f"{ROW} + {offset} AS {ROW}", *(f"{c} AS {n}" for c, n in zip(columns, names, strict=True))]
-                )
-                texts.append(f"SELECT {items} FROM {part.table}")
-                maps.append(np.arange(part.n_rows) + offset)
-                offset += part.n_rows
+            for made, columns in zip(parts, lists, strict=True):
+                pairs = [f"{c} AS {n}" for c, n in zip(columns, names, strict=True)]
+                texts.append(f"SELECT {', '.join([f'{ROW} + {offset} AS {ROW}', *pairs])} FROM {made.table}")
+                maps.append(np.arange(made.n_rows) + offset)
+                offset += made.n_rows
             table = self._keep(" UNION ALL ".join(texts))
             return MergeRows(body, table, offset, parts, maps)
-        union = " UNION ".join(
-            f"SELECT {', '.join(f'{c} AS {n}' for c, n in zip(columns, names, strict=True))} FROM {part.table}"
-            for part, columns in zip(parts, lists, strict=True)
-        )
-        table = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({union})")
+        selects = []
+        for made, columns in zip(parts, lists, strict=True):
+            pairs = [f"{c} AS {n}" for c, n in zip(columns, names, strict=True)]
+            selects.append(f"SELECT {', '.join(pairs)} FROM {made.table}")
+        table = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({' UNION '.join(selects)})")
         maps = []
-        for part, columns in zip(parts, lists, strict=True):
-            on = (
-                " AND ".join(f"p.{c} IS NOT DISTINCT FROM w.{n}" for c, n in zip(columns, names, strict=True)) or "TRUE"
-            )
+        for made, columns in zip(parts, lists, strict=True):
+            same = [f"p.{c} IS NOT DISTINCT FROM w.{n}" for c, n in zip(columns, names, strict=True)]
             found = self.engine.table(
-                f"SELECT w.{ROW} AS x FROM {part.table} AS p JOIN {table} AS w ON {on} ORDER BY p.{ROW}"
+                f"SELECT w.{ROW} AS x FROM {made.table} AS p JOIN {table} AS w ON {' AND '.join(same) or 'TRUE'} "
+                f"ORDER BY p.{ROW}"
             )
             maps.append(found["x"].values.astype(np.int64))
         return MergeRows(body, table, self._count(table), parts, maps)

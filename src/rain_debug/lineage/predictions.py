@@ -175,7 +175,7 @@ def _outside(
     name: str,
     probabilities: bool,
 ) -> None:
-    """Hand the rows to the model in batches, and its predictions back to the engine."""
+    """Hand the rows to the model in batches, and its predictions, classes or numbers, back to the engine."""
     n_rids = len(rows[0][0].rids)
     rids: list[list[Array]] = [[] for _ in range(n_rids)]
     codes: list[Array] = []
@@ -184,10 +184,13 @@ def _outside(
         for i in range(n_rids):
             rids[i].append(np.array(batch[f"r{i}"].values, dtype=np.int64))
         code, probability = how.predict(batch.select(info.features), probabilities)
-        codes.append(code.astype(np.int64))
+        codes.append(code.astype(np.int64) if info.classes else code)
         if probability is not None:
             spread.append(probability)
     columns: dict[str, Any] = {f"r{i}": _joined(parts, np.int64) for i, parts in enumerate(rids)}
+    if not info.classes:
+        engine.upload(name, Table.of(**columns, label=_joined(codes, np.float64)))
+        return
     columns["code"] = _joined(codes, np.int64)
     if probabilities:
         whole = np.concatenate(spread) if spread else np.empty((0, len(info.classes)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,18 +55,21 @@ class Asked:
     column: int | None = None
 
 
-def lower_forest(forest: Forest, asked: Sequence[Asked], sql: str) -> Program:
-    """The program of `asked` over the top relation."""
+def lower_forest(
+    forest: Forest, asked: Sequence[Asked], sql: str, spreads: Mapping[str, float] | None = None
+) -> Program:
+    """The program of `asked` over the top relation; `spreads` are the residual spreads of regressors, by model."""
     shapes = [(v.n, c) for v, c in zip(forest.variables, forest.classes, strict=True)]
-    return Lowering(Builder(shapes), sql).program(forest.top, asked)
+    return Lowering(Builder(shapes), sql, spreads or {}).program(forest.top, asked)
 
 
 class Lowering:
     """Relations on their way into one program."""
 
-    def __init__(self, builder: Builder, sql: str) -> None:
+    def __init__(self, builder: Builder, sql: str, spreads: Mapping[str, float]) -> None:
         self.b = builder
         self.sql = sql
+        self.spreads = spreads
         self._known: dict[int, Relation] = {}
 
     def program(self, top: Rows, asked: Sequence[Asked]) -> Program:
@@ -241,9 +244,9 @@ class _Expressions:
                 node = b.op("null_to", self.number(arg), node)
             return node
         if e.op == "nullif":
-            value = self.constant(e.args[1])
-            if value is not None:
-                return b.op("null_at", self.number(e.args[0]), attrs=(value,))
+            at = self.constant(e.args[1])
+            if at is not None:
+                return b.op("null_at", self.number(e.args[0]), attrs=(at,))
         if e.op == "round":
             return b.op("round", self.number(e.args[0]), attrs=(int(e.name or 0),))
         if e.op == "cast":
@@ -513,7 +516,11 @@ class _Block(_Expressions):
         if literal.kind == "class":
             leaf = b.leaf("probabilities", literal.block)
             picked = b.op("pick", leaf, attrs=(atom.class_code if atom.kind == "proba" else 0,))
-            return Number(b.op("gather", picked, attrs=(literal.rows,)))
+            node = b.op("gather", picked, attrs=(literal.rows,))
+            if atom.kind == "proba":
+                return Number(node)
+            spread = self.lowering.spreads.get(atom.model, 0.0)
+            return Number(node, b.const(np.full(len(literal.rows), spread if np.isfinite(spread) else 0.0)))
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
             number = found.numbers[0]
@@ -665,11 +672,13 @@ class _Block(_Expressions):
         total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
         if e.name == "sum":
             self.rules.append("SUM of expectations")
-            return Number(b.op("defined", self._if_there(total), count))
+            return Number(b.op("defined", self._if_there(total), count), self._moving_spread(argument, known))
         if e.name == "avg":
             self.rules.append("AVG as a ratio of expectations")
             self.loose = self.loose or b.depends(count)
-            return Number(b.op("mean", total, count, b.op("div", total, count)))
+            spread = self._moving_spread(argument, known)
+            spread = None if spread is None else b.op("div", spread, count)
+            return Number(b.op("mean", total, count, b.op("div", total, count)), spread)
         if e.name.startswith(("var", "stddev")):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
@@ -680,6 +689,14 @@ class _Block(_Expressions):
             value = b.op("div", inner, b.op("sub", count, b.const(np.full(1, less))))
             return Number(b.op("sqrt", value) if e.name.startswith("stddev") else value)
         raise self.lowering.refuse(e, f"{e.name.upper()} of numbers that predictions move is not supported")
+
+    def _moving_spread(self, argument: Expr, weight: int) -> int | None:
+        """The standard deviation (n_places,) of a sum of numbers that predictions move, as if independent."""
+        b, variance = self.b, self.alternatives._variance(argument)
+        if variance is None:
+            return None
+        total = b.op("segment_sum", b.op("mul", weight, variance), attrs=(self.rows.row, self.n))
+        return b.op("sqrt", total)
 
     def _full_alternatives(self, node: int) -> int:
         return self.b.op("add", node, self.b.const(np.zeros(len(self.rows.row))))

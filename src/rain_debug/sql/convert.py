@@ -200,7 +200,7 @@ class NestedConverter(Converter):
         if argument is None or isinstance(argument, exp.Star):
             return replace(empty, name=name)
         if name == "count_if":
-            return replace(empty, name="count", filter=self(argument))
+            return replace(empty, args=(self(argument),), name="sum")  # NULL over no rows, in DuckDB
         return replace(empty, args=(self(argument),), name=name)
 
 

@@ -59,7 +59,9 @@ class _Nested(Planner):
         refuse_labels(tree, self.convert, self.calls)
         shown = tuple(self.declared.get(n.lower(), n) for n in tree.named_selects)
         self.names.rename(tree)
-        tree = rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names))
+        merged = rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names))
+        assert isinstance(merged, exp.Query)
+        tree = merged
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))
         answer, unlimited, rows, readers = self._answer(tree.copy())
         body = self._body(tree.copy(), shown)
@@ -147,6 +149,7 @@ class _Nested(Planner):
         """The tree of one SELECT or set operation; `shown` are the names of its columns where it is the whole."""
         while isinstance(node, exp.Subquery | exp.Paren):
             node = node.this
+        assert isinstance(node, exp.Query)
         names = tuple(shown or (self.declared.get(n.lower(), n) for n in node.named_selects))
         if shown is None and (node.args.get("limit") or node.args.get("offset")):
             raise self._refuse_tree(node.args.get("limit") or node.args["offset"],
@@ -244,8 +247,7 @@ class _Nested(Planner):
             below.append(Below(name, body))
             values[alias] = below[-1]
             table = exp.Table(this=exp.to_identifier(name))
-            set_alias = exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
-            table.set("alias", set_alias)
+            rewrite.set_alias(table, alias)
             table.meta["below"] = name
             if "cte" in source.meta:
                 self.bodies[source.meta["cte"]] = body
@@ -266,9 +268,8 @@ class _Nested(Planner):
             if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists):
                 continue
             name = f"__rain_event_{next(self.numbers)}"
-            scalar = isinstance(node, exp.Subquery)
             start, end = self.convert.extent(node)
-            if scalar:
+            if isinstance(node, exp.Subquery):
                 self._take_scalar(node, query, name, below, events)
                 continue
             inner, keys = self._event_select(node, query, name)
@@ -424,7 +425,7 @@ class _Nested(Planner):
             if node.root() is not select.root():
                 continue
             start, end = self.convert.extent(node)
-            parts = [node]
+            parts: list[exp.Expr] = [node]
             if isinstance(node, exp.Between):
                 parts = conjuncts(exp.and_(
                     exp.GTE(this=node.this.copy(), expression=node.args["low"].copy()),
@@ -467,7 +468,8 @@ class _Nested(Planner):
 
     def _windowed(self, select: exp.Select, names: tuple[str, ...]) -> Windowed:
         """Window functions above the rest of their SELECT."""
-        alias, items = "__w", {}
+        alias = "__w"
+        items: dict[str, tuple[str, exp.Expr]] = {}
 
         def lift(node: exp.Expr) -> exp.Expr:
             if not node.find(exp.Window):
@@ -475,9 +477,9 @@ class _Nested(Planner):
                     return node
                 text = node.sql(self.dialect)
                 name = items.setdefault(text, (f"w{len(items)}", node.copy()))[0]
-                new = exp.column(name, table=alias, quoted=True)
-                new.this.meta.update(_meta_of(self.convert.extent(node)))
-                return new
+                lifted = exp.column(name, table=alias, quoted=True)
+                lifted.this.meta.update(_meta_of(self.convert.extent(node)))
+                return lifted
             if isinstance(node, exp.Window):
                 lift_window(node, lift)
                 return node
@@ -510,8 +512,8 @@ class _Nested(Planner):
         for node in list(outer.find_all(exp.Window)):
             number = len(atoms)
             windows.append(window_of(node, self.convert, self._refuse_tree, self.dialect))
-            atoms.append(Atom(number, "window", "", (), (alias,), ("window", str(len(windows) - 1)), (f"{alias}.{ROW}",),
-                              *self.convert.extent(node)))  # fmt: skip
+            identity, extent = ("window", str(len(windows) - 1)), self.convert.extent(node)
+            atoms.append(Atom(number, "window", "", (), (alias,), identity, (f"{alias}.{ROW}",), *extent))
             mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
             mark.meta.update(_meta_of(self.convert.extent(node)), done=True)
             node.replace(mark)
@@ -550,17 +552,15 @@ class _Nested(Planner):
                 atoms.append(atom)
             number = seen[key]
             node.set("expressions", [exp.Literal.number(number)])
-        readers = []
-        for alias, node in selects.items():
+        readers: list[Reader] = []
+        for alias, standing in selects.items():
             mine = tuple(a.index for a in atoms if a.aliases == (alias,))
             name = f"__rain_reader_{len(readers)}"
-            source = sources[alias]
-            readers.append(Reader(name, alias, source.from_sql, str(source.rid), mine))
-            node.replace(
-                exp.Table(
-                    this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
-                )
-            )
+            home = sources[alias]
+            readers.append(Reader(name, alias, home.from_sql, str(home.rid), mine))
+            table = exp.Table(this=exp.to_identifier(name))
+            rewrite.set_alias(table, alias)
+            standing.replace(table)
         rows = Plan(
             sql=self.sql, with_sql=_with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
             conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.rewrite import Names, has_atoms, sources_of
+from rain_debug.sql.convert import is_atom
+from rain_debug.sql.rewrite import Names, has_atoms
 
 Refuse = Callable[[exp.Expr, str], SQLError]
 
@@ -30,8 +31,6 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
             visit(child)
 
     def visit(node: exp.Expr) -> None:
-        from rain_debug.sql.convert import is_atom
-
         if isinstance(node, exp.Column) and not node.table:
             return
         if isinstance(node, exp.Column) or is_atom(node):
@@ -48,13 +47,13 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
         above.set(part, None)
     lift(above)
     parts = _parts(select, at, refuse)
-    for part, absent in parts:
-        part.set("expressions", [exp.alias_(_seen(node, absent), name, quoted=True) for name, node in items.values()])
+    for one, absent in parts:
+        one.set("expressions", [exp.alias_(_seen(node, absent), name, quoted=True) for name, node in items.values()])
         for gone in ("group", "having", "qualify", "order", "limit", "offset", "distinct"):
-            part.set(gone, None)
+            one.set(gone, None)
     union: exp.Query = parts[0][0]
-    for part, _ in parts[1:]:
-        union = exp.Union(this=union, expression=part, distinct=False)
+    for other, _ in parts[1:]:
+        union = exp.Union(this=union, expression=other, distinct=False)
     below = exp.Subquery(this=union, alias=exp.TableAlias(this=exp.to_identifier(alias)))
     above.set("from_", exp.From(this=below))
     above.set("with_", select.args.get("with_"))
@@ -116,14 +115,11 @@ def _unmatched(
     if where is not None:
         select.set("where", exp.Where(this=_seen(where.this, absent)))
     select.where(exp.Not(this=exp.Exists(this=inner)), copy=False)
-    # The rows that are not there are renamed apart from those that are looked for.
     return select
 
 
 def _seen(node: exp.Expr, absent: set[str]) -> exp.Expr:
     """`node` with the columns and predictions of rows that are not there as NULL."""
-    from rain_debug.sql.convert import is_atom
-
     holder = exp.paren(node.copy())
 
     def visit(at: exp.Expr) -> None:
@@ -138,6 +134,3 @@ def _seen(node: exp.Expr, absent: set[str]) -> exp.Expr:
 
     visit(holder.this)
     return holder.this
-
-
-__all__ = ["sources_of", "split"]

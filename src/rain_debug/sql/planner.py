@@ -40,6 +40,8 @@ class Planner:
         tree = refuse_shape(read(self.sql, self.dialect), self.convert, self.catalog)
         self._name_relations(tree)
         calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
+        if any(not call.model.classes for call in calls):
+            raise SQLError("a model that predicts numbers is not supported in a flat block", hint=SUPPORTED)
         declared = self._declared_names(tree)
         tree = self._qualify(tree)
         self._restore_relations(tree)

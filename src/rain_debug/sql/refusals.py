@@ -207,6 +207,8 @@ def refuse_labels(tree: exp.Expr, convert: Converter, calls: Sequence[AtomCall])
         if not is_atom(node) or calls[atom_number(node)].kind != "class":
             continue
         model = calls[atom_number(node)].model
+        if not model.classes:
+            continue
         classes = class_list(model)
         inner: exp.Expr = node
         while isinstance(inner.parent, exp.Paren):

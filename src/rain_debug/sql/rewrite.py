@@ -46,7 +46,7 @@ def cte_named(node: exp.Expr, name: str) -> exp.CTE | None:
         with_ = above.args.get("with_")
         for cte in with_.expressions if with_ is not None else []:
             if cte.alias.lower() == name.lower() and not _within(node, cte):
-                return cte  # type: ignore[no-any-return]
+                return cte
         above = above.parent
     return None
 
@@ -83,9 +83,9 @@ class Names:
             for source in sources_of(select):
                 old = source.alias_or_name
                 new[id(select), old] = self.fresh(old)
-        for column, select in owners:
-            if select is not None and (id(select), column.table) in new:
-                column.set("table", exp.to_identifier(new[id(select), column.table], quoted=True))
+        for column, home in owners:
+            if home is not None and (id(home), column.table) in new:
+                column.set("table", exp.to_identifier(new[id(home), column.table], quoted=True))
         for select in tree.find_all(exp.Select):
             for source in sources_of(select):
                 name = new[id(select), source.alias_or_name]
