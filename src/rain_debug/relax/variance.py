@@ -22,15 +22,19 @@ from rain_debug.relax.arrays import VJP, Array, Forward, rest, where
 from rain_debug.relax.scans import Remembered
 
 KINDS = ("var_samp", "var_pop", "stddev_samp", "stddev_pop")
-FEW_CLUSTERS = 128
-FEW_TUPLES = 256
+FEW_CLUSTERS = 1000
+FEW_TUPLES = 1000
 STEP = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The constants: outcomes with their place, and values taken from the place's mean; which places are small."""
+    """The constants of some places' outcomes: which they are, clusters numbered anew, values from the place's mean.
 
+    `here` (n_places,) says which places these are, `tall` how many tuples one of them can have.
+    """
+
+    outcomes: Array
     cluster: Array
     cluster_place: Array
     n_places: int
@@ -38,36 +42,54 @@ class Sample:
     n: Array
     s: Array
     q: Array
-    small: Array
+    here: Array
     tall: float
 
 
 @Remembered
-def _sample(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array) -> Sample:
+def _samples(
+    cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array
+) -> tuple[Sample, Sample]:
+    """The small places, and the large."""
     place = cluster_place[cluster]
     count = np.bincount(place, weights=n, minlength=n_places)
     middle = (np.bincount(place, weights=s, minlength=n_places) / np.maximum(count, 1))[place]
+    from_middle = np.maximum(q - 2 * middle * s + n * middle**2, 0.0)
     most = np.zeros(len(cluster_place))
     np.maximum.at(most, cluster, n)
     tall = np.bincount(cluster_place, weights=most, minlength=n_places)
     small = (np.bincount(cluster_place, minlength=n_places) <= FEW_CLUSTERS) & (tall <= FEW_TUPLES)
-    tallest = float(tall[small].max(initial=1))
-    from_middle = np.maximum(q - 2 * middle * s + n * middle**2, 0.0)
-    return Sample(cluster, cluster_place, n_places, place, n, s - n * middle, from_middle, small, tallest)
+
+    def only(here: Array) -> Sample:
+        chosen = np.flatnonzero(here[place])
+        clusters, number = np.unique(cluster[chosen], return_inverse=True)
+        return Sample(
+            chosen,
+            number.reshape(-1),
+            cluster_place[clusters],
+            n_places,
+            place[chosen],
+            n[chosen],
+            (s - n * middle)[chosen],
+            from_middle[chosen],
+            here,
+            float(tall[here].max(initial=1)),
+        )
+
+    return only(small), only(~small)
 
 
 def _nodes(sample: Sample, kind: str) -> list[tuple[float, float, float]]:
     """Points x with the weights of (N·Q − S²)·x^N and of what its integral is divided by (right to 1e-9)."""
+    root = np.sqrt(sample.tall)
     if kind.endswith("samp"):
-        x, weight = np.polynomial.legendre.leggauss(int(min(40, np.ceil(sample.tall / 2) + 1)))
+        x, weight = np.polynomial.legendre.leggauss(int(min(np.ceil(sample.tall / 2) + 1, np.ceil(3 * root) + 20)))
         x, weight = (x + 1) / 2, weight / 2
         upper = weight * (1 - x) / x**2
         return list(zip(x, upper, upper, strict=True))
-    y, weight = np.polynomial.legendre.leggauss(
-        int(np.clip(6 * np.sqrt(sample.tall), 32, 96))
-    )  # x = y⁴ smooths the logarithm
+    y, weight = np.polynomial.legendre.leggauss(int(np.ceil(6 * root) + 20))
     y, weight = (y + 1) / 2, weight / 2
-    x = y**4
+    x = y**4  # smooths the logarithm
     slope = 4 * weight * y**3
     return list(zip(x, slope * -np.log(x) / x, slope / x, strict=True))
 
@@ -79,35 +101,50 @@ def _powers(sample: Sample, x: float, pairs: bool) -> tuple[Array, ...]:
     return p, n * p, q * p, n * q * p, s * p, s * s * p, (n * n if pairs else n * 0) * p
 
 
+@dataclass(frozen=True, eq=False)
+class AtPoint:
+    """E[x^n] (`phi`) and the six ratios of each cluster; of each place Π φ, three sums, E[(N·Q − S²)·x^N] / Π φ (`top`)
+    and E[N·(N − 1)·x^N] / Π φ, or E[N·x^N] / Π φ (`low`)."""
+
+    tables: tuple[Array, ...]
+    phi: Array
+    parts: tuple[Array, ...]
+    product: Array
+    sums: tuple[Array, ...]
+    top: Array
+    low: Array
+
+
+def _at(x: float, w: Array, idle: Array, sample: Sample, pairs: bool) -> AtPoint:
+    tables = _powers(sample, x, pairs)
+
+    def total(each: Array) -> Array:
+        return np.bincount(sample.cluster_place, weights=each, minlength=sample.n_places)
+
+    means = [np.bincount(sample.cluster, weights=w * t, minlength=len(idle)) for t in tables]
+    phi = idle + means[0]
+    a, b, c, d, e, nn = parts = tuple(mean / phi for mean in means[1:])
+    sums = (total(a), total(b), total(d))
+    top = sums[0] * sums[1] + total(c - a * b + d * d - e) - sums[2] ** 2
+    low = sums[0] ** 2 + total(nn - a * a - a) if pairs else sums[0]
+    return AtPoint(tables, phi, parts, np.exp(total(np.log(phi))), sums, top, low)
+
+
 def _small(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array, Array]:
     """The expected variance of every place by quadrature, and (where g is given) Σ g · its gradient."""
     k, m, cp = len(sample.cluster_place), sample.n_places, sample.cluster_place
     pairs = kind.endswith("samp")
     over, under = np.zeros(m), np.zeros(m)
     nodes = _nodes(sample, kind)
-
-    def each(table: Array) -> Array:
-        return np.bincount(sample.cluster, weights=w * table, minlength=k)
-
-    def total(x: Array) -> Array:
-        return np.bincount(cp, weights=x, minlength=m)
-
-    kept, idle = [], rest(np.bincount(sample.cluster, weights=w, minlength=k))
+    idle = rest(np.bincount(sample.cluster, weights=w, minlength=k))
     for x, c_over, c_under in nodes:
-        tables = _powers(sample, x, pairs)
-        phi = idle + each(tables[0])
-        a, b, c, d, e, nn = (each(t) / phi for t in tables[1:])
-        product = np.exp(total(np.log(phi)))
-        sums = [total(v) for v in (a, b, d)]
-        top = sums[0] * sums[1] + total(c - a * b + d * d - e) - sums[2] ** 2
-        low = sums[0] ** 2 + total(nn - a * a - a) if pairs else sums[0]
-        over += c_over * product * top
-        under += c_under * product * low
-        if g is not None:
-            kept.append((tables, phi, (a, b, c, d, e, nn), product, sums, top, low))
+        at = _at(x, w, idle, sample, pairs)
+        over += c_over * at.product * at.top
+        under += c_under * at.product * at.low
     most = np.zeros(k)
     np.maximum.at(most, sample.cluster, where(w > 0, sample.n, 0.0))
-    under = where(total(most) >= (2 if pairs else 1), under, 0.0)
+    possible = np.bincount(cp, weights=most, minlength=m) >= (2 if pairs else 1)
+    under = where(possible, under, 0.0)
     safe = where(under > 0, under, 1.0)
     value = where(under > 0, over / safe, np.nan)
     out = np.zeros(len(w))
@@ -115,17 +152,16 @@ def _small(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array,
         return value, out
     g_over = where(under > 0, g / safe, 0.0)
     g_under = where(under > 0, -g * over / safe**2, 0.0)
-    for (_, c_over, c_under), (tables, phi, parts, product, sums, top, low) in zip(nodes, kept, strict=True):
-        a, b, c, d, e, nn = parts
-        t, u = (g_over * c_over * product)[cp], (g_under * c_under * product)[cp]
-        ga = t * (sums[1][cp] - b) + u * (2 * (sums[0][cp] - a) - 1 if pairs else 1.0)
-        gb = t * (sums[0][cp] - a)
-        gd = t * 2 * (d - sums[2][cp])
-        grads = (ga, gb, t, gd, -t, u if pairs else u * 0)
-        through_phi = t * top[cp] + u * low[cp] - sum(gr * p for gr, p in zip(grads, parts, strict=True))
-        for gr, table in zip((through_phi, *grads), tables, strict=True):
-            out += (gr / phi)[sample.cluster] * table
-        out -= (through_phi / phi)[sample.cluster]
+    for x, c_over, c_under in nodes:
+        at = _at(x, w, idle, sample, pairs)
+        a, b, _, d, _, _ = at.parts
+        t, u = (g_over * c_over * at.product)[cp], (g_under * c_under * at.product)[cp]
+        ga = t * (at.sums[1][cp] - b) + u * (2 * (at.sums[0][cp] - a) - 1 if pairs else 1.0)
+        grads = (ga, t * (at.sums[0][cp] - a), t, t * 2 * (d - at.sums[2][cp]), -t, u if pairs else u * 0)
+        through_phi = t * at.top[cp] + u * at.low[cp] - sum(gr * p for gr, p in zip(grads, at.parts, strict=True))
+        for gr, table in zip((through_phi, *grads), at.tables, strict=True):
+            out += (gr / at.phi)[sample.cluster] * table
+        out -= (through_phi / at.phi)[sample.cluster]
     return value, out
 
 
@@ -193,12 +229,13 @@ def _slope(kind: str, mean: Array, cov: Array, j: int, which: int) -> Array:
     return np.imag(_expanded(kind, moved[0], moved[1])) / STEP
 
 
-def _both(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array, Array]:
-    value, out = np.full(sample.n_places, np.nan), np.zeros(len(w))
-    for chosen, rule in ((sample.small, _small), (~sample.small, _large)):
-        if chosen.any():
-            part, slope = rule(w, sample, kind, None if g is None else where(chosen, g, 0.0))
-            value, out = where(chosen, part, value), out + slope
+def _both(w: Array, samples: tuple[Sample, Sample], kind: str, g: Array | None) -> tuple[Array, Array]:
+    value, out = np.full(samples[0].n_places, np.nan), np.zeros(len(w))
+    for sample, rule in zip(samples, (_small, _large), strict=True):
+        if len(sample.outcomes):
+            part, slope = rule(w[sample.outcomes], sample, kind, g)
+            value = where(sample.here, part, value)
+            out[sample.outcomes] = slope
     return value, out
 
 
@@ -214,32 +251,32 @@ def sample_variance(
     >>> sample_variance(w, np.array([0, 1]), place, 1, np.ones(2), v, v * v, "var_pop").round(9).tolist()
     [0.5]
     """
-    value = _both(w, _sample(cluster, cluster_place, n_places, n, s, q), kind, None)[0]
+    value = _both(w, _samples(cluster, cluster_place, n_places, n, s, q), kind, None)[0]
     return np.sqrt(np.maximum(value, 0.0)) if kind.startswith("stddev") else value
 
 
 def _variance_vjp(
     g: Array, w: Array, cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array, kind: str
 ) -> Array:
-    sample = _sample(cluster, cluster_place, n_places, n, s, q)
+    samples = _samples(cluster, cluster_place, n_places, n, s, q)
     if kind.startswith("stddev"):
-        value = _both(w, sample, kind, None)[0]
+        value = _both(w, samples, kind, None)[0]
         g = where(value > 0, g / (2 * np.sqrt(where(value > 0, value, 1.0))), 0.0)
-    return _both(w, sample, kind, g)[1]
+    return _both(w, samples, kind, g)[1]
 
 
 def hard_variance(
     w: Array, cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array, kind: str
 ) -> Array:
     """The statistic of the tuples that the outcomes with w = 1 stand for; NaN where SQL gives NULL."""
-    sample = _sample(cluster, cluster_place, n_places, n, s, q)
-    count, total, squares = (
-        np.bincount(sample.place, weights=w * x, minlength=n_places) for x in (n, sample.s, sample.q)
-    )
+    place = cluster_place[cluster]
+    count, total = (np.bincount(place, weights=w * x, minlength=n_places) for x in (n, s))
+    middle = (total / np.maximum(count, 1))[place]
+    squares = np.bincount(place, weights=w * (q - 2 * middle * s + n * middle**2), minlength=n_places)
     least = 2 if kind.endswith("samp") else 1
     known = count >= least
     safe = where(known, count, 2.0)
-    inner = np.maximum(squares - total**2 / safe, 0.0) / (safe - (least - 1))
+    inner = np.maximum(squares, 0.0) / (safe - (least - 1))
     return where(known, np.sqrt(inner) if kind.startswith("stddev") else inner, np.nan)
 
 
