@@ -21,12 +21,14 @@ class Models:
     known = (
         ModelInfo("churn", ("age", "visits"), ("no", "yes"), "churned"),
         ModelInfo("digit", ("img",), (0, 1, 2)),
+        ModelInfo("price", ("age", "visits"), (), "fee"),
     )
     aliases = {
         "predict_churn": "churn",
         "churnpredictor": "churn",
         "logregr_predict": "churn",
         "logregr_predict_prob": "churn",
+        "linregr_predict": "price",
     }
     models = tuple(m.name for m in known)
 
@@ -83,6 +85,7 @@ GOLDEN = {
     "MADlib": [
         ("madlib.logregr_predict(coef, ARRAY[1, u.age, u.visits])", "predict(churn, u.age, u.visits)"),
         ("madlib.logregr_predict(m.coef, ARRAY[u.age, u.visits])", "predict(churn, u.age, u.visits)"),
+        ("madlib.linregr_predict(coef, ARRAY[1, u.age, u.visits])", "predict(price, u.age, u.visits)"),
         (
             "madlib.logregr_predict_prob(coef, ARRAY[1, u.age, u.visits])",
             "predict_proba(churn, u.age, u.visits, 'yes')",
@@ -189,6 +192,11 @@ QUERIES = [
         "predicted_churned, predict_proba(churn, users, 'yes') AS predicted_churned_probs_yes FROM users AS users) "
         "AS users",
     ),
+    (
+        "SELECT avg(predicted_fee) FROM ML.PREDICT(MODEL price, TABLE users)",
+        "SELECT AVG(predicted_fee) FROM (SELECT users.*, predict(price, users) AS predicted_fee FROM users AS users) "
+        "AS users",
+    ),
     # SQL Server, Synapse, Raven
     (
         "SELECT d.*, p.score FROM PREDICT(MODEL = @churn, DATA = dbo.users AS d, RUNTIME = ONNX) "
@@ -286,6 +294,12 @@ REFUSED = [
         "predicted_churned_probs",
         "WHERE label = 'yes'",
     ),
+    (
+        "SELECT predicted_fee_probs FROM ML.PREDICT(MODEL price, TABLE t)",
+        "predicted_fee_probs holds the probabilities of all classes: choose one",
+        "predicted_fee_probs",
+        "WHERE label",
+    ),
     ("SELECT * FROM ML.EVALUATE(MODEL churn, TABLE t)", "ML.EVALUATE is not read here", "ML.EVALUATE", "ML.PREDICT"),
     (
         "SELECT * FROM ML.PREDICT(MODEL churn)",
@@ -344,10 +358,10 @@ REFUSED = [
         "no, yes",
     ),
     (
-        "SELECT madlib.linregr_predict(coef, ARRAY[1, a]) FROM u",
-        "no model has the alias 'linregr_predict'",
-        "madlib.linregr_predict(coef, ARRAY[1, a])",
-        "aliases=['linregr_predict']",
+        "SELECT madlib.elastic_net_predict(coef, ARRAY[1, a]) FROM u",
+        "no model has the alias 'elastic_net_predict'",
+        "madlib.elastic_net_predict(coef, ARRAY[1, a])",
+        "aliases=['elastic_net_predict']",
     ),
     ("SELECT `a FROM u", "this SQL cannot be read: a backtick is not closed", "`", "second"),
     (

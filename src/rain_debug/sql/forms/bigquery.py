@@ -47,7 +47,7 @@ def ml_predict(call: Call, reading: Reading) -> Edit | None:
     rows, alias = _rows(arguments[1], reading)
     place = call.parts[-1]
     column = f"predicted_{info.label}" if info is not None and info.label else "predicted_label"
-    labels = info.classes if info is not None else ("…",)
+    labels = info.classes if info is not None and info.classes else ("…",)
     reading.arrays[f"{column}_probs".lower()] = Scores(column, name[0].text, alias.text, labels)
     value = _prediction(place, name, alias, info, arguments[2:], reading)
 

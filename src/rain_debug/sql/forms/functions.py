@@ -108,7 +108,7 @@ def madlib(call: Call, reading: Reading) -> Edit | None:
         values = values[1:]
     place = call.parts[-1]
     name, _ = reading.model([place])
-    if call.name.endswith("_prob"):
+    if call.name.endswith("_prob") and info.classes:
         values = [*values, value_tokens(place, info.classes[-1])]
         return Edit(call.start, call.close + 1, invoke(place, PREDICT_PROBA, [name, *values]))
     return Edit(call.start, call.close + 1, invoke(place, PREDICT, [name, *values]))
