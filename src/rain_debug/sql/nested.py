@@ -48,7 +48,7 @@ class _Nested(Planner):
         self._materialised: dict[str, str] = {}
 
     def nested(self) -> Nested:
-        tree = read(self.sql, self.dialect)
+        tree = read(self.sql, self.dialect, self.catalog)
         refuse_nested(tree, self.convert, self.catalog)
         self._name_relations(tree)
         self.calls = mark_nested(tree, self.sql, self.catalog, self.convert)
@@ -59,7 +59,7 @@ class _Nested(Planner):
         refuse_labels(tree, self.convert, self.calls)
         shown = tuple(self.declared.get(n.lower(), n) for n in tree.named_selects)
         self.names.rename(tree)
-        merged = rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names))
+        merged = rewrite.push_conditions(rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names)))
         assert isinstance(merged, exp.Query)
         tree = merged
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))

@@ -37,7 +37,7 @@ class Planner:
         self.texts: dict[str, str] = {}
 
     def plan(self) -> Plan:
-        tree = refuse_shape(read(self.sql, self.dialect), self.convert, self.catalog)
+        tree = refuse_shape(read(self.sql, self.dialect, self.catalog), self.convert, self.catalog)
         self._name_relations(tree)
         calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
         if any(not call.model.classes for call in calls):

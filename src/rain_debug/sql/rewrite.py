@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from sqlglot import exp
 
-from rain_debug.sql.convert import is_atom
+from rain_debug.sql.convert import conjuncts, is_atom
 
 OUTER = ("LEFT", "RIGHT", "FULL")
 
@@ -193,6 +193,47 @@ def _merge(select: exp.Select, source: exp.Subquery) -> None:
         select.set("joins", [*joins[:at], first, *inner, *joins[at + 1 :]])
     for condition in conditions:
         select.where(exp.paren(condition.copy()), copy=False)
+
+
+def push_conditions(tree: exp.Expr) -> exp.Expr:
+    """Conditions on the groups of one subquery with predictions become its HAVING."""
+    for select in list(tree.find_all(exp.Select)):
+        where = select.args.get("where")
+        joins = select.args.get("joins") or []
+        if where is None or any(j.side or j.args.get("method") for j in joins):
+            continue
+        kept: list[exp.Expr] = []
+        for condition in conjuncts(where.this):
+            names = {c.table for c in condition.find_all(exp.Column)}
+            source = next((s for s in sources_of(select) if {s.alias_or_name} == names), None)
+            if source is None or not _takes_having(source) or condition.find(exp.Query) or has_atoms(condition):
+                kept.append(condition)
+                continue
+            assert isinstance(source, exp.Subquery)
+            body = source.this
+            items = {
+                n.lower(): e.unalias()
+                for n, e in zip(source.alias_column_names or body.named_selects, body.expressions, strict=False)
+            }
+            moved = exp.paren(condition.copy())
+            replace_columns(moved, source.alias_or_name, lambda column, items=items: items[column.name.lower()].copy())  # type: ignore[misc]
+            if not any(isinstance(n, exp.AggFunc) for n in moved.walk()):
+                kept.append(condition)
+                continue
+            body.having(moved.this, copy=False)
+        select.set("where", exp.Where(this=exp.and_(*kept)) if kept else None)
+    return tree
+
+
+def _takes_having(source: exp.Expr) -> bool:
+    body = source.this if isinstance(source, exp.Subquery) else None
+    if not isinstance(body, exp.Select) or not has_atoms(body) or not body.args.get("group"):
+        return False
+    group = body.args["group"]
+    if any(isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets) for n in group.expressions):
+        return False
+    windows = any(isinstance(n, exp.Window) for e in body.expressions for n in e.walk())
+    return not windows and not any(body.args.get(p) for p in ("limit", "offset", "distinct", "qualify"))
 
 
 def replace_columns(tree: exp.Expr, alias: str, by: Callable[[exp.Column], exp.Expr]) -> None:
