@@ -215,11 +215,13 @@ def _is_expected(values: np.ndarray, weights: Sequence[np.ndarray], relaxed: tup
 
 
 def _slope(program: Any, P: list[np.ndarray], relaxed: np.ndarray, rng: Any) -> str | None:
-    weights = np.where(np.isfinite(relaxed), rng.normal(size=len(relaxed)), 0.0)
+    smooth = np.isfinite(relaxed) & (np.abs(relaxed) > 1e-6)  # at 0 a root of a spread has no slope
+    weights = np.where(smooth, rng.normal(size=len(relaxed)), 0.0)
     gradient = program.gradient(P, weights)
     step = 1e-5
     for _ in range(2):
-        direction = [rng.normal(size=p.shape) for p in P]
+        moves = [rng.normal(size=p.shape) for p in P]
+        direction = [m - m.mean(axis=1, keepdims=True) for m in moves]  # probabilities go on adding up to 1
         moved = [program.relaxed([p + s * step * d for p, d in zip(P, direction, strict=True)]) for s in (1, -1)]
         slope = float(np.nan_to_num((moved[0] - moved[1]) * weights).sum()) / (2 * step)
         inner = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))

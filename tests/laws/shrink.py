@@ -69,7 +69,6 @@ def smaller_cases(case: Case) -> Iterator[Case]:
     """The query with one piece less."""
     template = FED.sub(r"\2.fed_\1", MARK.sub(r"mark_\1(\2)", case.template))
     tree = sqlglot.parse_one(template, dialect="duckdb")
-    seen = {len(template)}
     for i, _ in enumerate(list(tree.walk())):
         for change in range(6):
             copy = tree.copy()
@@ -88,12 +87,10 @@ def smaller_cases(case: Case) -> Iterator[Case]:
                 continue
             names = [s.alias_or_name for s in root.selects] if isinstance(root, exp.Query) else []
             columns = {c: k for c, k in case.columns.items() if c in names}
-            key = tuple(k for k in case.key if k in names) if case.key is not None else None
             models = {m for m, _ in MARK.findall(text)}
             used = frozenset(u for u in case.used if u[1] in models)
-            if columns and used:
-                yield replace(case, template=text, columns=columns, key=key, used=used)
-    del seen
+            if columns and used and set(case.key or ()) <= set(names):
+                yield replace(case, template=text, columns=columns, used=used)
 
 
 def _change(node: exp.Expression, change: int) -> exp.Expression | None:
@@ -129,8 +126,12 @@ def _change(node: exp.Expression, change: int) -> exp.Expression | None:
             options.append(lambda: by(exp.alias_(exp.to_table(inner.this.name), node.alias, table=True)))
     elif isinstance(node, exp.Table) and node.name not in ("t", "s", "d"):
         options += [lambda n=n: by(exp.alias_(exp.to_table(n), node.alias, table=True)) for n in "ts"]
-    elif isinstance(node, exp.SetOperation | exp.Connector | exp.Binary):
+    elif isinstance(node, exp.SetOperation | exp.Connector) or (
+        isinstance(node, exp.Binary) and not isinstance(node, exp.Predicate)
+    ):
         options += [lambda: by(node.this), lambda: by(node.expression)]
+    elif isinstance(node, exp.Predicate):
+        pass
     elif isinstance(node, exp.Case):
         if len(node.args["ifs"]) > 1:
             options.append(lambda: fewer("ifs", 1))
@@ -142,7 +143,7 @@ def _change(node: exp.Expression, change: int) -> exp.Expression | None:
     elif isinstance(node, exp.Anonymous):
         pass
     elif (
-        isinstance(node, exp.Not | exp.Paren | exp.Filter | exp.Window | exp.Func | exp.In | exp.Between)
+        isinstance(node, exp.Not | exp.Paren | exp.Filter | exp.Window | exp.Func)
         and isinstance(node.this, exp.Expression)
         and not isinstance(node, exp.AggFunc)
     ):
