@@ -264,7 +264,7 @@ def measure(path: str, number: str, verbose: str = "") -> dict[str, Any]:
         stage = "capture"
         targets = targets_of(q, query, answer)
         if not targets:
-            return {**out, "refused": "the answer is empty: nothing to complain about"}
+            return {**out, "empty": True}
         for name, some in (("cell", targets[:1]), ("lineage", targets)):
             spent, features = [], []
             for _ in range(REPEATS):
@@ -297,8 +297,8 @@ def targets_of(q: Question, query: Any, answer: Any) -> list[Target]:
     places = [tuple((k, row[k]) for k in keys) for row in answer.rows()]
     if q.column == "row":
         return [Target("present", None, place) for place in places]
-    if not query.plan.is_aggregate if hasattr(query, "plan") else False:
-        values = [row[q.column] for row in answer.rows()]
+    if answer[q.column].kind != "number":
+        values = answer[q.column].to_list()
         return [Target("is", q.column, place, v) for place, v in zip(places, values, strict=True)]
     return [Target("value", q.column, place) for place in places]
 
@@ -374,6 +374,12 @@ HEADER = (
 def show(number: int, row: dict[str, Any]) -> None:
     """One line of the table, in milliseconds."""
     name = f"q{number:02}"
+    if "empty" in row:
+        print(
+            f"{name:<5}{row['plain'] * 1e3:>8.1f}  the answer is empty, so there is nothing to complain about",
+            flush=True,
+        )
+        return
     if "refused" in row:
         plain = f"{row['plain'] * 1e3:>8.1f}" if "plain" in row else f"{'':>8}"
         print(f"{name:<5}{plain}  {row['refused'].splitlines()[0][:130]}", flush=True)
@@ -429,7 +435,7 @@ def main() -> int:
 def claims(rows: dict[int, dict[str, Any]], *, small: bool) -> list[tuple[str, bool]]:
     """What is claimed: of seconds only at scale factor 1, of answers always."""
     done = {n: r for n, r in rows.items() if "refused" not in r}
-    wrong = [f"q{n:02}" for n, r in done.items() if not (r["equal"] and r["read_equal"])]
+    wrong = [f"q{n:02}" for n, r in done.items() if not (r["equal"] and r.get("read_equal", True))]
     broken = [f"q{n:02}" for n, r in rows.items() if r.get("bug")]
     refused = [f"q{n:02}" for n in rows if n not in done]
     said = [
@@ -442,6 +448,7 @@ def claims(rows: dict[int, dict[str, Any]], *, small: bool) -> list[tuple[str, b
     ]
     if not done or small:
         return said
+    done = {n: r for n, r in done.items() if "lineage" in r}
     ratios = sorted((r["lineage"] / r["plain"], n) for n, r in done.items())
     median = statistics.median(r for r, _ in ratios)
     slow = [f"q{n:02} {r['cell'] / r['plain']:.2f}×" for n, r in done.items() if r["cell"] >= r["plain"]]
