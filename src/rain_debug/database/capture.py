@@ -53,16 +53,35 @@ class Joined:
             yield program, members, list(P[at : at + n])
             at += n
 
+    def rules(self) -> list[tuple[str, bool]]:
+        """For each target its relaxation rule in words, and whether that is only an approximation."""
+        out: list[tuple[str, bool]] = [("", False)] * self.n_targets
+        for program, members in self.parts:
+            for at, rule, loose in zip(members, program.rules, program.approximate, strict=True):
+                out[at] = (rule, loose)
+        return out
+
+    @property
+    def approximate(self) -> tuple[bool, ...]:
+        """For each target, whether its rule is only an approximation."""
+        return tuple(loose for _, loose in self.rules())
+
     def __str__(self) -> str:
         return "\n".join(str(program) for program, _ in self.parts)
 
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """A program and the blocks of variables that it takes, with the features to predict them from."""
+    """A program and the blocks of variables that it takes, with the features to predict them from.
+
+    `lineage` is the SQL that fetched its `tuples` candidates, `merged` how many were left when equal ones were merged.
+    """
 
     program: Joined
     blocks: tuple[Block, ...]
+    lineage: tuple[str, ...] = ()
+    tuples: int = 0
+    merged: int = 0
 
 
 def capture(
@@ -82,6 +101,8 @@ def capture(
         groups.setdefault(shape, []).append(i)
     parts: list[tuple[Program, tuple[int, ...]]] = []
     blocks: list[Block] = []
+    texts: list[str] = []
+    tuples = 0
     for (aggregate, _), members in groups.items():
         distinct: dict[str, Place] = {}
         for i in members:
@@ -89,10 +110,14 @@ def capture(
         number = {key: at for at, key in enumerate(distinct)}
         here = list(distinct.values())
         wanted = [Wanted(targets[i].kind, number[_key(places[i])], outputs[i], targets[i].value) for i in members]
-        program, found = _part(plan, engine, models, here, wanted, targets, members, bool(aggregate) and contract)
+        program, found, sql, n = _part(
+            plan, engine, models, here, wanted, targets, members, bool(aggregate) and contract
+        )
         parts.append((program, tuple(members)))
         blocks += found
-    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks))
+        texts.append(sql)
+        tuples += n
+    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks), tuple(texts), tuples, tuples)
 
 
 def _part(
@@ -104,13 +129,14 @@ def _part(
     targets: Sequence[Target],
     members: Sequence[int],
     contract: bool,
-) -> tuple[Program, tuple[Block, ...]]:
+) -> tuple[Program, tuple[Block, ...], str, int]:
     numbers, raws = _needs(plan, wanted)
     if contract:
         split = split_sides(plan, [*numbers, *raws], places)
         sides = capture_sides(plan, engine, models, split, places, numbers, raws) if split is not None else None
         if sides is not None:
-            return lower_split(plan, sides, places, wanted), sides.blocks
+            text = "both sides apart, pairs never formed: " + " × ".join(s.alias for s in plan.sources)
+            return lower_split(plan, sides, places, wanted), sides.blocks, text, sum(b.n for b in sides.blocks)
     lineage = capture_tuples(plan, engine, models, places, numbers, raws)
     found = np.bincount(lineage.place, minlength=len(places))
     for w, i in zip(wanted, members, strict=True):
@@ -126,7 +152,7 @@ def _part(
                 where=plan.sql,
                 hint="name one row: add more columns to the condition",
             )
-    return lower(plan, lineage, places, wanted), lineage.blocks
+    return lower(plan, lineage, places, wanted), lineage.blocks, lineage.sql, lineage.n
 
 
 def _needs(plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[Expr], list[Expr]]:

@@ -345,6 +345,23 @@ class Database:
             )
         return Trained(handle.model, handle.records, handle.theta)
 
+    def as_nested(self, query: Query) -> NestedQuery:
+        """The same query as a tree of blocks."""
+        if isinstance(query, NestedQuery):
+            return query
+        nested = plan_nested(query.sql, self, self.engine.dialect)
+        return NestedQuery(self, nested, {a.model: self._handle(a.model).info for a in nested.rows.atoms}, query.name)
+
+    def predictions_of(self, blocks: Sequence[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Probabilities (n_variables, n_classes), ŷ in one column for a regressor, and predictions of blocks."""
+        P, hard = [], []
+        for block in blocks:
+            handle = self._handle(block.model)
+            X = handle.model.encode(block.table, f"rows that model '{handle.name}' predicts")
+            P.append(handle.model.probabilities(X, handle.theta))
+            hard.append(handle.model.predict(X, handle.theta))
+        return P, hard
+
     def residual_spread(self, model: str) -> float:
         """The standard deviation of a regressor's residuals on its training records; 0 where it has none."""
         handle = self._handle(model)

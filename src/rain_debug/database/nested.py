@@ -15,8 +15,9 @@ from rain_debug.database.query import Query, number_of, scalar
 from rain_debug.engines import Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
+from rain_debug.lineage.alternatives import BlockRows
 from rain_debug.relax import Asked, Target, lower_forest
-from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested
+from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -81,11 +82,11 @@ class NestedQuery(Query):
     def cell(self, column: str | None = None, /, where: Mapping[str, Any] | None = None, **conditions: Any) -> Cell:
         """The cell of `column` in the row where `conditions` hold; without `column` the only one that is predicted."""
         given = self._conditions(where, conditions)
-        moving = [n for i, n in enumerate(self._names) if moves(self.nested.body, i)]
+        moving = self.moving()
         if column is None:
             if len(moving) != 1:
-                raise ComplaintError("cell() names no column",
-                                     hint=f"columns that depend on predictions: {', '.join(moving) or 'none'}")  # fmt: skip
+                there = ", ".join(moving) or "none"
+                raise ComplaintError("cell() names no column", hint=f"columns that depend on predictions: {there}")
             column = moving[0]
         name = find_name(self._names, column)
         position = self._names.index(name)
@@ -93,7 +94,7 @@ class NestedQuery(Query):
         if name not in moving:
             raise ComplaintError(
                 f"'{name}' depends on no prediction: no training record can change it",
-                hint=f"columns that do: {', '.join(moving) or 'none'}; a row that should (not) be there is query.row(…)",
+                hint=f"columns that do: {', '.join(moving) or 'none'}; a row that should (not) be there: query.row(…)",
             )
         answer = self._whole()
         whole = self._is_whole(name)
@@ -162,6 +163,21 @@ class NestedQuery(Query):
 
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        forest, asked = self._captured(targets)
+        spreads = {n: self._db.residual_spread(n) for n, info in self._models.items() if not info.classes}
+        program = lower_forest(forest, asked, self.sql, spreads)
+        joined = Joined(((program, tuple(range(len(targets)))),), len(targets))
+        blocks = [rows for rows in forest.walk() if isinstance(rows, BlockRows)]
+        tuples = sum(len(rows.row) for rows in blocks)
+        merged = sum(rows.n_rows for rows in blocks)
+        return Capture(joined, forest.variables, tuple(rows.sql for rows in blocks), tuples, merged)
+
+    def forest(self, target: Target) -> tuple[Forest, np.ndarray]:
+        """The alternatives behind `target`, and the rows of the top relation at its place."""
+        forest, asked = self._captured([target])
+        return forest, asked[0].rows
+
+    def _captured(self, targets: Sequence[Target]) -> tuple[Forest, list[Asked]]:
         engine = self._db.engine
         places = [self._place(t) for t in targets]
         try:
@@ -169,13 +185,22 @@ class NestedQuery(Query):
         except EngineError as error:
             raise self._refused(error) from None
         try:
-            asked = [self._asked(forest, t, p) for t, p in zip(targets, places, strict=True)]
+            return forest, [self._asked(forest, t, p) for t, p in zip(targets, places, strict=True)]
         finally:
             for table in forest.tables:
                 engine.drop(table)
-        spreads = {n: self._db.residual_spread(n) for n, info in self._models.items() if not info.classes}
-        program = lower_forest(forest, asked, self.sql, spreads)
-        return Capture(Joined(((program, tuple(range(len(targets)))),), len(targets)), forest.variables)
+
+    def moving(self) -> list[str]:
+        """Names of the columns that depend on predictions."""
+        return [n for i, n in enumerate(self._names) if moves(self.nested.body, i)]
+
+    def answer_text(self) -> str:
+        """The SQL of the exact answer, tables of predictions called predictions_1, …"""
+        return self._answer_text(self._placeholders())
+
+    def plan_text(self) -> str:
+        """The tree, printed."""
+        return describe(self.nested.body)
 
     def _place(self, target: Target) -> dict[int, Any]:
         given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]

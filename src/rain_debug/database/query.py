@@ -13,13 +13,14 @@ import numpy as np
 
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, capture, leaves
+from rain_debug.database.explain import explain, provenance, rows_behind
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
-from rain_debug.lineage import Place, answer_sql
+from rain_debug.lineage import Forest, Place, answer_sql
 from rain_debug.relax import Target
 from rain_debug.report.grid import Grid, screen
-from rain_debug.sql import Expr, ModelInfo, Plan, render
+from rain_debug.sql import Expr, ModelInfo, Plan, part_of, render
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -288,6 +289,64 @@ class Query:
     def _whole_numbers(self, output: Output) -> bool:
         values = self._whole()[output.name]
         return values.kind == "number" and values.values.dtype.kind == "i"
+
+    # -- what it does, and how exactly --------------------------------------------------------------------------
+
+    def explain(self) -> str:
+        """The plan as text, the same every time.
+
+        What the database answers, the lineage that it hands over, each column's relaxation rule and whether that is
+        exact or approximate, and how many candidate tuples and prediction variables there are for the first rows.
+        """
+        return explain(self)
+
+    def provenance(self, cell: Cell | Row) -> str:
+        """The formula of a small cell: which predictions it takes for each of its terms.
+
+        LineageError where it has too many terms to be read.
+        """
+        return provenance(self, cell)
+
+    def rows_behind(self, cell: Cell | Row, limit: int = 100) -> Table:
+        """The queried rows behind a cell, those first whose prediction moves it most.
+
+        Columns: `rank`, `model`, `row` (the database's row id), `sensitivity` (the largest change of the cell, to first
+        order, if that row's prediction were another class; for numbers, per unit), `prediction`, `probability`, and the
+        row's features.
+        """
+        return rows_behind(self, cell, limit)
+
+    def part(self, name: str) -> Query:
+        """A CTE or subquery of this query, by its name, as a query: its cells and rows can be complained about."""
+        return self._db.query(part_of(self.sql, name, self._db, self._db.engine.dialect), name=f"{name} of {self.name}")
+
+    def moving(self) -> list[str]:
+        """Names of the columns that depend on predictions."""
+        return [o.name for o in self._outputs if not o.hidden and o.name not in self.keys and self._predicted(o)]
+
+    def answer_text(self) -> str:
+        """The SQL of the exact answer, tables of predictions called predictions_1, …"""
+        return self._answer_sql(self._placeholders())
+
+    def _placeholders(self) -> dict[tuple[str, ...], str]:
+        identities = dict.fromkeys(a.identity for a in self.plan.atoms)
+        return {identity: f"predictions_{i}" for i, identity in enumerate(identities, 1)}
+
+    def plan_text(self) -> str:
+        """The plan, printed."""
+        return str(self.plan)
+
+    def forest(self, target: Target) -> tuple[Forest, np.ndarray]:
+        """The alternatives behind `target`, and the rows of the top relation at its place."""
+        return self._db.as_nested(self).forest(target)
+
+    def classes_of(self, model: str) -> tuple[Any, ...]:
+        """The classes that a model predicts; () for a regressor."""
+        return self._models[model].classes
+
+    def predictions_of(self, blocks: Sequence[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Probabilities (n_variables, n_classes) and predicted codes (n_variables,) of captured blocks."""
+        return self._db.predictions_of(blocks)
 
     # -- debugging ----------------------------------------------------------------------------------------------
 

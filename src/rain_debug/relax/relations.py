@@ -394,7 +394,7 @@ class _Block(_Expressions):
 
     def relation(self) -> Relation:
         """Presence and numbers of the block's rows."""
-        block, b = self.rows.block, self.b
+        block = self.rows.block
         grouped = self.plan.group_by is not None
         if self.plan.group_by and block.event_table is None:
             self.given = self.outcomes.any()

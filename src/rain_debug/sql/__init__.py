@@ -3,10 +3,11 @@
 from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
 from rain_debug.sql.nested import plan_nested
+from rain_debug.sql.parts import part_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
 from rain_debug.sql.refusals import is_flat, is_unsupported
-from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed
+from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed, describe
 
 __all__ = [
     "Atom",
@@ -32,7 +33,9 @@ __all__ = [
     "is_flat",
     "is_unsupported",
     "mark",
+    "describe",
     "parse_statement",
+    "part_of",
     "plan_nested",
     "plan_query",
     "render",

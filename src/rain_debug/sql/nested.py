@@ -418,7 +418,8 @@ class _Nested(Planner):
         moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
         if not moving:
             return
-        for node in list(select.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)):
+        kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
+        for node in reversed(list(select.find_all(*kinds))):  # the innermost first
             numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
             if not numbers & moving or node.find(exp.AggFunc) is not None or node.parent is None:
                 continue

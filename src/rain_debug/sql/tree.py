@@ -136,3 +136,43 @@ class Nested:
     def columns(self) -> tuple[OutColumn, ...]:
         """The columns of the answer."""
         return self.body.columns
+
+
+def describe(body: Body, depth: int = 0) -> str:
+    """The tree as indented text, the same every time."""
+    pad = "  " * depth
+    if isinstance(body, Merge):
+        word = f"{body.op}{' all' if body.all else ''}"
+        return "\n".join([f"{pad}{word}", *(describe(p, depth + 1) for p in body.parts)])
+    plan = body.plan
+    if isinstance(body, Windowed):
+        lines = [f"{pad}window functions: {', '.join(dict.fromkeys(w.function for w in body.windows))}"]
+        lines += [f"{pad}  out {c.name}{' (moved)' if c.uncertain else ''} := {o.expr.sql}"
+                  for o, c in zip(plan.outputs, body.columns, strict=True)]  # fmt: skip
+        lines += [f"{pad}  qualify {q.sql}" for q in body.qualify]
+        return "\n".join([*lines, describe(body.below.body, depth + 1)])
+    lines = [f"{pad}block"]
+    for a in plan.atoms:
+        if a.kind in ("class", "proba", "number"):
+            lines.append(f"{pad}  {a.kind} p{a.index} = {a.model}({', '.join(a.aliases)})")
+        else:
+            lines.append(f"{pad}  {a.kind} p{a.index} = {' '.join(plan.sql[a.start : a.end].split())}")
+    lines.append(f"{pad}  from {plan.from_sql}")
+    lines += [f"{pad}  where {c.sql}" for c in plan.conjuncts]
+    if plan.group_by is not None:
+        keys = ", ".join(e.sql for e in plan.group_by)
+        lines.append(f"{pad}  group by {keys}" if keys else f"{pad}  one group")
+    lines += [f"{pad}  having {h.sql}" for h in body.having]
+    lines += [
+        f"{pad}  out {c.name}{' (moved)' if c.uncertain else ''} := {o.expr.sql}"
+        for o, c in zip(plan.outputs, body.columns, strict=True)
+    ]
+    for b in body.below:
+        lines += [f"{pad}  {b.name} is", describe(b.body, depth + 2)]
+    for e in body.events:
+        if e.body is not None:
+            lines += [f"{pad}  {e.name} holds for each {', '.join(e.keys) or 'query'} where there is a row of"]
+            lines.append(describe(e.body, depth + 2))
+        elif e.condition is not None:
+            lines.append(f"{pad}  {e.name} is {e.condition.sql}")
+    return "\n".join(lines)

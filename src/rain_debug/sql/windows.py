@@ -52,7 +52,7 @@ def window_of(
         raise refuse(node, "a window that is partitioned or ordered by a number that predictions move is not supported")
     by = tuple(convert(o.this) for o in ordered) if uncertain else ()
     args, offset = [], 1
-    items = [c for c in function.iter_expressions()]
+    items = list(function.iter_expressions())
     if name in ("lag", "lead"):
         items = [function.this]
         given = function.args.get("offset")
