@@ -99,7 +99,7 @@ def _layout(cluster: Array, cluster_place: Array, n_places: int, value: Array, t
         states = where(base == 0, np.minimum(states, needed), states)
     width = np.minimum(width, states)
     fits = ~np.isnan(step) & (states <= MOST_STATES) & (size * width * states <= MOST_WORK)
-    few = ~fits & sums.few_sums(cluster, cluster_place, n_places, value)
+    few = ~fits if fits.all() else ~fits & sums.few_sums(cluster, cluster_place, n_places, value)
     buckets = []
     sizes = np.stack([size, width, states], axis=1).astype(np.int64)
     chosen = np.flatnonzero(fits & (size > 0)) if threshold is not None else np.empty(0, dtype=np.int64)

@@ -25,6 +25,7 @@ KINDS = ("var_samp", "var_pop", "stddev_samp", "stddev_pop")
 FEW_CLUSTERS = 1000
 FEW_TUPLES = 1000
 STEP = 1e-30
+LEAST = 1e-280
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def _at(x: float, w: Array, idle: Array, sample: Sample, pairs: bool) -> AtPoint
         return np.bincount(sample.cluster_place, weights=each, minlength=sample.n_places)
 
     means = [np.bincount(sample.cluster, weights=w * t, minlength=len(idle)) for t in tables]
-    phi = idle + means[0]
+    phi = np.maximum(idle + means[0], LEAST)  # of a cluster sure to have many tuples, x^n is lost in small numbers
     a, b, c, d, e, nn = parts = tuple(mean / phi for mean in means[1:])
     sums = (total(a), total(b), total(d))
     top = sums[0] * sums[1] + total(c - a * b + d * d - e) - sums[2] ** 2
