@@ -205,6 +205,21 @@ def test_variance(seed: int, kind: str) -> None:
     np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, atol=1e-6)
 
 
+def test_variance_of_few_among_many() -> None:
+    """Some of 3,000 tuples: by quadrature in the place where five are expected, to second order in the other."""
+    rng = np.random.default_rng(6)
+    cluster, place = np.arange(6000), np.repeat([0, 1], 3000)
+    w, v = np.where(place == 0, 5 / 3000, 0.7), rng.normal(size=6000)
+    attrs = (cluster, place, 2, np.ones(6000), v, v * v, "var_samp")
+    right = [v[place == p].var(ddof=1) for p in (0, 1)]  # of equally likely tuples, whichever they are
+    np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, rtol=1e-6)
+    found = GRADIENT["sample_variance"](np.ones(2), w, *attrs)[0]
+    for i in (0, 1234, 3001, 5999):
+        up, down = w + 1e-5 * (cluster == i), w - 1e-5 * (cluster == i)
+        difference = FORWARD["sample_variance"](up, *attrs) - FORWARD["sample_variance"](down, *attrs)
+        np.testing.assert_allclose(found[i], difference.sum() / 2e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["var_samp", "var_pop"])
 def test_variance_with_clusters_that_surely_have_many_tuples(kind: str) -> None:
     rng = np.random.default_rng(4)
@@ -231,6 +246,9 @@ def test_variance_of_many_clusters(kind: str, monkeypatch: pytest.MonkeyPatch) -
     attrs = (cluster, place, 1, n, n * v, n * v**2, kind)
     right = FORWARD["sample_variance"](w, *attrs)
     monkeypatch.setattr(variance, "FEW_CLUSTERS", 0)
+    attrs = (cluster.copy(), *attrs[1:])
+    np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, rtol=1e-9)
+    monkeypatch.setattr(variance, "MANY_CLUSTERS", 0)
     attrs = (cluster.copy(), *attrs[1:])
     np.testing.assert_allclose(FORWARD["sample_variance"](w, *attrs), right, rtol=1e-3)
     check_gradient("sample_variance", [w], attrs, 0)

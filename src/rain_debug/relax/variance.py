@@ -8,7 +8,8 @@ and 1/N² = ∫₀¹ −ln x · x^(N−1) dx turn it into an integral of expecta
 E[(N·Q − S²)·x^N] = Π φ · ((Σ a)(Σ b) − Σ a·b + Σ c − (Σ d)² + Σ d² − Σ e), where φ = E[x^n] of a cluster, and a, b, c,
 d, e are E[n·x^n], E[q·x^n], E[n·q·x^n], E[s·x^n], E[s²·x^n], divided by φ. Gauss–Legendre quadrature does the rest.
 
-In larger places it is the second-order expansion f(μ) + ½ Σ f_ab(μ)·Cov_ab of f(N, S, Q) around the expectations.
+In larger places it is the second-order expansion f(μ) + ½ Σ f_ab(μ)·Cov_ab of f(N, S, Q) around the expectations,
+unless few of many tuples are expected: then it is the quadrature, not exact but nearly so.
 STDDEV is the root of VAR's expectation: a scalar function, by value.
 """
 
@@ -24,6 +25,7 @@ from rain_debug.relax.scans import Remembered
 KINDS = ("var_samp", "var_pop", "stddev_samp", "stddev_pop")
 FEW_CLUSTERS = 1000
 FEW_TUPLES = 1000
+MANY_CLUSTERS = 20_000
 STEP = 1e-30
 LEAST = 1e-280
 
@@ -48,10 +50,8 @@ class Sample:
 
 
 @Remembered
-def _samples(
-    cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array
-) -> tuple[Sample, Sample]:
-    """The small places, and the large."""
+def _samples(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: Array, q: Array) -> tuple[Sample, ...]:
+    """The small places, the medium, and the large."""
     place = cluster_place[cluster]
     count = np.bincount(place, weights=n, minlength=n_places)
     middle = (np.bincount(place, weights=s, minlength=n_places) / np.maximum(count, 1))[place]
@@ -59,25 +59,27 @@ def _samples(
     most = np.zeros(len(cluster_place))
     np.maximum.at(most, cluster, n)
     tall = np.bincount(cluster_place, weights=most, minlength=n_places)
-    small = (np.bincount(cluster_place, minlength=n_places) <= FEW_CLUSTERS) & (tall <= FEW_TUPLES)
+    clusters = np.bincount(cluster_place, minlength=n_places)
+    small = (clusters <= FEW_CLUSTERS) & (tall <= FEW_TUPLES)
+    medium = ~small & (clusters <= MANY_CLUSTERS)
 
     def only(here: Array) -> Sample:
         chosen = np.flatnonzero(here[place])
-        clusters, number = np.unique(cluster[chosen], return_inverse=True)
+        mine, number = np.unique(cluster[chosen], return_inverse=True)
         return Sample(
             chosen,
             number.reshape(-1),
-            cluster_place[clusters],
+            cluster_place[mine],
             n_places,
             place[chosen],
             n[chosen],
             (s - n * middle)[chosen],
             from_middle[chosen],
             here,
-            float(tall[here].max(initial=1)),
+            float(min(tall[here].max(initial=1), FEW_TUPLES)),
         )
 
-    return only(small), only(~small)
+    return only(small), only(medium), only(~small & ~medium)
 
 
 def _nodes(sample: Sample, kind: str) -> list[tuple[float, float, float]]:
@@ -230,9 +232,20 @@ def _slope(kind: str, mean: Array, cov: Array, j: int, which: int) -> Array:
     return np.imag(_expanded(kind, moved[0], moved[1])) / STEP
 
 
-def _both(w: Array, samples: tuple[Sample, Sample], kind: str, g: Array | None) -> tuple[Array, Array]:
+def _by_size(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array, Array]:
+    """By quadrature where few tuples are expected, else to second order: there the two hardly differ."""
+    _, mean, cov = _moments(w, sample)
+    few = mean[0] + 8 * np.sqrt(np.maximum(cov[0], 0.0)) <= FEW_TUPLES
+    value, out = _large(w, sample, kind, None if g is None else where(few, 0.0, g))
+    if few[sample.place].any():
+        part, slope = _small(w, sample, kind, None if g is None else where(few, g, 0.0))
+        value, out = where(few, part, value), out + slope
+    return value, out
+
+
+def _both(w: Array, samples: tuple[Sample, ...], kind: str, g: Array | None) -> tuple[Array, Array]:
     value, out = np.full(samples[0].n_places, np.nan), np.zeros(len(w))
-    for sample, rule in zip(samples, (_small, _large), strict=True):
+    for sample, rule in zip(samples, (_small, _by_size, _large), strict=True):
         if len(sample.outcomes):
             part, slope = rule(w[sample.outcomes], sample, kind, g)
             value = where(sample.here, part, value)
