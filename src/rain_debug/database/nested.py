@@ -16,6 +16,7 @@ from rain_debug.engines import Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
 from rain_debug.lineage.alternatives import BlockRows
+from rain_debug.lineage.exports import kind_of
 from rain_debug.relax import Asked, Target, lower_forest
 from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe
 
@@ -105,7 +106,7 @@ class NestedQuery(Query):
             return Cell(self, name, place, whole=whole)
         row = answer.row(self._find(answer, given))
         place = tuple((k, row[k]) for k in keys)
-        if info.uncertain:
+        if info.uncertain and answer[name].kind in ("number", "bool"):
             return Cell(self, name, place, whole=whole)
         classes = self._classes(position) or tuple(
             sorted({v for v in answer[name].to_list() if v is not None}, key=str)
@@ -185,7 +186,7 @@ class NestedQuery(Query):
         except EngineError as error:
             raise self._refused(error) from None
         try:
-            return forest, [self._asked(forest, t, p) for t, p in zip(targets, places, strict=True)]
+            return forest, self._asked(forest, targets, places)
         finally:
             for table in forest.tables:
                 engine.drop(table)
@@ -204,34 +205,61 @@ class NestedQuery(Query):
 
     def _place(self, target: Target) -> dict[int, Any]:
         given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]
-        return {self._names.index(find_name(self._names, str(n))): v for n, v in given}
+        place = {self._names.index(find_name(self._names, str(n))): v for n, v in given}
+        return {i: v for i, v in place.items() if not self.nested.columns[i].uncertain}
 
-    def _asked(self, forest: Forest, target: Target, place: Mapping[int, Any]) -> Asked:
-        engine = self._db.engine
-        columns = self.nested.columns
-        kinds = dict(engine.types(f"SELECT * FROM {forest.top.table}"))
-        parts = []
-        for i, value in place.items():
-            name = columns[i].name
-            quoted = '"' + name.replace('"', '""') + '"'
-            if value is None:
-                parts.append(f"{quoted} IS NULL")
+    def _asked(self, forest: Forest, targets: Sequence[Target], places: Sequence[Mapping[int, Any]]) -> list[Asked]:
+        """What the program is asked for each target: the rows of the top relation at its place."""
+        engine, table = self._db.engine, forest.top.table
+        kinds = {n.lower(): k for n, k in engine.types(f"SELECT * FROM {table}")}
+        queries, plain = [], []
+        for at, (target, place) in enumerate(zip(targets, places, strict=True)):
+            parts = []
+            for i, value in place.items():
+                name = self.nested.columns[i].name
+                if value is None:
+                    parts.append(f"{_quoted(name)} IS NULL")
+                else:
+                    cast = f"TRY_CAST({engine.literal(value)} AS {kinds[name.lower()]})"
+                    parts.append(f"coalesce({_quoted(name)} = {cast}, FALSE)")
+            item = "CAST(NULL AS DOUBLE)"
+            if target.kind == "value" and target.column is not None:
+                i = self._names.index(find_name(self._names, target.column))
+                if not self.nested.columns[i].uncertain:
+                    name = self.nested.columns[i].name
+                    if kind_of(kinds[name.lower()]) not in ("number", "bool"):
+                        raise ComplaintError(f"'{target.column}' is text: it has no number",
+                                             hint="say should_be(…) of its class, or complain about the row")  # fmt: skip
+                    item = f"CAST({_quoted(name)} AS DOUBLE)"
+                    plain.append(at)
+            where = " AND ".join(parts) or "TRUE"
+            queries.append(f"SELECT {at} AS at, __rain_row AS x, {item} AS v FROM {table} WHERE {where}")
+        found = [engine.table(" UNION ALL ".join(queries[i : i + 200])) for i in range(0, len(queries), 200)]
+        at = np.concatenate([f["at"].values.astype(np.int64) for f in found])
+        rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
+        values = np.concatenate([_with_nan(f["v"]) for f in found])
+        asked = []
+        for number, target in enumerate(targets):
+            here = np.flatnonzero(at == number)
+            here = here[np.argsort(rows[here], kind="stable")]
+            if not len(here):
+                raise ComplaintError(
+                    f"no row of the queried tables can produce {target}, whatever the model predicts",
+                    where=self.sql,
+                    hint="check the values that name the place; Rain changes predictions, not the queried rows",
+                )
+            column = None if target.column is None else self._names.index(find_name(self._names, target.column))
+            if target.kind == "value":
+                asked.append(Asked("value", rows[here], column, values[here] if number in plain else None))
+            elif target.kind == "is" and column is not None and self.nested.columns[column].uncertain:
+                if not isinstance(self.nested.body, Block):
+                    raise ComplaintError(
+                        f"what '{target.column}' is cannot be asked here", hint="complain about the row"
+                    )
+                asked.append(Asked("is", rows[here], column, text=engine.literal(target.value)))
             else:
-                kind = next(k for n, k in kinds.items() if n.lower() == name.lower())
-                parts.append(f"coalesce({quoted} = TRY_CAST({engine.literal(value)} AS {kind}), FALSE)")
-        where = " AND ".join(parts) or "TRUE"
-        found = engine.table(f"SELECT __rain_row AS x FROM {forest.top.table} WHERE {where} ORDER BY x")
-        rows = found["x"].values.astype(np.int64) if found.n_rows else np.empty(0, dtype=np.int64)
-        if not len(rows):
-            raise ComplaintError(
-                f"no row of the queried tables can produce {target}, whatever the model predicts",
-                where=self.sql,
-                hint="check the values that name the place; Rain changes predictions, not the queried rows",
-            )
-        if target.kind == "value":
-            assert target.column is not None
-            return Asked("value", rows, self._names.index(find_name(self._names, target.column)))
-        return Asked("present", rows)
+                asked.append(Asked("present", rows[here]))
+        return asked
 
     def read(self, answer: Table, target: Target) -> float:
         """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
@@ -257,6 +285,15 @@ class NestedQuery(Query):
             if e.op == "agg" and e.name == "count" and not body.having and body.plan.group_by:
                 return 0.0
         return float("nan")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _with_nan(column: Any) -> np.ndarray:
+    values = np.asarray(column.values, dtype=float)
+    return values if column.valid is None else np.where(column.valid, values, np.nan)
 
 
 def moves(body: Body, position: int) -> bool:

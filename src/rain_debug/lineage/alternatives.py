@@ -566,7 +566,7 @@ def _leaves(block: Block, numbers: set[int]) -> list[Expr]:
             for leaf in number_leaves(top, numbers):
                 found.setdefault(leaf.sql, leaf)
         elif top.has_aggregate:
-            for leaf in _beside(top):
+            for leaf in _beside(top, numbers):
                 found.setdefault(leaf.sql, leaf)
     for aggregate in aggregates:
         if aggregate.name == "engine":
@@ -577,15 +577,15 @@ def _leaves(block: Block, numbers: set[int]) -> list[Expr]:
     return list(found.values())
 
 
-def _beside(e: Expr) -> Iterator[Expr]:
+def _beside(e: Expr, numbers: set[int]) -> Iterator[Expr]:
     """What stands beside aggregates in an expression over groups."""
-    if e.op == "agg":
+    if e.op in ("agg", "atom"):
         return
-    if not e.has_aggregate:
+    if not e.has_aggregate and not numbers & set(e.atoms):
         yield e
         return
     for arg in e.args:
-        yield from _beside(arg)
+        yield from _beside(arg, numbers)
 
 
 def _window_leaves(body: Windowed) -> Iterator[Expr]:

@@ -95,4 +95,11 @@ class Grouped:
     def loose(self, e: Expr) -> bool:
         """True where the rule of `e` is only an approximation."""
         nonlinear = any(x.op in ("/", "*", "round", "coalesce", "nullif", "cast") for x in e.walk() if x.has_aggregate)
-        return nonlinear or any(x.op == "agg" and x.name == "avg" for x in e.walk())
+        return nonlinear or _bare_sum(e) or any(x.op == "agg" and x.name == "avg" for x in e.walk())
+
+
+def _bare_sum(e: Expr) -> bool:
+    """True where a SUM that may be NULL is part of something larger."""
+    if e.op in ("agg", "coalesce"):
+        return False
+    return any((a.op == "agg" and a.name == "sum") or _bare_sum(a) for a in e.args)

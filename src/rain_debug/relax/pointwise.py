@@ -88,7 +88,7 @@ def compare(a: Array, b: Array, *rest: Any) -> Array:
     if op in ("=", "<>"):
         raise ValueError(f"a {op} b has no relaxation by spread; expected one of >, >=, <, <=")
     known = ~(np.isnan(a) | np.isnan(b))
-    hard = HARD[op](a, b).astype(float)
+    hard = HARD[op](_level(a, b), b).astype(float)
     sign = 1.0 if op in (">", ">=") else -1.0
     soft = ndtr(sign * (a - b) / where(spread > 0, spread, 1.0))
     return where(known, where(spread > 0, soft, hard), 0.0)
@@ -110,7 +110,14 @@ def _compare_vjp(g: Array, a: Array, b: Array, *rest: Any) -> tuple[Array, ...]:
 def hard_compare(a: Array, b: Array, *rest: Any) -> Array:
     """a op b as 0/1, and 0 where an operand is NaN."""
     known = ~(np.isnan(a) | np.isnan(b))
-    return where(known, HARD[_options(rest)[1]](a, b), 0).astype(float)
+    return where(known, HARD[_options(rest)[1]](_level(a, b), b), 0).astype(float)
+
+
+def _level(a: Array, b: Array) -> Array:
+    """`a`, and b itself where rounding alone may tell them apart."""
+    with np.errstate(invalid="ignore"):
+        same = np.abs(a - b) <= 1e-12 * np.maximum(np.abs(a), np.abs(b))
+    return where(same, b, a)
 
 
 def _options(rest: tuple[Any, ...]) -> tuple[Array, str]:

@@ -44,15 +44,21 @@ class Relation:
     loose: bool = False
     outcomes: Outcomes | None = None
     counts: dict[int, int] = field(default_factory=dict)
+    indicator: Callable[[int, str], int] | None = None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One target: `rows` of the top relation that lie at its place; `column` by position for a value."""
+    """One target: `rows` of the top relation that lie at its place; `column` by position for a value.
+
+    `values` (n_rows,) are those of a column that only tells rows apart; `text` is what `is` asks a column to be.
+    """
 
     kind: str
     rows: Array
     column: int | None = None
+    values: Array | None = None
+    text: str | None = None
 
 
 def lower_forest(
@@ -101,8 +107,17 @@ class Lowering:
             none = b.op("segment_prod", b.op("sub", b.const(np.ones(len(rows))), p), attrs=(zeros, 1))
             return b.op("sub", b.const(np.ones(1)), none), f"{rules}; 1 − Π(1 − w)", True
         assert asked.column is not None
-        number = relation.numbers[asked.column]
-        x = b.op("gather", number.node, attrs=(rows,))
+        if asked.kind == "is":
+            assert relation.indicator is not None and asked.text is not None
+            node = b.op("gather", relation.indicator(asked.column, asked.text), attrs=(rows,))
+            there = relation.presence
+            p = self.ones(len(rows)) if there is None else b.op("gather", there, attrs=(rows,))
+            both = b.op("segment_sum", b.op("mul", node, p), attrs=(zeros, 1))
+            return both, f"{rules}; CASE by the chance of each branch", True
+        if asked.values is not None:
+            x = b.const(asked.values)
+        else:
+            x = b.op("or_zero", b.op("gather", relation.numbers[asked.column].node, attrs=(rows,)))
         if relation.presence is None and len(rows) == 1:
             return x, rules, relation.loose
         p = (
@@ -205,6 +220,7 @@ class _Expressions:
         self.b = lowering.b
         self.n = n
         self.rules = rules
+        self.loose = False
 
     def leaf(self, e: Expr) -> int | None:
         """A part that no prediction moves; None where `e` is none."""
@@ -235,8 +251,12 @@ class _Expressions:
         if e.op == "case":
             self.rules.append("CASE by value")
             node = self.number(e.args[-1])
+            moved = b.depends(node)
             for condition, value in reversed(list(zip(e.args[:-1:2], e.args[1:-1:2], strict=True))):
-                node = b.op("select", self.condition(condition), self.number(value), node)
+                chance, worth = self.condition(condition), self.number(value)
+                moved = moved or b.depends(worth)
+                self.loose = self.loose or (b.depends(chance) and moved)
+                node = b.op("select", chance, worth, node)
             return node
         if e.op == "coalesce":
             node = self.number(e.args[-1])
@@ -383,7 +403,6 @@ class _Block(_Expressions):
         self.rows = rows
         self.plan = rows.block.plan
         self.moving = set(rows.numbers)
-        self.loose = False
         self.below = {name: lowering.relation(r) for name, r in rows.below.items()}
         self.events: dict[str, int] = {}
         self.alternatives = _Alternatives(self, self.rules)
@@ -391,6 +410,7 @@ class _Block(_Expressions):
         self.outcomes = self._outcomes(rows.row, rows.n_rows)
         self._aggregates: dict[str, Number] = {}
         self.given: int | None = None
+        self._needed: list[Array] = []
 
     def relation(self) -> Relation:
         """Presence and numbers of the block's rows."""
@@ -401,7 +421,7 @@ class _Block(_Expressions):
         numbers: dict[int, Number] = {}
         scope: _Expressions = self if grouped else self.alternatives
         for i, (column, output) in enumerate(zip(block.columns, self.plan.outputs, strict=True)):
-            if column.uncertain:
+            if column.uncertain and not self._is_text(output.expr):
                 node = scope.number(output.expr)
                 numbers[i] = Number(self._full(node), self._spread(scope, output.expr))
         if not grouped:
@@ -414,14 +434,39 @@ class _Block(_Expressions):
         if block.having:
             presence = self._having(presence)
         shared = self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals)
-        loose = self.loose or (shared and grouped and self._nonlinear())
+        loose = self.loose or self.alternatives.loose or (shared and grouped and self._nonlinear())
         if shared and grouped and self._nonlinear():
             self.rules.append("tuples that share predictions as if independent")
         loose = loose or bool(block.having and numbers)
         for below in self.below.values():
             loose = loose or below.loose
             self.rules += below.rules
-        return Relation(self.rows.n_rows, presence, numbers, self.rules, loose, self.outcomes, self._counts())
+        if presence is not None and block.event_table is None:
+            numbers = {i: Number(self.b.op("there", x.node, presence), x.spread) for i, x in numbers.items()}
+        return Relation(
+            self.rows.n_rows, presence, numbers, self.rules, loose, self.outcomes, self._counts(), self._indicator
+        )
+
+    def _is_text(self, e: Expr) -> bool:
+        """True for a CASE whose values are text: it has no number."""
+        values = [*e.args[1:-1:2], e.args[-1]] if e.op == "case" else []
+        return any(self._is_text(v) or (v.op == "const" and v.sql.startswith("'")) for v in values)
+
+    def _indicator(self, column: int, text: str) -> int:
+        """The probability (n_rows,) that a text column of CASE over aggregates is `text`."""
+        b, e = self.b, self.plan.outputs[column].expr
+
+        def chance(value: Expr) -> int:
+            if value.op == "case":
+                node = chance(value.args[-1])
+                for condition, branch in reversed(list(zip(value.args[:-1:2], value.args[1:-1:2], strict=True))):
+                    node = b.op("select", self.condition(condition), chance(branch), node)
+                return node
+            if value.op == "const":
+                return b.const(np.full(1, float(value.sql == text)))
+            raise self.lowering.refuse(value, "this text over numbers that predictions move is not supported")
+
+        return self._full(chance(e))
 
     def _counts(self) -> dict[int, int]:
         """Plain COUNTs, as 0 for a group that is not there."""
@@ -596,14 +641,15 @@ class _Block(_Expressions):
         argument = e.args[0]
         if self.moving & set(argument.atoms):
             return self._moving(e, argument, mask)
-        name = self.rows.texts[argument.sql]
+        name, kind = self.rows.texts[argument.sql], self.rows.kinds[argument.sql]
         values, known = _plain(self.rows.exports, name)
+        if kind not in ("number", "bool"):
+            known = known & (values > 0)
         known = known * mask
         if e.name == "count":
             return self._sum(known, known)
         if e.name.endswith("_distinct"):
             return self._distinct(e, values, known, name)
-        kind = self.rows.kinds[argument.sql]
         if kind not in ("number", "bool"):
             raise self.lowering.refuse(e, f"{e.name.upper()} of what is no number cannot be complained about")
         clean = np.where(known > 0, np.nan_to_num(values), 0.0) * known
@@ -611,7 +657,7 @@ class _Block(_Expressions):
             self.rules.append("SUM by linearity")
             number = self._sum(clean, known)
             count = self.b.op("segment_sum", b.op("mul", self.weight, b.const(known)), attrs=(self.rows.row, self.n))
-            return Number(b.op("defined", number.node, count), number.spread)
+            return Number(b.op("known", number.node, count), number.spread)
         if e.name == "avg":
             self.rules.append("AVG as a corrected ratio")
             return Number(o.mean(known, clean), b.op("sqrt", o.mean_variance(known, clean)))
@@ -652,7 +698,7 @@ class _Block(_Expressions):
             return Number(count)
         total = self._if_there(b.op("segment_sum", b.op("mul", there, b.const(distinct[:, 1])), attrs=(group, self.n)))
         if e.name == "sum_distinct":
-            return Number(b.op("defined", total, count))
+            return Number(b.op("known", total, count))
         return Number(b.op("mean", total, count, b.op("div", total, count)))
 
     def _moving(self, e: Expr, argument: Expr, mask: Array) -> Number:
@@ -672,7 +718,7 @@ class _Block(_Expressions):
         total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
         if e.name == "sum":
             self.rules.append("SUM of expectations")
-            return Number(b.op("defined", self._if_there(total), count), self._moving_spread(argument, known))
+            return Number(b.op("known", self._if_there(total), count), self._moving_spread(argument, known))
         if e.name == "avg":
             self.rules.append("AVG as a ratio of expectations")
             self.loose = self.loose or b.depends(count)
@@ -704,6 +750,7 @@ class _Block(_Expressions):
     # -- conditions on groups -----------------------------------------------------------------------------------
 
     def comparison(self, e: Expr) -> int:
+        b, self._needed = self.b, []
         left, right = self._linear(e.args[0]), self._linear(e.args[1])
         if left is None or right is None:
             return self._ratio(e)
@@ -711,7 +758,14 @@ class _Block(_Expressions):
         threshold = right[1] - left[1]
         self.rules.append(self.outcomes.tail_rule(values, threshold))
         self.loose = self.loose or not self.outcomes.tail_exact(values, threshold)
-        return self.outcomes.tail(values, e.op, threshold)
+        node = self.outcomes.tail(values, e.op, threshold)
+        if self._needed:  # a SUM over nothing is NULL, and the comparison with it
+            known = np.minimum.reduce(self._needed)
+            self.loose = self.loose or len(self._needed) > 1 or bool(np.any((values != 0) & (known == 0)))
+            at_nothing = _holds(e.op, -threshold).astype(float)
+            none = b.op("sub", b.const(np.ones(self.n)), self.outcomes.any(known > 0))
+            node = b.op("sub", node, b.op("mul", none, b.const(at_nothing)))
+        return node
 
     def _ratio(self, e: Expr) -> int:
         """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
@@ -749,7 +803,13 @@ class _Block(_Expressions):
             if self.moving & set(e.args[0].atoms):
                 return None
             values, known = _plain(self.rows.exports, self.rows.texts[e.args[0].sql])
+            if self.rows.kinds[e.args[0].sql] not in ("number", "bool"):
+                if e.name == "sum":
+                    return None
+                known = known & (values > 0)
             known = known * mask
+            if e.name == "sum":
+                self._needed.append(known)
             return (known if e.name == "count" else np.nan_to_num(values) * known), zero
         if e.op in ("+", "-"):
             one, two = self._linear(e.args[0]), self._linear(e.args[1])
@@ -787,7 +847,10 @@ class _Block(_Expressions):
             return self._full(node)
         single = having[0] if len(having) == 1 else None
         if single is not None and single.op in ("<", "<=", ">", ">=", "=", "<>"):
+            self._needed = []
             left, right = self._linear(single.args[0]), self._linear(single.args[1])
+            if left is not None and right is not None and self._needed:
+                return node  # a SUM is known only where the group is there
             if left is not None and right is not None:
                 with np.errstate(invalid="ignore"):
                     at_nothing = _holds(single.op, left[1] - right[1])
@@ -830,7 +893,7 @@ class _Window(_Expressions):
         for condition in self.rows.body.qualify:
             node = self._qualified(condition)
             presence = node if presence is None else b.op("mul", presence, node)
-        loose = below.loose or below.presence is not None
+        loose = self.loose or below.loose or below.presence is not None
         return Relation(self.n, presence, numbers, [*below.rules, *self.rules], loose)
 
     def _qualified(self, e: Expr) -> int:

@@ -78,8 +78,14 @@ FORWARD: dict[str, Forward] = {
     "rank_by": rank_by,
     "hard": hard_compare,
     "hidden": lambda x, presence: x,
+    "there": lambda x, presence: np.asarray(np.where(presence == 0, np.nan, x)),
+    "known": lambda x, count: np.asarray(np.where(count > 0, x, np.nan)),
+    "or_zero": lambda x: np.asarray(np.where(np.isnan(x), 0.0, x)),
 }
-EXACT: dict[str, Forward] = {"hidden": lambda x, presence: np.asarray(np.where(presence == 0, np.nan, x))}
+EXACT: dict[str, Forward] = {
+    "hidden": lambda x, presence: np.asarray(np.where(presence == 0, np.nan, x)),
+    "or_zero": lambda x: x,
+}
 GRADIENT: dict[str, VJP] = {
     "segment_extreme": lambda g, x, there, segments, n, sign: (
         _segment_extreme_vjp(g, x, there, segments, n, sign),
@@ -88,4 +94,7 @@ GRADIENT: dict[str, VJP] = {
     "rank_by": lambda g, *operands: tuple(None for _ in operands[:-3]),
     "hard": lambda g, a, b, op, spread: (None, None),
     "hidden": lambda g, x, presence: (g, None),
+    "there": lambda g, x, presence: (np.where(presence == 0, 0.0, g), None),
+    "known": lambda g, x, count: (np.where(count > 0, g, 0.0), None),
+    "or_zero": lambda g, x: (np.where(np.isnan(x), 0.0, g),),
 }

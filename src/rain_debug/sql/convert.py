@@ -82,7 +82,7 @@ class Converter:
         atoms = tuple(sorted({atom_number(n) for n in node.walk() if is_atom(n)}))
         aliases = tuple(sorted({n.table for n in node.walk() if isinstance(n, exp.Column)}))
         columns = bool(aliases) or node.find(exp.Query) is not None
-        aggregate = any(isinstance(n, exp.AggFunc) for n in node.walk())
+        aggregate = any(isinstance(n, exp.AggFunc) for n in node.walk(prune=lambda n: isinstance(n, exp.Query)))
 
         def make(op: str, *args: Expr, name: str = "", filter: Expr | None = None) -> Expr:
             return Expr(op, args, text, atoms, columns, start, end, name, filter, aliases)
@@ -215,7 +215,8 @@ def atom_number(node: exp.Expr) -> int:
 
 
 def _has_atom_or_aggregate(node: exp.Expr) -> bool:
-    return any(is_atom(n) or isinstance(n, exp.AggFunc) for n in node.walk())
+    inside = node.walk(prune=lambda n: isinstance(n, exp.Query))
+    return any(is_atom(n) for n in node.walk()) or any(isinstance(n, exp.AggFunc) for n in inside)
 
 
 def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
