@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-FIGURES = ("weight", "rounds", "scale", "tpch", "dblp", "adult", "enron", "mnist")
+FIGURES = ("weight", "rounds", "scale", "tpch", "joins", "dblp", "adult", "enron", "mnist")
 SEEDED = ("dblp", "adult", "enron", "mnist")
 HERE = Path(__file__).resolve().parent
 

@@ -228,19 +228,24 @@ class Recorder:
 
     def _time_features(self) -> None:
         """Features are what the model reads: their seconds are not the lineage's."""
-        fetch = variables.fetch_block
+        for function in (variables.fetch_block, variables.fetch_rows):
+            timed = self._timed(function)
+            for name, module in list(sys.modules.items()):
+                if name.startswith("rain_debug.") and getattr(module, function.__name__, None) is function:
+                    setattr(module, function.__name__, timed)
 
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:
+            if self._fetching:
+                return function(*arguments, **named)
             began, self._fetching = time.perf_counter(), True
             try:
-                return fetch(*arguments, **named)
+                return function(*arguments, **named)
             finally:
                 self.features += time.perf_counter() - began
                 self._fetching = False
 
-        for name, module in list(sys.modules.items()):
-            if name.startswith("rain_debug.") and getattr(module, "fetch_block", None) is fetch:
-                module.fetch_block = timed  # type: ignore[attr-defined]
+        return timed
 
 
 def measure(path: str, number: str, verbose: str = "") -> dict[str, Any]:
