@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -73,7 +75,8 @@ def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | N
         return exact_verdict(twins, case)
     if twins.n_worlds(case) < 2:
         return None
-    worlds = twins.worlds(case, WORLDS, WORLDS_IN_DUCKDB)
+    unlimited = replace(case, template=re.sub(r" LIMIT \d+$", "", case.template))
+    worlds = twins.worlds(unlimited, WORLDS, WORLDS_IN_DUCKDB)
     return None if worlds is None else worlds_verdict(twins, case, worlds, seed)
 
 
