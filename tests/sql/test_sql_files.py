@@ -2,12 +2,14 @@
 
 A file starts with `table NAME` (column definitions, then rows), `setup` (SQL) and `model NAME (classes)` (a header
 `1, feature, …` and one line of coefficients a class; with two classes one line, for the second), or
-`model NAME trained on TABLE key COLUMN label COLUMN`. Then cases: `case TITLE`, the query, and below `----` lines
+`model NAME trained on TABLE key COLUMN label COLUMN`, or `model NAME number` (a regressor, one line). Then cases:
+`case TITLE`, the query, and below `----` lines
 
     answer      the columns and rows; in this order where the query orders, in any where it does not
     plain       the same query for DuckDB on tables with the predictions as columns `model`, `model_p['class']`, where
                 replacing `predict(model, alias)` by `alias.model` is not enough
     unchecked   why no cell of the answer can be named
+    complaint   of a cell that has an answer but no relaxation: the first line of the message, and the fragment
     error       the first line of the message, and after `^` the underlined fragment
 
 Where there is an answer, every predicted cell of it also obeys laws 1 to 3 of the design.
@@ -28,11 +30,13 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import rain_debug as rain
+from rain_debug.database.nested import NestedQuery
 from rain_debug.errors import ComplaintError, SQLError
 from rain_debug.relax import Target
+from sql.nested_laws import World, obeys_nested
 
 Build = Callable[[list[str]], Any]
 
@@ -114,10 +118,16 @@ def read(path: Path) -> File:
     return out
 
 
-def estimator(classes: str, lines: list[str]) -> LogisticRegression:
+def estimator(classes: str, lines: list[str]) -> LogisticRegression | LinearRegression:
     """A fitted model with the coefficients that the file gives."""
     header = _split(lines[0])
     table = np.array([[float(c) for c in _split(line)] for line in lines[1:]])
+    if not classes:
+        model = LinearRegression()
+        model.intercept_, model.coef_ = table[0, 0], table[0, 1:]
+        model.feature_names_in_ = np.array(header[1:], dtype=object)
+        model.n_features_in_ = len(header) - 1
+        return model
     model = LogisticRegression()
     model.classes_ = np.array(
         [float(c) if isinstance(c, Decimal) else c for c in duckdb.sql(f"SELECT {classes}").fetchall()[0]]
@@ -137,45 +147,64 @@ def database(path: Path, engine: str) -> Any:
         if found := re.fullmatch(r"(\w+) trained on (\w+) key (\w+) label (\w+)", head):
             db.create_model(found[1], LogisticRegression(), f"SELECT * FROM {found[2]}", key=found[3], label=found[4])
         else:
-            name, classes = re.fullmatch(r"(\S+) \((.*)\)", head).groups()  # type: ignore[union-attr]
+            name, classes = re.fullmatch(r"(\S+) (?:\((.*)\)|number)", head).groups("")  # type: ignore[union-attr]
             db.create_model(name.strip('"'), estimator(classes, lines))
     return db
 
 
+WORLDS = 6
+"""The parameters that the models have, and five others."""
+
+
 @functools.cache
-def plain(path: Path) -> duckdb.DuckDBPyConnection:
+def thetas(path: Path, world: int) -> dict[str, np.ndarray]:
+    """The models' parameters: their own in world 0."""
+    found = {}
+    for at, (name, handle) in enumerate(database(path, "duckdb").models.items()):
+        theta = np.asarray(handle.theta, dtype=float)
+        moved = np.random.default_rng([world, at]).normal(scale=2.0, size=theta.shape)
+        found[name] = theta + moved if world else theta
+    return found
+
+
+@functools.cache
+def plain(path: Path, world: int = 0) -> duckdb.DuckDBPyConnection:
     """DuckDB with the predictions, made by scikit-learn, as columns of every table that has the features."""
     con = duckdb.connect(":memory:")
     for statement in read(path).statements:
         if statement.startswith("CREATE VIEW"):
-            _predict(path, con)
+            _predict(path, con, world)
         con.execute(statement)
-    _predict(path, con)
+    _predict(path, con, world)
     return con
 
 
-def _predict(path: Path, con: duckdb.DuckDBPyConnection) -> None:
-    models = {n: h.estimator for n, h in database(path, "duckdb").models.items()}
-    names = {n: [str(f) for f in m.feature_names_in_] for n, m in models.items()}
+def _predict(path: Path, con: duckdb.DuckDBPyConnection, world: int) -> None:
+    handles = database(path, "duckdb").models
+    models = {n: h.model.estimator(thetas(path, world)[n]) if world else h.estimator for n, h in handles.items()}
     for model in models.values():
-        del model.feature_names_in_
+        vars(model).pop("feature_names_in_", None)
     for (table,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
         for name, model in models.items():
             columns = [d[0] for d in con.execute(f'SELECT * FROM "{table}" LIMIT 0').description or []]
-            features = [n for n in names[name] if n in columns]
-            if name in columns or len(features) < len(names[name]):
+            wanted = handles[name].model.features
+            if name in columns or not set(wanted) <= set(columns):
                 continue
-            wanted = ", ".join(f'CAST("{f}" AS DOUBLE)' for f in features)
-            rows = con.execute(f'SELECT rowid, {wanted} FROM "{table}" ORDER BY rowid').fetchall()
+            numbers = ", ".join(f'CAST("{f}" AS DOUBLE)' for f in wanted)
+            rows = con.execute(f'SELECT rowid, {numbers} FROM "{table}" ORDER BY rowid').fetchall()
             known = [r for r in rows if None not in r]
-            X = np.array([r[1:] for r in known], dtype=float).reshape(len(known), len(features))
-            kind = {str: "VARCHAR", bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE"}[type(model.classes_[0].item())]
+            X = np.array([r[1:] for r in known], dtype=float).reshape(len(known), len(wanted))
+            classes = getattr(model, "classes_", np.zeros(1))
+            kind = {str: "VARCHAR", bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE"}[type(classes[0].item())]
             con.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
             con.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}_p" MAP({kind}, DOUBLE)')
-            for r, x in zip(known, X, strict=True):
-                label, p = model.predict([x])[0].item(), model.predict_proba([x])[0].tolist()
-                chance = {"key": [c.item() for c in model.classes_], "value": p}
-                con.execute(f'UPDATE "{table}" SET "{name}" = ?, "{name}_p" = ? WHERE rowid = ?', [label, chance, r[0]])
+            if not known:
+                continue
+            labels = model.predict(X).tolist()
+            chances = model.predict_proba(X).tolist() if hasattr(model, "classes_") else [[0.0]] * len(X)
+            for r, label, chance in zip(known, labels, chances, strict=True):
+                values = [label, {"key": classes.tolist(), "value": chance}, r[0]]
+                con.execute(f'UPDATE "{table}" SET "{name}" = ?, "{name}_p" = ? WHERE rowid = ?', values)
 
 
 def as_plain(sql: str) -> str:
@@ -224,13 +253,33 @@ def test_case(path: Path, case: Case, engine: str) -> None:
     query = db.query(sql)
     header, *lines = case.parts["answer"]
     rows = [tuple(row.values()) for row in query.rows()]
-    ordered = "ORDER BY" in sql.upper()
+    ordered = is_ordered(sql)
     assert query.columns == tuple(_split(header))
     assert_rows(rows, [tuple(None if v == "NULL" else v for v in _split(x)) for x in lines], ordered, 1e-5)
     text = case.text("plain") if "plain" in case.parts else as_plain(sql)
     assert_rows(rows, plain(path).execute(text).fetchall(), ordered, 1e-9)
-    n = obeys_laws(db, query)
-    assert n or not rows or "unchecked" in case.parts, "no cell of the answer was checked"
+    if not isinstance(query, NestedQuery):
+        n = obeys_laws(db, query)
+    else:
+        tables = [(thetas(path, w), plain(path, w).execute(without_limit(text)).fetchall()) for w in range(WORLDS)]
+        checked = obeys_nested(db, query, [World(*table) for table in tables])
+        said = [tuple(case.text("complaint").split("\n^ "))] if "complaint" in case.parts else []
+        assert [*checked.refused] == said, (checked.refused, said)
+        n = checked.n
+    assert n or not rows or {"unchecked", "complaint"} & set(case.parts), "no cell of the answer was checked"
+
+
+def is_ordered(sql: str) -> bool:
+    """True where the query orders its rows, not a window or an aggregate alone."""
+    before = None
+    while before != sql:
+        before, sql = sql, re.sub(r"\([^()]*\)", "", sql)
+    return "ORDER BY" in sql.upper()
+
+
+def without_limit(sql: str) -> str:
+    """The query without the LIMIT of the whole: a row stays a row when others overtake it."""
+    return re.sub(r"\s+LIMIT \d+(\s+OFFSET \d+)?\s*$", "", sql)
 
 
 def rounds(e: Any) -> bool:
