@@ -7,7 +7,7 @@ import operator
 import numpy as np
 import pytest
 
-from rain_debug.relax import tails, variance
+from rain_debug.relax import grids, sums, variance
 from rain_debug.relax.ops import FORWARD, GRADIENT
 from rain_debug.relax.tails import tail_rule
 from relax.outcomes import (
@@ -112,14 +112,14 @@ def test_tail(seed: int, op: str) -> None:
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("values", ["counts", "decimal"])
 def test_tail_of_many_clusters(op: str, values: str) -> None:
-    """A place of 90 clusters against a plain dynamic program, and places of different sizes side by side."""
+    """A place of 50 clusters against a plain dynamic program, and places of different sizes side by side."""
     rng = np.random.default_rng(5)
-    cluster_place = np.repeat([0, 1, 3], [90, 7, 33])
+    cluster_place = np.repeat([0, 1, 3], [50, 7, 21])
     cluster = np.repeat(np.arange(len(cluster_place)), 2)
     w = rng.random(len(cluster)) / 2
     scale = 1 if values == "counts" else 10
     whole = rng.integers(0, 4, len(cluster))
-    threshold = np.array([60.0, 5.0, -1.0, 22.0]) / scale
+    threshold = np.array([36.0, 5.0, -1.0, 14.0]) / scale
 
     def plain(place: int) -> float:
         p = {0: 1.0}
@@ -158,13 +158,37 @@ def test_normal_tail(op: str, values: str, monkeypatch: pytest.MonkeyPatch) -> N
     attrs = (cluster, place, 1, value, op, threshold)
     right = FORWARD["tail"](w, *attrs) if values == "counts" else None
     if values == "counts":
-        monkeypatch.setattr(tails, "MOST_STATES", 0)
         attrs = (cluster.copy(), *attrs[1:])
-        monkeypatch.setattr(tails.sums, "FEW", 1)
+        monkeypatch.setattr(sums, "FEW", 1)
+    monkeypatch.setattr(grids, "MOST_STATES", 0)
     assert not tail_rule(*attrs[:4]).any()
     check_gradient("tail", [w], attrs, 0)
     if right is not None:
         np.testing.assert_allclose(FORWARD["tail"](w, *attrs), right, atol=0.01)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("values", ["decimal", "real", "few of many"])
+def test_tail_on_a_fine_lattice(op: str, values: str) -> None:
+    """Sums of values without a short lattice, near what worlds drawn at random say, and with the right gradient."""
+    rng = np.random.default_rng(8)
+    m = 150 if values == "few of many" else 40
+    cluster, place = np.concatenate([np.arange(m), np.arange(0, m, 4)]), np.zeros(m, dtype=int)
+    w = rng.random(len(cluster)) * (0.03 if m == 150 else 0.45)
+    value = rng.gamma(2.0, size=len(cluster)) * 20 - 10
+    if values == "decimal":
+        value = np.round(value, 2)
+    threshold = float(np.round((w * value).sum(), 2))
+    attrs = (cluster, place, 1, value, op, threshold)
+    assert not tail_rule(*attrs[:4], threshold).any()
+    draw = rng.random((200_000, m))
+    first = draw < w[:m]
+    second = (draw >= w[:m])[:, ::4] & (draw[:, ::4] < (w[:m][::4] + w[m:]))
+    total = np.round(first @ value[:m] + second @ value[m:], 9)
+    np.testing.assert_allclose(FORWARD["tail"](w, *attrs), OPS[op](total, threshold).mean(), atol=0.004)
+    check_gradient("tail", [w], attrs, 0)
+    sure = (w > 0.2).astype(float) * (np.arange(len(w)) < m)
+    assert FORWARD["tail"](sure, *attrs).tolist() == exact("tail", sure, *attrs).tolist()
 
 
 def test_tail_of_null_thresholds_and_empty_places() -> None:

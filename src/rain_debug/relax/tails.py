@@ -1,13 +1,13 @@
 """P(Σ value op threshold) over independent clusters of outcomes: the tail of a generalised Poisson-binomial.
 
-Three rules, place by place. Where the values are integers times a common step and there are not too many, the
+Four rules, place by place. Where the values are integers times a common step and there are not too many, the
 distribution of the sum is computed on that lattice; where the sum takes few different values, on these; both are exact.
-Otherwise the sum counts as normal, with its own mean and variance and a continuity correction on a lattice.
+Otherwise values of small places are put on a fine lattice, which is nearly exact; and the sum of a large place counts
+as normal, with its own mean and variance and a continuity correction on its step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,147 +15,11 @@ from scipy.special import ndtr
 
 from rain_debug.relax import lattice, sums
 from rain_debug.relax.arrays import VJP, Array, Forward, rest, where
+from rain_debug.relax.grids import SAME, Bucket, Layout, layout, rules
 from rain_debug.relax.pointwise import HARD
-from rain_debug.relax.scans import Remembered
 
-MOST_STATES = 4096
-MOST_WORK = 2.0**25
-"""Clusters · width · states of a place up to which its distribution is computed: 4,095 tuples of a COUNT.
-
-Where a sum only grows, a threshold of t steps needs no more than t + 2 states: COUNT(*) > 10 is exact up to a million
-tuples."""
-SAME = 1e-12
 COMPLEMENT = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "=": "<>", "<>": "="}
 Args = tuple[Array, Array, int, Array, str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Bucket:
-    """Places of about one size: where their outcomes and idle clusters stand in the leaves (width, n, places)."""
-
-    places: Array
-    shape: tuple[int, int, int]
-    cap: int
-    outcomes: Array
-    slot: Array
-    clusters: Array
-    idle: Array
-    unused: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """What the constants decide: each outcome's place and value, each place's rule, step (NaN: none) and tolerance."""
-
-    place: Array
-    value: Array
-    step: Array
-    base: Array
-    tolerance: Array
-    lattice: Array
-    few: Array
-    buckets: tuple[Bucket, ...]
-
-
-def steps_of(value: Array, place: Array, n_places: int) -> Array:
-    """The largest step of which each place's values are integer multiples, NaN where none is found, (n_places,).
-
-    Found are decimals of up to six digits and multiples of the smallest value.
-
-    >>> steps_of(np.array([2.5, 5.0, 1 / 3, 2 / 3, 2.0, 3.3**0.5]), np.array([0, 0, 1, 1, 2, 2]), 3).round(4).tolist()
-    [2.5, 0.3333, nan]
-    """
-    size = np.abs(value)
-    smallest = np.full(n_places, np.inf)
-    np.minimum.at(smallest, place[size > 0], size[size > 0])
-    out = where(np.isinf(smallest), 1.0, np.nan)
-    for unit in [*[np.full(n_places, 10.0**-d) for d in range(7)], where(np.isinf(smallest), 1.0, smallest)]:
-        if not np.isnan(out).any():
-            break
-        ratio = size / unit[place]
-        whole = np.rint(ratio)
-        off = (np.abs(ratio - whole) > 1e-9 + 1e-11 * ratio) | (ratio > 2**50)
-        divisor = np.zeros(n_places, dtype=np.int64)
-        np.gcd.at(divisor, place, where(off, 0, whole).astype(np.int64))
-        good = np.isnan(out) & (np.bincount(place, weights=off, minlength=n_places) == 0)
-        out = where(good, unit * divisor, out)
-    return out
-
-
-@Remembered
-def _layout(cluster: Array, cluster_place: Array, n_places: int, value: Array, threshold: Any) -> Layout:
-    value, place = np.nan_to_num(value, nan=0.0), cluster_place[cluster]
-    step = steps_of(value, place, n_places)
-    whole = np.rint(np.nan_to_num(value / step[place], nan=0.0)).astype(np.int64)
-    low, high = np.zeros(len(cluster_place), dtype=np.int64), np.zeros(len(cluster_place), dtype=np.int64)
-    np.minimum.at(low, cluster, whole)
-    np.maximum.at(high, cluster, whole)
-    base = np.bincount(cluster_place, weights=low, minlength=n_places)
-    states = np.bincount(cluster_place, weights=high - low, minlength=n_places) + 1
-    width, size = np.ones(n_places), np.bincount(cluster_place, minlength=n_places)
-    np.maximum.at(width, cluster_place, high - low + 1)
-    if threshold is not None:
-        needed = np.maximum(np.nan_to_num(np.floor(threshold / step + 1e-9), nan=0.0) + 2, 2)
-        states = where(base == 0, np.minimum(states, needed), states)
-    width = np.minimum(width, states)
-    fits = ~np.isnan(step) & (states <= MOST_STATES) & (size * width * states <= MOST_WORK)
-    few = ~fits if fits.all() else ~fits & sums.few_sums(cluster, cluster_place, n_places, value)
-    buckets = []
-    sizes = np.stack([size, width, states], axis=1).astype(np.int64)
-    chosen = np.flatnonzero(fits & (size > 0)) if threshold is not None else np.empty(0, dtype=np.int64)
-    kinds, kind = np.unique(_rough(sizes[chosen]), axis=0, return_inverse=True)
-    for k in range(len(kinds)):
-        places = chosen[kind.reshape(-1) == k]
-        n, w, cap = sizes[places].max(axis=0).tolist()
-        per = max(1, 2**21 // (n * w))
-        buckets += [
-            _bucket(places[i : i + per], (w, n), cap, cluster, cluster_place, n_places, whole, low)
-            for i in range(0, len(places), per)
-        ]
-    magnitude = np.bincount(place, weights=np.abs(value), minlength=n_places)
-    return Layout(place, value, step, base, SAME * magnitude, fits, few, tuple(buckets))
-
-
-def _rough(n: Array) -> Array:
-    """Rounded up to three binary digits, so that like sizes fall together."""
-    unit = 2 ** np.maximum(np.floor(np.log2(np.maximum(n, 1))).astype(np.int64) - 2, 0)
-    return -(-n // unit) * unit
-
-
-def _bucket(
-    places: Array,
-    size: tuple[int, int],
-    cap: int,
-    cluster: Array,
-    cluster_place: Array,
-    n_places: int,
-    whole: Array,
-    low: Array,
-) -> Bucket:
-    (w, n), b = size, len(places)
-    column = np.full(n_places, -1)
-    column[places] = np.arange(b)
-    clusters = np.flatnonzero(column[cluster_place] >= 0)
-    at = column[cluster_place[clusters]]
-    order = np.argsort(at, kind="stable")
-    clusters, at = clusters[order], at[order]
-    count = np.bincount(at, minlength=b)
-    nth = np.arange(len(at)) - (np.cumsum(count) - count)[at]
-    leaf = np.full(len(cluster_place), -1)
-    leaf[clusters] = nth * b + at
-    outcomes = np.flatnonzero(leaf[cluster] >= 0)
-    up = np.minimum(whole[outcomes] - low[cluster[outcomes]], w - 1)
-    unused = np.setdiff1d(np.arange(n * b), leaf[clusters], assume_unique=True)
-    return Bucket(
-        places,
-        (w, n, b),
-        cap,
-        outcomes,
-        up * n * b + leaf[cluster[outcomes]],
-        clusters,
-        -low[clusters] * n * b + leaf[clusters],
-        unused,
-    )
 
 
 def _event(op: str, total: Array, threshold: Array, tolerance: Array) -> Array:
@@ -177,12 +41,14 @@ def tail(w: Array, cluster: Array, cluster_place: Array, n_places: int, value: A
     """
     args = (cluster, cluster_place, n_places, value, op, threshold)
     t, o = _prepared(args)
-    out = _normal(w, args, o, t)[0]
+    out, _, _, sure = _normal(w, args, o, t)
     for bucket in o.buckets:
         root = lattice.levels(_leaves(w, cluster, bucket), bucket.cap)[-1][:, 0]
-        out[bucket.places] = (root * _events(op, root, bucket, o, t)).sum(axis=0)
+        chance = (root * _events(op, root, bucket, o, t)).sum(axis=0)
+        at = bucket.places
+        out[at] = where(sure[at] & o.rules.near[at], out[at], chance)
     chance = sums.chances(w, cluster, len(cluster_place))
-    for places, s in sums.chunks(np.flatnonzero(o.few), cluster, cluster_place, o.value, o.tolerance):
+    for places, s in sums.chunks(np.flatnonzero(o.rules.few), cluster, cluster_place, o.rules.value, o.tolerance):
         p = sums.distribution(s, chance, len(places))[-1]
         at = places[s.place]
         event = _event(op, s.total, t[at], o.tolerance[at])
@@ -196,11 +62,13 @@ def _tail_vjp(
     args = (cluster, cluster_place, n_places, value, op, threshold)
     t, o = _prepared(args)
     g = where(np.isnan(t), 0.0, g)
-    mean, square = _normal(w, args, o, t)[1:]
-    rough = ~(o.lattice | o.few)
-    own = np.bincount(cluster, weights=w * o.value, minlength=len(cluster_place))[cluster]
-    gm, gv = where(rough, g * mean, 0.0)[o.place], where(rough, g * square, 0.0)[o.place]
-    out = gm * o.value + gv * (o.value**2 - 2 * own * o.value)
+    r = o.rules
+    _, mean, square, sure = _normal(w, args, o, t)
+    rough = ~(r.exact | r.few | r.near)
+    own = np.bincount(cluster, weights=w * r.value, minlength=len(cluster_place))[cluster]
+    gm, gv = where(rough, g * mean, 0.0)[r.place], where(rough, g * square, 0.0)[r.place]
+    out = gm * r.value + gv * (r.value**2 - 2 * own * r.value)
+    g = where(sure & r.near, 0.0, g)
     for bucket in o.buckets:
         tree = lattice.levels(_leaves(w, cluster, bucket), bucket.cap)
         root = tree[-1][:, 0]
@@ -211,9 +79,10 @@ def _tail_vjp(
         idle = np.zeros(len(cluster_place))
         idle[bucket.clusters] = worth[bucket.idle]
         at = bucket.outcomes
-        out[at] = g[o.place[at]] * (worth[bucket.slot] - idle[cluster[at]])
+        change = g[r.place[at]] * bucket.share * (worth[bucket.slot] - idle[cluster[at]])
+        out += np.bincount(at, weights=change, minlength=len(w))
     chance = sums.chances(w, cluster, len(cluster_place))
-    for places, s in sums.chunks(np.flatnonzero(o.few), cluster, cluster_place, o.value, o.tolerance):
+    for places, s in sums.chunks(np.flatnonzero(r.few), cluster, cluster_place, r.value, o.tolerance):
         reached = sums.distribution(s, chance, len(places))
         at = places[s.place]
         event = _event(op, s.total, t[at], o.tolerance[at])
@@ -231,9 +100,9 @@ def tail_rule(cluster: Array, cluster_place: Array, n_places: int, value: Array,
     ([True, False], [True, True])
     """
     t = None if threshold is None else np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,))
-    o = _layout.build(cluster, cluster_place, n_places, value, t)
-    rule: Array = o.lattice | o.few
-    return rule
+    r = rules(cluster, cluster_place, n_places, value, t)
+    exact: Array = r.exact | r.few
+    return exact
 
 
 def hard_tail(
@@ -249,13 +118,13 @@ def hard_tail(
 def _prepared(args: Args) -> tuple[Array, Layout]:
     cluster, cluster_place, n_places, value, _, threshold = args
     threshold = threshold if isinstance(threshold, np.ndarray) else float(threshold)
-    o = _layout(cluster, cluster_place, n_places, value, threshold)
+    o = layout(cluster, cluster_place, n_places, value, threshold)
     return np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,)), o
 
 
 def _leaves(w: Array, cluster: Array, bucket: Bucket) -> Array:
     width, n, b = bucket.shape
-    chosen = w[bucket.outcomes]
+    chosen = w[bucket.outcomes] * bucket.share
     flat = np.bincount(bucket.slot, weights=chosen, minlength=width * n * b)
     mass = np.bincount(cluster[bucket.outcomes], weights=chosen, minlength=int(bucket.clusters.max()) + 1)
     flat[bucket.idle] += rest(mass[bucket.clusters])
@@ -264,43 +133,54 @@ def _leaves(w: Array, cluster: Array, bucket: Bucket) -> Array:
 
 
 def _events(op: str, root: Array, bucket: Bucket, o: Layout, t: Array) -> Array:
-    at = bucket.places
-    total = (np.arange(len(root))[:, None] + o.base[at]) * o.step[at]
-    return _event(op, total, t[at], np.maximum(o.tolerance[at], 1e-9 * o.step[at]))
+    """1 at the sums (states, places) of which the event is true; a part of it where a point stands for what is near."""
+    at, r = bucket.places, o.rules
+    grid, near = r.grid[at], r.near[at]
+    total = (np.arange(len(root))[:, None] + r.base[at]) * grid
+    event = _event(op, total, t[at], np.maximum(o.tolerance[at], 1e-9 * grid))
+    if not near.any():
+        return event
+    smooth = np.zeros_like(total) + (op == "<>" or op.startswith(">"))
+    for sign, cut in _cuts(op, t[at], r.step[at]):
+        smooth += sign * np.clip((cut - total) / grid + 0.5, 0.0, 1.0)
+    return where(near, smooth, event)
 
 
-def _normal(w: Array, args: Args, o: Layout, t: Array) -> tuple[Array, Array, Array]:
-    """P of a normal with the sum's mean and variance, and its derivatives with regard to both, each (n_places,)."""
+def _cuts(op: str, t: Array, step: Array) -> list[tuple[int, Array]]:
+    """The event as signs and bounds: Σ sign · (total ≤ bound), plus 1 for >, >= and <>.
+
+    On a lattice the bounds are in the middle between t and the next point.
+    """
+    unit = where(np.isnan(step), 1.0, step)
+    steps = t / unit
+    on = np.abs(steps - np.rint(steps)) <= 1e-9 * np.maximum(1.0, np.abs(steps))
+    steps = where(on, np.rint(steps), np.floor(steps))
+    below = where(np.isnan(step), t, (steps - where(on, 0.5, -0.5)) * unit)
+    upto = where(np.isnan(step), t, (steps + 0.5) * unit)
+    parts = {"<": [(1, below)], "<=": [(1, upto)], ">": [(-1, upto)], ">=": [(-1, below)]}
+    return (parts | {"=": [(1, upto), (-1, below)], "<>": [(-1, upto), (1, below)]})[op]
+
+
+def _normal(w: Array, args: Args, o: Layout, t: Array) -> tuple[Array, Array, Array, Array]:
+    """P of a normal with the sum's mean and variance, its derivatives with regard to both, and where it is sure."""
     cluster, cluster_place, n, _, op, _ = args
-    n_clusters = len(cluster_place)
-    first = np.bincount(cluster, weights=w * o.value, minlength=n_clusters)
-    second = np.bincount(cluster, weights=w * o.value**2, minlength=n_clusters)
+    n_clusters, value = len(cluster_place), o.rules.value
+    first = np.bincount(cluster, weights=w * value, minlength=n_clusters)
+    second = np.bincount(cluster, weights=w * value**2, minlength=n_clusters)
     mean = np.bincount(cluster_place, weights=first, minlength=n)
     variance = np.bincount(cluster_place, weights=np.maximum(second - first**2, 0.0), minlength=n)
     sure = variance <= SAME * np.bincount(cluster_place, weights=np.abs(second), minlength=n)
     deviation = np.sqrt(where(sure, 1.0, variance))
-    step = np.nan_to_num(o.step, nan=0.0)
-    unit = where(step > 0, step, 1.0)
-    on = where(step > 0, np.abs(t / unit - np.rint(t / unit)) <= 1e-9 * np.maximum(1.0, np.abs(t / unit)), False)
-    steps = where(on, np.rint(t / unit), np.floor(t / unit))
-    # P(Σ < t) and P(Σ <= t) are taken at the middle between t and the next lattice point
-    below = where(step > 0, (steps - where(on, 0.5, -0.5)) * unit, t)
-    upto = where(step > 0, (steps + 0.5) * unit, t)
-    parts = {"<": [(1, below)], "<=": [(1, upto)], ">": [(-1, upto)], ">=": [(-1, below)]}
-    parts |= {"=": [(1, upto), (-1, below)], "<>": [(-1, upto), (1, below)]}
     chance = np.zeros(n)
     slopes = [np.zeros(n), np.zeros(n)]
-    for sign, cut in parts[op]:
+    for sign, cut in _cuts(op, t, o.rules.step):
         z = where(np.isnan(cut), 0.0, (cut - mean) / deviation)
         density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) / deviation
-        if op == "=":
-            chance += sign * ndtr(z)
-        else:
-            chance += ndtr(sign * z)
+        chance += sign * ndtr(z) if op == "=" else ndtr(sign * z)
         slopes[0] -= sign * density
         slopes[1] -= sign * density * z / (2 * deviation)
     chance = where(sure, _event(op, mean, t, o.tolerance), chance)
-    return chance, where(sure, 0.0, slopes[0]), where(sure, 0.0, slopes[1])
+    return chance, where(sure, 0.0, slopes[0]), where(sure, 0.0, slopes[1]), sure
 
 
 FORWARD: dict[str, Forward] = {"tail": tail}
