@@ -338,7 +338,7 @@ The rules:
   its second-order correction, which wants more than a few tuples to be expected.
 - **HAVING** is the tail of a Poisson-binomial: exact for values that are multiples of a common step (counts, whole
   numbers, decimals) up to 4,095 tuples of a COUNT, further where the threshold is low, and for sums that take up to
-  1,024 different values. Beyond that, sums of up to some 300 tuples are put on a fine lattice, and larger ones are taken
+  1,024 different values. Beyond that, sums of up to some 300 tuples are put on a fine lattice, and larger ones taken
   as normal with their mean and variance, corrected for continuity where the values have a step.
 - **MIN, MAX** are order statistics, exact for independent tuples.
 - **VAR** is exact for up to 1,000 independent tuples; beyond that, an expansion to second order where many tuples are

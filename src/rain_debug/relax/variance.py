@@ -60,7 +60,7 @@ def _samples(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: A
     np.maximum.at(most, cluster, n)
     tall = np.bincount(cluster_place, weights=most, minlength=n_places)
     clusters = np.bincount(cluster_place, minlength=n_places)
-    small = (clusters <= FEW_CLUSTERS) & (tall <= FEW_TUPLES)
+    small = variance_rule(cluster, cluster_place, n_places, n)
     medium = ~small & (clusters <= MANY_CLUSTERS)
 
     def only(here: Array) -> Sample:
@@ -267,6 +267,20 @@ def sample_variance(
     """
     value = _both(w, _samples(cluster, cluster_place, n_places, n, s, q), kind, None)[0]
     return np.sqrt(np.maximum(value, 0.0)) if kind.startswith("stddev") else value
+
+
+def variance_rule(cluster: Array, cluster_place: Array, n_places: int, n: Array) -> Array:
+    """True for the places whose VAR is exact (STDDEV, its root, is not), shape (n_places,).
+
+    >>> many = np.arange(1500)
+    >>> variance_rule(many, (many >= 300).astype(int), 2, np.ones(1500)).tolist()
+    [True, False]
+    """
+    most = np.zeros(len(cluster_place))
+    np.maximum.at(most, cluster, n)
+    tall = np.bincount(cluster_place, weights=most, minlength=n_places)
+    exact: Array = (np.bincount(cluster_place, minlength=n_places) <= FEW_CLUSTERS) & (tall <= FEW_TUPLES)
+    return exact
 
 
 def _variance_vjp(
