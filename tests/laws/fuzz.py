@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
+import statistics
 import sys
 import time
 from collections import Counter
@@ -39,6 +40,7 @@ class Count:
         self.features: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.errors: dict[str, list[float]] = {}
 
     @property
     def total(self) -> int:
@@ -52,14 +54,18 @@ class Count:
         self.cases["exact targets"] += verdict.n_exact
         self.cases["also in SQLite"] += verdict.in_sqlite
         self.features.update(case.features)
+        for rule, error in verdict.errors:
+            self.errors.setdefault(rule, []).append(error)
         if verdict.kind == "refused":
             self.refused.update(case.features)
             self.reasons[verdict.why] += 1
 
     def join(self, more: Count) -> None:
         """Add what another counted."""
-        for mine, its in zip(vars(self).values(), vars(more).values(), strict=True):
-            mine.update(its)
+        for name in ("cases", "features", "refused", "reasons"):
+            getattr(self, name).update(getattr(more, name))
+        for rule, found in more.errors.items():
+            self.errors.setdefault(rule, []).extend(found)
 
     def shares(self) -> dict[str, float]:
         """Feature → share of its cases that were refused."""
@@ -172,6 +178,9 @@ def main() -> int:
     print("refused:", ", ".join(f"{f} {100 * s:.0f}%" for f, s in sorted(count.shares().items(), key=lambda x: -x[1])))
     for why, n in count.reasons.most_common(25):
         print(f"  {n:6d}  refused: {why}")
+    for rule, off in sorted(count.errors.items(), key=lambda x: -len(x[1]))[:25]:
+        n, mean, most = len(off), statistics.fmean(off), max(off)
+        print(f"  {n:6d}  approximate, {mean:.3f} of the range off in the mean, {most:.3f} at most: {rule}")
     for why, n in printed.most_common(25):
         print(f"  {n:6d}  different: {why}")
     return int(count.cases["different"] > 0)

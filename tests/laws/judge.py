@@ -31,13 +31,15 @@ TARGETS = 8
 @dataclass(frozen=True)
 class Verdict:
     """What came of one check: `why` names the refusal or the difference; how many targets were checked, how many of
-    them the program calls exact, and whether SQLite was asked too."""
+    them the program calls exact, whether SQLite was asked too, and how far each approximate cell was off: its rule, and
+    the error as a share of the cell's range or size over all worlds."""
 
     kind: Literal["same", "refused", "different"]
     why: str = ""
     n_targets: int = 0
     n_exact: int = 0
     in_sqlite: bool = False
+    errors: tuple[tuple[str, float], ...] = ()
 
 
 def _failure(error: Exception) -> Verdict:
@@ -170,7 +172,7 @@ def _held(
             return _different(f"law 2: relaxed at world {_world(worlds, world)}", targets, relaxed, exact, wrong)
 
     relaxed = program.relaxed(P)
-    approximate = np.array(_approximate(program, len(targets)))
+    approximate, errors = np.array(program.approximate, dtype=bool), []
     again = program.relaxed(
         [_per_variable(chances[1], b.model, rows) for b, rows in zip(capture.blocks, at, strict=True)]
     )
@@ -179,6 +181,12 @@ def _held(
         if approximate[t]:
             if target.kind != "value" and not -1e-9 <= relaxed[t] <= 1 + 1e-9:
                 return Verdict("different", f"law 3: {target}: {relaxed[t]} is no probability")
+            if not np.isfinite(relaxed[t]):
+                continue
+            ends = float(np.nanmin(known[t])), float(np.nanmax(known[t]))
+            spread = max(ends[1] - ends[0], *map(abs, ends), 1e-9) if target.kind == "value" else 1.0
+            off = min(abs(relaxed[t] - e) for e in _expectations(known[t], weights[0]))
+            errors.append((program.rules()[t][0], float(off / spread)))
             continue
         if not _is_expected(known[t], weights, (relaxed[t], again[t])):
             given, sums = zip(*(_expectations(known[t], w) for w in weights), strict=True)
@@ -186,18 +194,7 @@ def _held(
             return Verdict("different", f"law 3: {target}: {what}")
     if problem := _slope(program, P, relaxed, rng):
         return Verdict("different", problem)
-    return Verdict("same", n_targets=len(targets), n_exact=int((~approximate).sum()))
-
-
-def _approximate(program: Any, n: int) -> list[bool]:
-    """Whether each target's rule is only an approximation."""
-    if hasattr(program, "approximate"):
-        return list(program.approximate)
-    out = [True] * n
-    for part, members in program.parts:
-        for i, loose in zip(members, part.approximate, strict=True):
-            out[i] = bool(loose)
-    return out
+    return Verdict("same", n_targets=len(targets), n_exact=int((~approximate).sum()), errors=tuple(errors))
 
 
 def _expectations(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
