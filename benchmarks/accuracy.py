@@ -315,7 +315,9 @@ def table(rows: list[Measured]) -> str:
     """As Markdown."""
     lines = ["| rule | setting | | mean error | largest error | unit |", "|---|---|---|---|---|---|"]
     for r in rows:
-        numbers = [f"{x:.4f}" if r.beyond > 4 else f"{x:.4f} (as drawn)" for x in (r.mean, r.largest)]
+        numbers = [
+            (f"{x:.4f}" if x >= 1e-4 else "< 0.0001") + " (as drawn)" * (r.beyond <= 4) for x in (r.mean, r.largest)
+        ]
         said = "exact" if r.exact else "approximate"
         lines.append(f"| {r.rule} | {r.setting} | {said} | {numbers[0]} | {numbers[1]} | {r.unit} |")
     return "\n".join(lines)
@@ -326,8 +328,8 @@ PAGE = """# Accuracy
 What a relaxed answer is compared with is the expectation over all worlds in which every prediction variable takes a
 class with its probability. `query.explain()` says of each rule whether it is exact. Where it is not, this is how far
 off it is: `benchmarks/accuracy.py --write docs/accuracy.md` draws {draws} random sets of probabilities a case, computes
-the relaxed answer by the rule that a query would use, and averages the exact answer over {worlds:,} random worlds. *As
-drawn* marks an error that this average cannot tell from none. AVG, MIN, MAX, VAR and STDDEV are expectations over the
+the relaxed answer by the rule that a query would use, and averages the exact answer over up to {worlds:,} random
+worlds (of 20,000 tuples, over all of them). *As drawn* marks an error that this average cannot tell from none. AVG, MIN, MAX, VAR and STDDEV are expectations over the
 worlds in which they are not NULL.
 
 {table}
@@ -338,12 +340,11 @@ The rules:
   its second-order correction, which wants more than a few tuples to be expected.
 - **HAVING** is the tail of a Poisson-binomial: exact for values that are multiples of a common step (counts, whole
   numbers, decimals) up to 4,095 tuples of a COUNT, further where the threshold is low, and for sums that take up to
-  1,024 different values. Beyond that, sums of up to some 300 tuples are put on a fine lattice, and larger ones taken
+  1,024 different values. Beyond that, sums of up to some 200 tuples are put on a fine lattice, and larger ones taken
   as normal with their mean and variance, corrected for continuity where the values have a step.
 - **MIN, MAX** are order statistics, exact for independent tuples.
 - **VAR** is exact for up to 1,000 independent tuples; beyond that, an expansion to second order where many tuples are
-  expected. **STDDEV** is its
-  root, so a little too large where few tuples are expected.
+  expected. **STDDEV** is its root, so a little too large where few tuples are expected.
 - **Variables shared** by several tuples, as in a join on predictions, are taken as independent once the tuples with the
   same variables have been put together. Sums do not mind; tails, extremes and “is there” do, as the table shows.
 """
