@@ -164,6 +164,8 @@ class NestedQuery(Query):
 
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        if not targets:
+            return Capture(Joined((), 0), ())
         forest, asked = self._captured(targets)
         spreads = {n: self._db.residual_spread(n) for n, info in self._models.items() if not info.classes}
         program = lower_forest(forest, asked, self.sql, spreads)
@@ -235,12 +237,12 @@ class NestedQuery(Query):
             where = " AND ".join(parts) or "TRUE"
             queries.append(f"SELECT {at} AS at, __rain_row AS x, {item} AS v FROM {table} WHERE {where}")
         found = [engine.table(" UNION ALL ".join(queries[i : i + 200])) for i in range(0, len(queries), 200)]
-        at = np.concatenate([f["at"].values.astype(np.int64) for f in found])
+        spots = np.concatenate([f["at"].values.astype(np.int64) for f in found])
         rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
         values = np.concatenate([_with_nan(f["v"]) for f in found])
         asked = []
         for number, target in enumerate(targets):
-            here = np.flatnonzero(at == number)
+            here = np.flatnonzero(spots == number)
             here = here[np.argsort(rows[here], kind="stable")]
             if not len(here):
                 raise ComplaintError(

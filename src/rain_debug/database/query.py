@@ -17,13 +17,18 @@ from rain_debug.database.explain import explain, provenance, rows_behind
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
-from rain_debug.lineage import Forest, Place, answer_sql
+from rain_debug.lineage import Forest, Place, answer_sql, place_join
+from rain_debug.lineage.contracted import contracted_sql
 from rain_debug.relax import Target
 from rain_debug.report.grid import Grid, screen
 from rain_debug.sql import Expr, ModelInfo, Plan, part_of, render
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
+
+
+MOST_READ = 100_000
+"""Rows of an answer that are read as a whole after each round; of a longer one, those that are complained about."""
 
 
 class Query:
@@ -44,6 +49,8 @@ class Query:
         self._nothing: dict[str, float] = {}
         self._made_with: tuple[Any, ...] = ()
         self._tables: dict[tuple[str, ...], str] | None = None
+        self._places: list[Place] = []
+        self._is_long: bool | None = None
 
     # -- the answer ---------------------------------------------------------------------------------------------
 
@@ -138,7 +145,9 @@ class Query:
         return self._answer_sql(self._tables)
 
     def _answer_sql(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
-        return answer_sql(self.plan if limited else replace(self.plan, limit_sql=""), tables, self._hidden)
+        plan = self.plan if limited else replace(self.plan, limit_sql="")
+        contracted = contracted_sql(plan, self._db.engine, tables, self._hidden)
+        return contracted or answer_sql(plan, tables, self._hidden)
 
     @property
     def _hidden(self) -> list[Expr]:
@@ -156,15 +165,30 @@ class Query:
         plan = self.plan
         decide = [*plan.conjuncts, *(plan.group_by or ()), *(e for e, _ in plan.order_by)]
         limited = not any(e.atoms for e in decide) and not plan.is_aggregate
-        unlimited = plan if limited else replace(plan, limit_sql="")
+        unlimited = self._complained(plan if limited else replace(plan, limit_sql=""))
         found = self._db.one_pass(unlimited, self._models, thetas, self._hidden)
         if found is not None:
             return self._named(found)
         tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
         try:
-            return self._named(self._db.engine.table(self._answer_sql(tables, limited=limited)))
+            sql = self._answer_sql(tables, limited=limited)
+            if unlimited.from_sql != plan.from_sql:
+                sql = answer_sql(unlimited, tables, self._hidden)
+            return self._named(self._db.engine.table(sql))
         finally:
             self._db.forget(tuple(tables.values()))
+
+    def _complained(self, plan: Plan) -> Plan:
+        """`plan` of the rows that are complained about alone, where the answer is too long to be read as a whole."""
+        if plan.is_aggregate or not self._places or len(plan.sources) < 2:
+            return plan
+        if self._is_long is None:
+            n = self._db.engine.table(f"SELECT count(*) AS n FROM ({self._kept_answer()})")["n"].values[0]
+            self._is_long = bool(n > MOST_READ)
+        if not self._is_long:
+            return plan
+        join, _ = place_join(plan, self._db.engine, self._places)
+        return replace(plan, from_sql=f"{plan.from_sql} {join}")
 
     # -- places -------------------------------------------------------------------------------------------------
 
@@ -364,6 +388,7 @@ class Query:
             outputs.append(find_output(self._outputs, target.column).expr if target.column is not None else None)
         try:
             self._db.prepare(self.plan)
+            self._places = places if len({tuple(e.sql for e, _ in p.pure) for p in places}) == 1 else []
             return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
         except EngineError as error:
             raise self._refused(error) from None

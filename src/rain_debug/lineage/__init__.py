@@ -2,7 +2,7 @@
 
 from rain_debug.lineage.alternatives import Forest, capture_forest
 from rain_debug.lineage.answer import DOUBT, answer_sql, nested_answer, one_pass_sql
-from rain_debug.lineage.capture import Lineage, Place, capture_tuples
+from rain_debug.lineage.capture import Lineage, Place, capture_tuples, place_join
 from rain_debug.lineage.exports import Axis
 from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
 from rain_debug.lineage.sides import SplitLineage, capture_sides, split_sides
@@ -25,6 +25,7 @@ __all__ = [
     "capture_tuples",
     "materialise",
     "one_pass_sql",
+    "place_join",
     "prepare_sources",
     "rows_key",
     "split_sides",

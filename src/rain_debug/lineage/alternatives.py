@@ -565,7 +565,7 @@ def _leaves(block: Block, numbers: set[int]) -> list[Expr]:
         if not top.has_aggregate and numbers & set(top.atoms):
             for leaf in number_leaves(top, numbers):
                 found.setdefault(leaf.sql, leaf)
-        elif top.has_aggregate:
+        elif top.has_aggregate or top in block.having:
             for leaf in _beside(top, numbers):
                 found.setdefault(leaf.sql, leaf)
     for aggregate in aggregates:

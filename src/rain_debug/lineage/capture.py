@@ -85,15 +85,21 @@ def fetch_tuples(
     plan: Plan, engine: Engine, exports: Exports, places: Sequence[Place], items: Sequence[str] = ()
 ) -> tuple[str, Table]:
     """Tuples that may belong to a place: columns `place`, `rid_0`, … per alias of `plan.sources`, exports, `items`."""
-    place_join, place_item = _place_join(plan, engine, places)
+    join, place_item = place_join(plan, engine, places)
     rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
     where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"
-    body = f"FROM {plan.from_sql} {place_join} WHERE {where}"
-    if len(plan.sources) > 1:
-        width = 1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes)
-        _refuse_too_many(plan, engine, f"{plan.with_sql} SELECT count(*) AS n {body}", MAX_NUMBERS // width)
+    body = f"FROM {plan.from_sql} {join} WHERE {where}"
+    most = MAX_NUMBERS // (1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes))
+    limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
     sql = f"{plan.with_sql} SELECT {', '.join([place_item, *rids, *exports.select_list(), *items])} {body}"
-    return sql, engine.table(sql)
+    table = engine.table(sql + limit)
+    if limit and table.n_rows > most:
+        raise LineageError(
+            f"these places have more than {most:,} candidate tuples: they do not fit in memory",
+            where=plan.from_sql,
+            hint="join on equal columns, or complain about an aggregate over predict(l) = predict(r)",
+        )
+    return sql, table
 
 
 def _aliases(plan: Plan) -> list[str]:
@@ -145,7 +151,7 @@ def fetch_blocks(
     )
 
 
-def _place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[str, str]:
+def place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[str, str]:
     """SQL that joins tuples with the places they belong to, and the select item of the place's number."""
     keys = list({e.sql: e for p in places for e, _ in p.pure}.values())
     for p in places:
@@ -162,13 +168,3 @@ def _place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[st
     names = ", ".join(["id", *(f"k{i}" for i in range(len(keys)))])
     on = " AND ".join(f"{k.sql} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(keys)) or "TRUE"
     return f"JOIN (VALUES {', '.join(rows)}) AS __place({names}) ON {on}", "__place.id AS place"
-
-
-def _refuse_too_many(plan: Plan, engine: Engine, count_sql: str, most: int) -> None:
-    n = int(engine.table(count_sql)["n"].values[0])
-    if n > most:
-        raise LineageError(
-            f"these places have {n:,} candidate tuples, more than the {most:,} that fit in memory",
-            where=plan.from_sql,
-            hint="join on equal columns, or complain about an aggregate over predict(l) = predict(r)",
-        )

@@ -70,7 +70,7 @@ class _Contraction:
     def _output(self, e: Expr, groups: Mapping[str, str]) -> str | None:
         """The text of an output over both sides' groups."""
         text = e.sql
-        put = {}
+        put: dict[str, str] = {}
         for a in sorted((a for a in e.walk() if a.op == "agg"), key=lambda a: -len(a.sql)):
             token = f"__agg{len(put)}__"
             if a.sql not in text and not any(a.sql in b.sql for b in e.walk() if b.op == "agg" and b is not a):

@@ -9,6 +9,7 @@ import numpy as np
 
 from rain_debug.engines import Engine, Table
 from rain_debug.engines.arrow import concatenate
+from rain_debug.lineage.numbering import numbered
 from rain_debug.sql import Atom, Plan
 
 Array = np.ndarray
@@ -44,7 +45,7 @@ def number_variables(rids: Sequence[Array]) -> tuple[Array, list[Array]]:
     """
     everything = np.concatenate(rids)
     if everything.shape[1] == 1:
-        distinct, inverse = np.unique(everything[:, 0], return_inverse=True)
+        distinct, inverse = numbered(everything[:, 0])
         distinct = distinct[:, None]
     else:
         distinct, inverse = np.unique(everything, axis=0, return_inverse=True)

@@ -45,6 +45,14 @@ class Relation:
     outcomes: Outcomes | None = None
     counts: dict[int, int] = field(default_factory=dict)
     indicator: Callable[[int, str], int] | None = None
+    nullable: bool = False
+    failed: dict[int, SQLError] = field(default_factory=dict)
+
+    def number(self, column: int) -> Number:
+        """A column that predictions move; SQLError where it has no rule."""
+        if column in self.failed:
+            raise self.failed[column]
+        return self.numbers[column]
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ class Lowering:
         if asked.values is not None:
             x = b.const(asked.values)
         else:
-            x = b.op("or_zero", b.op("gather", relation.numbers[asked.column].node, attrs=(rows,)))
+            x = b.op("or_zero", b.op("gather", relation.number(asked.column).node, attrs=(rows,)))
         if relation.presence is None and len(rows) == 1:
             return x, rules, relation.loose
         p = (
@@ -162,8 +170,8 @@ class Lowering:
                 if column.uncertain:
                     found = []
                     for part, below in zip(parts, rows.parts, strict=True):
-                        if i in part.numbers:
-                            found.append(part.numbers[i].node)
+                        if i in part.numbers or i in part.failed:
+                            found.append(part.number(i).node)
                         else:
                             found.append(b.const(_plain_column(below, i, part.n)))
                     numbers[i] = Number(b.op("concat", *found))
@@ -230,6 +238,10 @@ class _Expressions:
         """The number of atom k."""
         raise NotImplementedError
 
+    def known(self, e: Expr) -> int | None:
+        """The probability that `e` is not NULL, given that the row is there; None where it has no rule."""
+        return None
+
     def aggregate(self, e: Expr) -> Number:
         """One aggregate."""
         raise self.lowering.refuse(e, "an aggregate is not supported here")
@@ -245,7 +257,11 @@ class _Expressions:
         if e.op == "atom":
             return self.atom(e.atoms[0]).node
         if e.op in _OPERATIONS:
-            return b.op(_OPERATIONS[e.op], self.number(e.args[0]), self.number(e.args[1]))
+            left, right = self.number(e.args[0]), self.number(e.args[1])
+            if b.depends(right) and (e.op == "/" or (e.op == "*" and b.depends(left))):
+                self.loose = True
+                self.rules.append("products and ratios by value")
+            return b.op(_OPERATIONS[e.op], left, right)
         if e.op == "neg":
             return b.op("sub", b.const(np.zeros(1)), self.number(e.args[0]))
         if e.op == "case":
@@ -261,12 +277,20 @@ class _Expressions:
         if e.op == "coalesce":
             node = self.number(e.args[-1])
             for arg in reversed(e.args[:-1]):
-                node = b.op("null_to", self.number(arg), node)
+                x, known = self.number(arg), self.known(arg)
+                if known is None:
+                    self.loose = self.loose or b.depends(x)
+                    node = b.op("null_to", x, node)
+                    continue
+                x = b.op("div", x, known) if arg.name == "sum" else x
+                node = b.op("select", known, x, node)
             return node
         if e.op == "nullif":
             at = self.constant(e.args[1])
             if at is not None:
                 return b.op("null_at", self.number(e.args[0]), attrs=(at,))
+        if e.op in ("round", "cast", "other", "nullif"):
+            self.loose = self.loose or not (e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")))
         if e.op == "round":
             return b.op("round", self.number(e.args[0]), attrs=(int(e.name or 0),))
         if e.op == "cast":
@@ -310,7 +334,9 @@ class _Expressions:
         if e.op == "atom":
             return self.atom(e.atoms[0]).node
         if e.op in ("and", "or"):
-            self.rules.append("AND, OR over aggregates as if independent")
+            if all(b.depends(self.condition(a)) for a in e.args):
+                self.rules.append("AND, OR over aggregates as if independent")
+                self.loose = True
             node = self.condition(e.args[0])
             for arg in e.args[1:]:
                 other = self.condition(arg)
@@ -411,6 +437,7 @@ class _Block(_Expressions):
         self._aggregates: dict[str, Number] = {}
         self.given: int | None = None
         self._needed: list[Array] = []
+        self.nullable = False
 
     def relation(self) -> Relation:
         """Presence and numbers of the block's rows."""
@@ -419,11 +446,17 @@ class _Block(_Expressions):
         if self.plan.group_by and block.event_table is None:
             self.given = self.outcomes.any()
         numbers: dict[int, Number] = {}
+        failed: dict[int, SQLError] = {}
         scope: _Expressions = self if grouped else self.alternatives
         for i, (column, output) in enumerate(zip(block.columns, self.plan.outputs, strict=True)):
-            if column.uncertain and not self._is_text(output.expr):
-                node = scope.number(output.expr)
-                numbers[i] = Number(self._full(node), self._spread(scope, output.expr))
+            if column.uncertain:
+                try:
+                    if self._is_text(output.expr):
+                        raise self.lowering.refuse(output.expr, "CASE of what is no number cannot be complained about")
+                    node = scope.number(output.expr)
+                    numbers[i] = Number(self._full(node), self._spread(scope, output.expr))
+                except SQLError as error:  # only who asks for this column has to know
+                    failed[i] = error
         if not grouped:
             presence: int | None = self.weight
         elif block.event_table is not None or self.plan.group_by:
@@ -434,18 +467,20 @@ class _Block(_Expressions):
         if block.having:
             presence = self._having(presence)
         shared = self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals)
+        self.loose = self.loose or (grouped and any(_may_be_null(o.expr) for o in self.plan.outputs))
         loose = self.loose or self.alternatives.loose or (shared and grouped and self._nonlinear())
         if shared and grouped and self._nonlinear():
             self.rules.append("tuples that share predictions as if independent")
         loose = loose or bool(block.having and numbers)
         for below in self.below.values():
-            loose = loose or below.loose
+            loose = loose or below.loose or below.nullable
             self.rules += below.rules
         if presence is not None and block.event_table is None:
             numbers = {i: Number(self.b.op("there", x.node, presence), x.spread) for i, x in numbers.items()}
         return Relation(
-            self.rows.n_rows, presence, numbers, self.rules, loose, self.outcomes, self._counts(), self._indicator
-        )
+            self.rows.n_rows, presence, numbers, self.rules, loose, self.outcomes, self._counts(), self._indicator,
+            self.nullable, failed,
+        )  # fmt: skip
 
     def _is_text(self, e: Expr) -> bool:
         """True for a CASE whose values are text: it has no number."""
@@ -568,7 +603,7 @@ class _Block(_Expressions):
             return Number(node, b.const(np.full(len(literal.rows), spread if np.isfinite(spread) else 0.0)))
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
-            number = found.numbers[0]
+            number = found.number(0)
             return Number(
                 b.op("gather", number.node, attrs=(literal.rows,)),
                 None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
@@ -578,7 +613,7 @@ class _Block(_Expressions):
         body = self.rows.below[name]
         columns = (body.block if isinstance(body, BlockRows) else body.body).columns
         position = 0 if column is None else next(i for i, c in enumerate(columns) if c.name == column)
-        number = relation.numbers[position]
+        number = relation.number(position)
         return Number(
             b.op("gather", number.node, attrs=(literal.rows,)),
             None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
@@ -619,6 +654,14 @@ class _Block(_Expressions):
             self._aggregates[e.sql] = self._aggregate(e)
         return self._aggregates[e.sql]
 
+    def known(self, e: Expr) -> int | None:
+        if e.op != "agg" or e.name not in ("sum", "avg", "min", "max", "bool_and", "bool_or") or not e.args:
+            return None
+        if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
+            return None
+        found = _plain(self.rows.exports, self.rows.texts[e.args[0].sql])[1] * self._mask(e)
+        return self._if_there(self.outcomes.any(found > 0))
+
     def _mask(self, e: Expr) -> Array:
         """1 for alternatives that the aggregate's FILTER lets through."""
         if e.filter is None:
@@ -631,8 +674,9 @@ class _Block(_Expressions):
     def _aggregate(self, e: Expr) -> Number:
         b, o = self.b, self.outcomes
         if e.name == "engine":
+            what = self.lowering.sql[e.start : e.end].split("(")[0].strip().upper() or "this aggregate"
             raise self.lowering.refuse(
-                e, "this aggregate has no relaxation: it cannot be complained about",
+                e, f"{what} cannot be complained about: it has no relaxation",
                 "COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, BOOL_AND, BOOL_OR, COUNT(DISTINCT) have one",
             )  # fmt: skip
         mask = self._mask(e)
@@ -654,6 +698,7 @@ class _Block(_Expressions):
             raise self.lowering.refuse(e, f"{e.name.upper()} of what is no number cannot be complained about")
         clean = np.where(known > 0, np.nan_to_num(values), 0.0) * known
         if e.name == "sum":
+            self.nullable = self.nullable or bool(np.any((known == 0) & (mask > 0))) or not self.plan.group_by
             self.rules.append("SUM by linearity")
             number = self._sum(clean, known)
             count = self.b.op("segment_sum", b.op("mul", self.weight, b.const(known)), attrs=(self.rows.row, self.n))
@@ -697,6 +742,7 @@ class _Block(_Expressions):
         if e.name == "count_distinct":
             return Number(count)
         total = self._if_there(b.op("segment_sum", b.op("mul", there, b.const(distinct[:, 1])), attrs=(group, self.n)))
+        self.loose = self.loose or e.name == "avg_distinct"
         if e.name == "sum_distinct":
             return Number(b.op("known", total, count))
         return Number(b.op("mean", total, count, b.op("div", total, count)))
@@ -759,13 +805,17 @@ class _Block(_Expressions):
         self.rules.append(self.outcomes.tail_rule(values, threshold))
         self.loose = self.loose or not self.outcomes.tail_exact(values, threshold)
         node = self.outcomes.tail(values, e.op, threshold)
+        some = self.given
         if self._needed:  # a SUM over nothing is NULL, and the comparison with it
             known = np.minimum.reduce(self._needed)
             self.loose = self.loose or len(self._needed) > 1 or bool(np.any((values != 0) & (known == 0)))
-            at_nothing = _holds(e.op, -threshold).astype(float)
-            none = b.op("sub", b.const(np.ones(self.n)), self.outcomes.any(known > 0))
+            some = self.outcomes.any(known > 0)
+        if some is not None:
+            with np.errstate(invalid="ignore"):
+                at_nothing = _holds(e.op, -threshold).astype(float)
+            none = b.op("sub", b.const(np.ones(self.n)), some)
             node = b.op("sub", node, b.op("mul", none, b.const(at_nothing)))
-        return node
+        return self._if_there(node)
 
     def _ratio(self, e: Expr) -> int:
         """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
@@ -787,7 +837,7 @@ class _Block(_Expressions):
             if op in (">=", "<=", "="):
                 none = self.b.op("sub", self.b.const(np.ones(1)), self.outcomes.any(known > 0))
                 node = self.b.op("sub", node, none)
-            return node
+            return self._if_there(node)
         return super().comparison(e)
 
     def _linear(self, e: Expr) -> tuple[Array, Array] | None:
@@ -843,23 +893,15 @@ class _Block(_Expressions):
             self.rules.append("conditions of HAVING as if independent")
             self.loose = True
             node = b.op("mul", node, other)
-        if presence is None:
-            return self._full(node)
-        single = having[0] if len(having) == 1 else None
-        if single is not None and single.op in ("<", "<=", ">", ">=", "=", "<>"):
-            self._needed = []
-            left, right = self._linear(single.args[0]), self._linear(single.args[1])
-            if left is not None and right is not None and self._needed:
-                return node  # a SUM is known only where the group is there
-            if left is not None and right is not None:
-                with np.errstate(invalid="ignore"):
-                    at_nothing = _holds(single.op, left[1] - right[1])
-                absent = b.op("sub", b.const(np.ones(1)), presence)
-                return b.op("sub", node, b.op("mul", absent, b.const(at_nothing.astype(float))))
-            if left is None and single.args[0].op == "agg" and single.args[0].name == "avg":
-                return node
-        self.loose = True
-        return b.op("mul", presence, node)
+        both = node if presence is None else b.op("mul", presence, node)
+        return b.op("null_to", self._full(both), b.const(np.zeros(1)))
+
+
+def _may_be_null(e: Expr) -> bool:
+    """True where an aggregate that is NULL over nothing is part of something larger."""
+    if e.op in ("agg", "coalesce"):
+        return False
+    return any((a.op == "agg" and a.name != "count") or _may_be_null(a) for a in e.args)
 
 
 def _holds(op: str, difference: Array) -> Array:
@@ -883,18 +925,23 @@ class _Window(_Expressions):
     def relation(self) -> Relation:
         """The relation below with its window functions."""
         b, below = self.b, self.relation_below
-        numbers = {}
+        numbers: dict[int, Number] = {}
+        failed: dict[int, SQLError] = {}
         for i, (column, output) in enumerate(zip(self.rows.body.columns, self.plan.outputs, strict=True)):
-            if column.uncertain:
+            if not column.uncertain:
+                continue
+            try:
                 node = b.op("add", self.number(output.expr), b.const(np.zeros(self.n)))
                 variance = self._variance(output.expr) if output.expr.op == "atom" else None
                 numbers[i] = Number(node, None if variance is None else b.op("sqrt", variance))
+            except SQLError as error:  # only who asks for this column has to know
+                failed[i] = error
         presence = below.presence
         for condition in self.rows.body.qualify:
             node = self._qualified(condition)
             presence = node if presence is None else b.op("mul", presence, node)
         loose = self.loose or below.loose or below.presence is not None
-        return Relation(self.n, presence, numbers, [*below.rules, *self.rules], loose)
+        return Relation(self.n, presence, numbers, [*below.rules, *self.rules], loose, failed=failed)
 
     def _qualified(self, e: Expr) -> int:
         if e.op in ("<", "<=", ">", ">=", "=", "<>") and any(
@@ -921,7 +968,7 @@ class _Window(_Expressions):
         if atom.kind == "value":
             body = self.rows.below
             columns = (body.block if isinstance(body, BlockRows) else body.body).columns
-            return self.relation_below.numbers[next(i for i, c in enumerate(columns) if c.name == atom.identity[2])]
+            return self.relation_below.number(next(i for i, c in enumerate(columns) if c.name == atom.identity[2]))
         if atom.kind == "event":
             event = next(e for e in self.rows.body.events if e.name == atom.identity[1])
             assert event.condition is not None

@@ -62,6 +62,16 @@ class Converter:
         if isinstance(node, exp.Func) and "start" not in node.meta and end:
             opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             start = opening.start() if opening else start
+        if isinstance(node, exp.Case) and end:
+            opening = list(re.finditer(r"\bCASE\b", self.sql[:start], re.I))
+            closing = re.search(r"\bEND\b", self.sql[end:], re.I)
+            start = opening[-1].start() if opening else start
+            end = end + closing.end() if closing else end
+        while self.sql[start:end].count(")") > self.sql[start:end].count("("):  # the function around its first part
+            opening = re.search(r"(\w+\s*)?\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
+            if opening is None:
+                break
+            start = opening.start()
         return start, self._closed(start, end)
 
     def _closed(self, start: int, end: int) -> int:
@@ -186,6 +196,12 @@ class NestedConverter(Converter):
     def __init__(self, sql: str, dialect: str, is_aggregate: Callable[[str], bool]) -> None:
         super().__init__(sql, dialect)
         self._is_aggregate = is_aggregate
+
+    def __call__(self, node: exp.Expr) -> Expr:
+        found = super().__call__(node)
+        if found.op == "other" and isinstance(node, exp.Func):
+            return replace(found, args=tuple(self(child) for child in node.iter_expressions()))
+        return found
 
     def _aggregate(self, node: exp.AggFunc, empty: Expr) -> Expr:
         name = _NESTED_AGGREGATES.get(type(node))

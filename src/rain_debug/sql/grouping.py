@@ -27,8 +27,15 @@ def sets(select: exp.Select) -> list[exp.Select] | None:
             choices.append([[k for i in subset for k in i] for subset in subsets])
         else:
             choices.append(items)
-    every = {k.sql(): k for choice in choices for keys in choice for k in keys}
+    every = {text_of(k): k for choice in choices for keys in choice for k in keys}
     return [_with_keys(select, [k for keys in chosen for k in keys], every) for chosen in itertools.product(*choices)]
+
+
+def text_of(node: exp.Expr) -> str:
+    """The text of an expression, without the parentheses around it."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return str(node.sql())
 
 
 def _keys(node: exp.Expr) -> list[exp.Expr]:
@@ -39,17 +46,17 @@ def _keys(node: exp.Expr) -> list[exp.Expr]:
 
 def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Expr]) -> exp.Select:
     copy = select.copy()
-    here = {k.sql() for k in keys}
+    here = {text_of(k) for k in keys}
     gone = set(every) - here
 
     def visit(node: exp.Expr) -> None:
         if isinstance(node, exp.AggFunc) and not isinstance(node, exp.Grouping | exp.GroupingId):
             return
         if isinstance(node, exp.Grouping | exp.GroupingId):
-            bits = ["0" if e.sql() in here else "1" for e in node.expressions]
+            bits = ["0" if text_of(e) in here else "1" for e in node.expressions]
             node.replace(exp.Literal.number(int("".join(bits), 2)))
             return
-        if node.sql() in gone:
+        if text_of(node) in gone:
             node.replace(exp.Null())
             return
         for child in list(node.iter_expressions()):
@@ -59,7 +66,7 @@ def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Ex
         visit(item)
     if copy.args.get("having"):
         visit(copy.args["having"])
-    unique = {k.sql(): k.copy() for k in keys}
+    unique = {text_of(k): k.copy() for k in keys}
     copy.set("group", exp.Group(expressions=list(unique.values())) if unique else None)
     for part in ("order", "limit", "offset"):
         copy.set(part, None)

@@ -59,7 +59,10 @@ class _Nested(Planner):
         refuse_labels(tree, self.convert, self.calls)
         shown = tuple(self.declared.get(n.lower(), n) for n in tree.named_selects)
         self.names.rename(tree)
-        merged = rewrite.push_conditions(rewrite.merge_blocks(rewrite.inline_ctes(tree, self.names)))
+        self._number_alike(tree)
+        merged = rewrite.push_conditions(
+            rewrite.merge_blocks(rewrite.semi_joins(rewrite.inline_ctes(tree, self.names)))
+        )
         assert isinstance(merged, exp.Query)
         tree = merged
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))
@@ -118,6 +121,16 @@ class _Nested(Planner):
                     )  # fmt: skip
                 alias, column = found[0]
                 node.append("expressions", exp.column(column, table=alias, quoted=True))
+
+    def _number_alike(self, tree: exp.Expr) -> None:
+        """Calls of one model on the same columns get one number: their texts are then equal."""
+        seen: dict[tuple[object, ...], int] = {}
+        for node in [n for n in tree.find_all(exp.Anonymous) if is_atom(n)]:
+            number = atom_number(node)
+            call = self.calls[number]
+            texts = tuple(a.sql(self.dialect) for a in node.expressions[1:])
+            first = seen.setdefault((call.kind, call.model.name, call.class_code, texts), number)
+            node.set("expressions", [exp.Literal.number(first), *node.expressions[1:]])
 
     def _visible(self, node: exp.Expr, wanted: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
         found = []
@@ -327,13 +340,16 @@ class _Nested(Planner):
             inner = exp.Select(expressions=[exp.column(n, table=alias, quoted=True) for n in query.named_selects])
             inner.set("from_", exp.From(this=table))
         if isinstance(node, exp.In):
-            left = node.this
-            inside = inner.expressions[0].unalias().copy()
-            match: exp.Expr = exp.EQ(this=exp.paren(inside), expression=exp.column(f"x{len(keys)}", table=name))
+            lefts = list(node.this.expressions) if isinstance(node.this, exp.Tuple) else [node.this]
+            matches: list[exp.Expr] = []
+            for left, item in zip(lefts, inner.expressions, strict=True):
+                outside = exp.column(f"x{len(keys)}", table=name)
+                matches.append(exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside))
+                keys.append(left.copy())
+            match: exp.Expr = exp.and_(*matches)
             if _is_negated(node, self._refuse_tree):
                 match = exp.Not(this=exp.paren(exp.Is(this=exp.paren(match), expression=exp.false())))
             inner.where(match, copy=False)
-            keys.append(left.copy())
         _add_source(inner, name)
         inner.set("expressions", [exp.alias_(exp.column(ROW, table=name), "event")])
         inner.set("group", exp.Group(expressions=[exp.column(ROW, table=name)]))
@@ -447,7 +463,7 @@ class _Nested(Planner):
     def _from_text(self, select: exp.Select) -> tuple[str, list[exp.Expr], bool]:
         """FROM as text, conditions of inner joins apart; whether all joins are inner."""
         if select.args.get("from_") is None:
-            raise self._refuse_tree(select, "a prediction needs rows: there is no FROM")
+            return "(SELECT 1) AS __one", [], True
         text, moved, inner = [self._source_text(select.args["from_"].this)], [], True
         for join in select.args.get("joins") or []:
             side, kind, method = join.side.upper(), join.kind.upper(), (join.args.get("method") or "").upper()

@@ -85,7 +85,9 @@ class Names:
                 new[id(select), old] = self.fresh(old)
         for column, home in owners:
             if home is not None and (id(home), column.table) in new:
-                column.set("table", exp.to_identifier(new[id(home), column.table], quoted=True))
+                named = exp.to_identifier(new[id(home), column.table], quoted=True)
+                named.meta.update(column.args["table"].meta)
+                column.set("table", named)
         for select in tree.find_all(exp.Select):
             for source in sources_of(select):
                 name = new[id(select), source.alias_or_name]
@@ -127,6 +129,24 @@ def inline_ctes(tree: exp.Expr, names: Names) -> exp.Expr:
             with_.set("expressions", kept)
         elif with_.parent is not None:
             with_.parent.set("with_", None)
+    return tree
+
+
+def semi_joins(tree: exp.Expr) -> exp.Expr:
+    """SEMI and ANTI joins that predictions decide, as EXISTS and NOT EXISTS."""
+    for select in list(tree.find_all(exp.Select)):
+        kept = []
+        for join in select.args.get("joins") or []:
+            kind, on = join.kind.upper(), join.args.get("on")
+            if kind not in ("SEMI", "ANTI") or not has_atoms(join):
+                kept.append(join)
+                continue
+            inner = exp.Select(expressions=[exp.Literal.number(1)])
+            inner.set("from_", exp.From(this=join.this))
+            inner.set("where", exp.Where(this=on) if on is not None else None)
+            exists: exp.Expr = exp.Exists(this=inner)
+            select.where(exists if kind == "SEMI" else exp.Not(this=exists), copy=False)
+        select.set("joins", kept)
     return tree
 
 
