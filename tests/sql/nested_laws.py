@@ -29,16 +29,16 @@ class World:
 
 @dataclass(frozen=True)
 class Checked:
-    """How many targets obey the laws, and the messages, with their fragments, of those that are refused."""
+    """How many targets obey the laws; what is refused, by column (None: rows), with message and fragment."""
 
     n: int
-    refused: tuple[tuple[str, str], ...]
+    refused: dict[str | None, tuple[str, str]]
 
 
 def obeys_nested(db: Any, query: Any, worlds: Sequence[World]) -> Checked:
     """Hold the program of every row, and of every number that predictions move, to the rows of `worlds`."""
     wanted = _targets(query, worlds)
-    targets, refused = _captured(query, wanted) if wanted else (wanted, ())
+    targets, refused = _captured(query, wanted) if wanted else (wanted, {})
     if not targets:
         return Checked(0, refused)
     capture = query.capture(list(targets))
@@ -121,22 +121,23 @@ def _number(value: Any) -> float:
 
 def _captured(
     query: Any, targets: dict[Target, list[float]]
-) -> tuple[dict[Target, list[float]], tuple[tuple[str, str], ...]]:
+) -> tuple[dict[Target, list[float]], dict[str | None, tuple[str, str]]]:
     """The targets that have a relaxation, and what is said of the others."""
     try:
         query.capture(list(targets))
         assert not any(map(math.isinf, itertools.chain(*targets.values()))), "what is no number has a complaint"
-        return targets, ()
+        return targets, {}
     except SQLError:
         pass
-    kept, refused = {}, {}
+    kept: dict[Target, list[float]] = {}
+    refused: dict[str | None, tuple[str, str]] = {}
     for target, values in targets.items():
         try:
             query.capture([target])
             kept[target] = values
         except SQLError as error:
-            refused[error.message, error.fragment or ""] = None
-    return kept, tuple(refused)
+            refused[target.column] = error.message, error.fragment or ""
+    return kept, refused
 
 
 def _inside(rng: np.random.Generator, p: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ A file starts with `table NAME` (column definitions, then rows), `setup` (SQL) a
     plain       the same query for DuckDB on tables with the predictions as columns `model`, `model_p['class']`, where
                 replacing `predict(model, alias)` by `alias.model` is not enough
     unchecked   why no cell of the answer can be named
-    complaint   of a cell that has an answer but no relaxation: the first line of the message, and the fragment
+    complaint   of what has an answer but no relaxation: the first line of the message, and the fragment; after a colon
+                the one column that this concerns
     error       the first line of the message, and after `^` the underlined fragment
 
 Where there is an answer, every predicted cell of it also obeys laws 1 to 3 of the design.
@@ -110,7 +111,10 @@ def read(path: Path) -> File:
             part = case.parts.setdefault("query", [])
             for line in lines[1:]:
                 if line.startswith("---- "):
-                    part = case.parts.setdefault(line[5:].split(":")[0].strip(), [])
+                    name, _, column = line[5:].partition(":")
+                    part = case.parts.setdefault(name.strip(), [])
+                    if name == "complaint" and column:
+                        case.parts["column"] = [column.strip()]
                 else:
                     part.append(line)
             assert {"answer", "error"} & set(case.parts), f"{path.name}: {rest}: nothing is expected"
@@ -264,7 +268,8 @@ def test_case(path: Path, case: Case, engine: str) -> None:
         tables = [(thetas(path, w), plain(path, w).execute(without_limit(text)).fetchall()) for w in range(WORLDS)]
         checked = obeys_nested(db, query, [World(*table) for table in tables])
         said = [tuple(case.text("complaint").split("\n^ "))] if "complaint" in case.parts else []
-        assert [*checked.refused] == said, (checked.refused, said)
+        assert list(dict.fromkeys(checked.refused.values())) == said, (checked.refused, said)
+        assert list(checked.refused) == case.parts.get("column", list(checked.refused)), "others are refused too"
         n = checked.n
     assert n or not rows or {"unchecked", "complaint"} & set(case.parts), "no cell of the answer was checked"
 
