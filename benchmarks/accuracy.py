@@ -329,8 +329,8 @@ What a relaxed answer is compared with is the expectation over all worlds in whi
 class with its probability. `query.explain()` says of each rule whether it is exact. Where it is not, this is how far
 off it is: `benchmarks/accuracy.py --write docs/accuracy.md` draws {draws} random sets of probabilities a case, computes
 the relaxed answer by the rule that a query would use, and averages the exact answer over up to {worlds:,} random
-worlds (of 20,000 tuples, over all of them). *As drawn* marks an error that this average cannot tell from none. AVG, MIN,
-MAX, VAR and STDDEV are expectations over the worlds in which they are not NULL.
+worlds (of 20,000 tuples, over all of them). *As drawn* marks an error that this average cannot tell from none. AVG,
+MIN, MAX, VAR and STDDEV are expectations over the worlds in which they are not NULL.
 
 {table}
 
