@@ -50,6 +50,9 @@ class _Writer(Values):
             if self.chance(0.4):
                 self.tag("limit")
                 text += f" LIMIT {self.pick([1, 2, 3])}"
+                if self.chance(0.35):
+                    self.tag("offset")
+                    text += " OFFSET 1"
         if self.ctes:
             text = f"WITH {', '.join(f'{n} AS ({t})' for n, t, _ in self.ctes)} {text}"
         used = frozenset((self.homes[alias][model], model) for model, alias in MARK.findall(text))
@@ -81,6 +84,10 @@ class _Writer(Values):
         return f"{text} {alias}", Source(alias, relation)
 
     def _table(self, plain: float) -> tuple[str, Relation]:
+        if self.chance(0.4 * plain):
+            self.tag("spine")
+            days = " UNION ALL ".join(f"SELECT {i} AS j, '{seg}' AS seg" for i, seg in enumerate(["no", "a", "b"]))
+            return f"({days})", Relation({"j": "int", "seg": "text"}, key=("j",))
         if self.chance(plain):
             return "d", Relation(self.shop.tables["d"].columns, key=("id",))
         name = self.pick(["t", "t", "t", "s", "s", "v_t"])
@@ -161,6 +168,13 @@ class _Writer(Values):
             self.tag(kind.lower().replace(" ", "_"))
             if any(set(s.relation.models.values()) & set(source.relation.models.values()) for s in scope):
                 self.tag("self_join")
+            shared = set(first.relation.columns) & set(source.relation.columns)
+            if len(scope) == 1 and "j" in shared and self.chance(0.12):
+                self.tag("using")
+                right = replace(source, nullable=kind in ("LEFT JOIN", "FULL JOIN"))
+                scope = [replace(first, nullable=kind in ("RIGHT JOIN", "FULL JOIN")), right]
+                text += f" {kind} {more} USING (j)"
+                continue
             on = self.joined(scope, source, kind)
             if kind in ("RIGHT JOIN", "FULL JOIN"):
                 scope = [replace(s, nullable=True) for s in scope]
@@ -292,7 +306,12 @@ class _Writer(Values):
             self.tag("count_distinct")
             return "int", f"count(DISTINCT {self.expression(self.pick(['text', 'int', 'text']), scope, 0)})"
 
+        def summed() -> tuple[str, str]:
+            self.tag("sum_distinct")
+            return "num", f"sum(DISTINCT {number()})"
+
         return self.one(
+            (0.7, summed),
             (4, lambda: simple("count", "*")),
             (1, lambda: simple("count", self.expression(self.pick(["num", "text"]), scope, 1))),
             (4, lambda: simple("sum", number())),
@@ -374,6 +393,8 @@ class _Writer(Values):
                 columns[f"s{i}"] = "int"
             sets = ", ".join(f"({text})" for _, text in keys) + ", ()"
             grouped = f"{word} ({sets if word == 'GROUPING SETS' else grouped})"
+        elif keys:
+            grouped = self.grouped_by(grouped, len(keys), scope)
         key = tuple(columns)
         found = []
         for _ in range(self.pick([1, 1, 2])):
@@ -381,7 +402,7 @@ class _Writer(Values):
             found.append(f"a{len(found)}")
             columns[found[-1]] = kind
             items.append(f"{text} AS {found[-1]}")
-        if keys and len(key) == len(keys) and self.chance(0.12):
+        if keys and len(key) == len(keys) and grouped != "ALL" and self.chance(0.12):
             self.tag("window_over_groups")
             order = ", ".join(f"{text} NULLS LAST" for _, text in keys)
             partition = f"PARTITION BY {keys[0][1]} " if len(keys) > 1 and self.chance(0.5) else ""
@@ -393,6 +414,15 @@ class _Writer(Values):
             having = f" HAVING {self.having(scope)}"
         text = f"SELECT {', '.join(items)} FROM {froms}{where}" + (f" GROUP BY {grouped}" if keys else "") + having
         return text, Relation(columns, key=key, aggregates=frozenset(columns) - set(key), grouped=True)
+
+    def grouped_by(self, keys: str, n: int, scope: Scope) -> str:
+        """The first `n` columns in GROUP BY: written out, by position, by name, or ALL."""
+        names = [f"g{i}" for i in range(n)]
+        form = self.rng.choices(["", "position", "name", "all"], (10, 2, 2, 1))[0]
+        if not form or (form == "name" and any(set(names) & set(s.relation.columns) for s in scope)):
+            return keys
+        self.tag(f"group_by_{form}")
+        return {"position": ", ".join(str(i + 1) for i in range(n)), "name": ", ".join(names), "all": "ALL"}[form]
 
     def having(self, scope: Scope) -> str:
         kind, text = self.aggregate(scope)

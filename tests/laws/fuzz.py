@@ -81,7 +81,7 @@ def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | N
         return exact_verdict(twins, case)
     if twins.n_worlds(case) < 2:
         return None
-    unlimited = replace(case, template=re.sub(r" LIMIT \d+$", "", case.template))
+    unlimited = replace(case, template=re.sub(r" LIMIT \d+( OFFSET 1)?$", "", case.template))
     worlds = twins.worlds(unlimited, WORLDS, WORLDS_IN_DUCKDB)
     return None if worlds is None else worlds_verdict(twins, case, worlds, seed)
 

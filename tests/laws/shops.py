@@ -24,7 +24,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "bool": (None, True, True, False),
     "date": (None, "2026-01-05", "2026-01-05", "2026-01-31", "2026-02-01", "2026-03-09"),
 }
-MARK, FED = re.compile(r"\{(\w):(\w+)\}"), re.compile(r"\{(\w)>(\w+)\}")
+MARK, FED = re.compile(r"\{(\w)[:.*](\w+)\}"), re.compile(r"\{(\w)>(\w+)\}")
+FORMS = {":": "predict({0}, {1})", ".": "predict({0}, {1}.f_{0})", "*": "predict({0}, {1}.*)"}
 CENTRES = {2: (3.0, -3.0), 3: (-3.0, 0.0, 3.0)}
 """A feature near the i-th number makes `fixed` models of so many classes predict class i."""
 
@@ -36,7 +37,8 @@ FEATURES = (
     "where_on_aggregate", "rollup", "cube", "grouping_sets", "filter", "min_max", "variance", "bool_aggregate",
     "count_if", "avg", "case", "coalesce", "nullif", "cast", "function", "over_aggregates", "lag_lead", "running",
     "moving", "share", "rank", "row_number", "window_over_groups", "window_over_grouped_cte", "window_over_rows",
-    "qualify", "date_trunc", "aggregate_of_aggregate", "several_models", "order_by", "limit",
+    "qualify", "date_trunc", "group_by_position", "group_by_name", "group_by_all", "using", "spine", "sum_distinct",
+    "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset",
 )  # fmt: skip
 """Every feature that a generated query may have; each occurs in at least one case of a hundred."""
 
@@ -130,7 +132,7 @@ class Case:
 
     def sql(self) -> str:
         """As Rain reads it."""
-        return FED.sub(r"\2.f_\1", MARK.sub(r"predict(\1, \2)", self.template))
+        return FED.sub(r"\2.f_\1", MARK.sub(lambda m: FORMS[m[0][2]].format(m[1], m[2]), self.template))
 
     def plain(self) -> str:
         """Over tables with the predictions as columns."""

@@ -16,6 +16,7 @@ from laws.twins import Twins
 
 Judge = Callable[[Twins, Case], Verdict | None]
 TRIES = 400
+WORDS = {":": "", ".": "columns", "*": "star"}
 CLAUSES = ("where", "having", "order", "limit", "qualify", "distinct", "group")
 
 
@@ -67,7 +68,7 @@ def smaller_shops(shop: Shop) -> Iterator[Shop]:
 
 def smaller_cases(case: Case) -> Iterator[Case]:
     """The query with one piece less."""
-    template = FED.sub(r"\2.fed_\1", MARK.sub(r"mark_\1(\2)", case.template))
+    template = FED.sub(r"\2.fed_\1", MARK.sub(lambda m: f"mark{WORDS[m[0][2]]}_{m[1]}({m[2]})", case.template))
     tree = sqlglot.parse_one(template, dialect="duckdb")
     for i, _ in enumerate(list(tree.walk())):
         for change in range(6):
@@ -77,12 +78,10 @@ def smaller_cases(case: Case) -> Iterator[Case]:
             if changed is None:
                 continue
             root = changed if node is copy else copy
-            text = root.sql(dialect="duckdb")
-            text = re.sub(
-                r"(\w+)\.fed_(\w)\b",
-                r"{\2>\1}",
-                re.sub(r"(?i)\bmark_(\w)\((\w+)\)", lambda m: f"{{{m[1].lower()}:{m[2]}}}", text),
-            )
+            text = re.sub(r"(\w+)\.fed_(\w)\b", r"{\2>\1}", root.sql(dialect="duckdb"))
+            for sign, word in WORDS.items():
+                marks = re.compile(rf"\bmark{word}_(\w)\((\w+)\)", re.I)
+                text = marks.sub(lambda m, sign=sign: f"{{{m[1].lower()}{sign}{m[2]}}}", text)
             if text == case.template or len(text) >= len(case.template) + 8:
                 continue
             names = [s.alias_or_name for s in root.selects] if isinstance(root, exp.Query) else []

@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from laws.shops import CLASSES, FEATURES, KIND_OF, TYPES, Relation, Scope, Shop, Source
+from laws.shops import CLASSES, FEATURES, KIND_OF, TYPES, VALUES, Relation, Scope, Shop, Source
 
 
 class Values:
@@ -52,7 +52,8 @@ class Values:
             return None
         source, model = self.pick(found)
         self._read(source)
-        return f"{{{model}:{source.alias}}}", CLASSES[model]
+        form = self.rng.choices(":.*", (12, 1, 1))[0]
+        return f"{{{model}{form}{source.alias}}}", CLASSES[model]
 
     def _read(self, source: Source) -> None:
         if source.relation.predicted:
@@ -205,7 +206,7 @@ class Values:
         return f"{a[0]} {self.pick(['=', '=', '=', '<>', '<'] if kind != 'bool' else ['=', '<>'])} {b[0]}"
 
     def hard_leaf(self, scope: Scope) -> str:
-        kind = self.pick(["int", "num", "num", "text", "bool"])
+        kind = self.pick(["int", "num", "num", "text", "bool", "date"])
         found = [(s, c) for s in scope for c, k in s.relation.columns.items() if k == kind]
         if not found:
             return self.pick(["1 = 1", "2 > 1"])
@@ -215,6 +216,8 @@ class Values:
             self.tag("where_on_aggregate")
         if kind == "bool":
             return self.pick([column, f"NOT {column}", f"{column} IS NOT NULL"])
+        if kind == "date":
+            return f"{column} {self.pick(['>=', '<', '=', '<>'])} DATE '{self.pick(VALUES['date'][1:])}'"
         if kind == "text":
             return self.pick([f"{column} = 'a'", f"{column} IN ('a', 'b')", f"{column} IS NULL", f"{column} > 'a'"])
         other = self.column(scope, kind) or "1"
