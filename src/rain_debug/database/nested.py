@@ -207,6 +207,10 @@ class NestedQuery(Query):
 
     def _place(self, target: Target) -> dict[int, Any]:
         given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]
+        for name, _ in target.where:
+            if self._uncertain(find_name(self._names, str(name))):
+                raise ComplaintError(f"'{name}' is a number that predictions move: it names no row",
+                                     hint=f"columns that name one: {', '.join(self.keys) or 'none'}")  # fmt: skip
         place = {self._names.index(find_name(self._names, str(n))): v for n, v in given}
         return {i: v for i, v in place.items() if not self.nested.columns[i].uncertain}
 
@@ -230,8 +234,8 @@ class NestedQuery(Query):
                 if not self.nested.columns[i].uncertain:
                     name = self.nested.columns[i].name
                     if kind_of(kinds[name.lower()]) not in ("number", "bool"):
-                        raise ComplaintError(f"'{target.column}' is text: it has no number",
-                                             hint="say should_be(…) of its class, or complain about the row")  # fmt: skip
+                        hint = "say should_be(…) of its class, or complain about the row"
+                        raise ComplaintError(f"'{target.column}' is text: it has no number", hint=hint)
                     item = f"CAST({_quoted(name)} AS DOUBLE)"
                     plain.append(at)
             where = " AND ".join(parts) or "TRUE"

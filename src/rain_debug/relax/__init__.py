@@ -3,7 +3,8 @@
 from rain_debug.relax.cells import Wanted
 from rain_debug.relax.lower import lower
 from rain_debug.relax.program import Builder, Node, Program
-from rain_debug.relax.relations import Asked, lower_forest
+from rain_debug.relax.relation import Asked
+from rain_debug.relax.relations import lower_forest
 from rain_debug.relax.split import lower_split
 from rain_debug.relax.target import Target
 

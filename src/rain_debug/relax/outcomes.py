@@ -9,6 +9,7 @@ import numpy as np
 
 from rain_debug.relax.program import Builder
 from rain_debug.relax.tails import tail_rule
+from rain_debug.relax.variance import variance_rule
 
 Array = np.ndarray
 QUADRATURE_CLUSTERS = 128
@@ -167,6 +168,10 @@ class Outcomes:
         """VAR or STDDEV of the values of what happens, (n_places,)."""
         parts = tuple(self._by_outcome(x) for x in (n, s, squares))
         return self.builder.op("sample_variance", self.weight, attrs=(*self._attrs(), *parts, kind))
+
+    def variance_exact(self, n: Array) -> bool:
+        """True where every place's VAR is exact."""
+        return not self.shared and bool(np.all(variance_rule(*self._attrs(), self._by_outcome(n))))
 
     def mean(self, n: Array, s: Array) -> int:
         """E[Σ s / Σ n | Σ n > 0], (n_places,): by quadrature for few clusters, else to second order."""

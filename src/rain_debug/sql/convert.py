@@ -63,9 +63,9 @@ class Converter:
             opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             start = opening.start() if opening else start
         if isinstance(node, exp.Case) and end:
-            opening = list(re.finditer(r"\bCASE\b", self.sql[:start], re.I))
+            openings = list(re.finditer(r"\bCASE\b", self.sql[:start], re.I))
             closing = re.search(r"\bEND\b", self.sql[end:], re.I)
-            start = opening[-1].start() if opening else start
+            start = openings[-1].start() if openings else start
             end = end + closing.end() if closing else end
         while self.sql[start:end].count(")") > self.sql[start:end].count("("):  # the function around its first part
             opening = re.search(r"(\w+\s*)?\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)

@@ -59,6 +59,8 @@ def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Ex
         if text_of(node) in gone:
             node.replace(exp.Null())
             return
+        if text_of(node) in here:
+            return
         for child in list(node.iter_expressions()):
             visit(child)
 

@@ -205,9 +205,9 @@ class _Nested(Planner):
         sources: dict[str, Source] = {s.alias: s for s in self._atom_sources(select)}
         self._take_values(select, values, atoms)
         self._take_calls(select, sources, atoms)
-        self._take_comparisons(select, atoms, events)
         for atom_node in [n for n in select.find_all(exp.Anonymous) if is_atom(n)]:
             atom_node.set("expressions", [atom_node.expressions[0]])
+        self._take_comparisons(select, atoms, events)
         events = [replace(e, keys=tuple(k.sql(self.dialect) for k in self._keys.pop(e.name, ()))) for e in events]
         from_sql, where, inner = self._from_text(select)
         where += conjuncts(select.args["where"].this) if select.args.get("where") else []
@@ -234,9 +234,14 @@ class _Nested(Planner):
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
             for o, u in zip(outputs, uncertain, strict=True)
         )
+        conditions = tuple(convert(c) for c in where)
+        for condition in conditions:
+            if numbers & set(condition.atoms):
+                raise SQLError("this condition on a number that predictions move is not supported", sql=self.sql,
+                               start=condition.start, end=condition.end, hint=NESTED)  # fmt: skip
         plan = Plan(
             sql=self.sql, with_sql=_with_sql(select), from_sql=from_sql, sources=tuple(sources.values()),
-            atoms=tuple(atoms), conjuncts=tuple(convert(c) for c in where), outputs=outputs, group_by=keys,
+            atoms=tuple(atoms), conjuncts=conditions, outputs=outputs, group_by=keys,
             order_by=(), limit_sql="", inner=inner,
         )  # fmt: skip
         having = conjuncts(select.args["having"].this) if select.args.get("having") else []
@@ -434,7 +439,7 @@ class _Nested(Planner):
         moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
         if not moving:
             return
-        kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
+        kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
         for node in reversed(list(select.find_all(*kinds))):  # the innermost first
             numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
             if not numbers & moving or node.find(exp.AggFunc) is not None or node.parent is None:

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql.convert import is_atom
-from rain_debug.sql.rewrite import Names, has_atoms
+from rain_debug.sql.rewrite import Names, has_atoms, sources_of
 
 Refuse = Callable[[exp.Expr, str], SQLError]
 
@@ -30,10 +30,11 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
         for child in list(node.iter_expressions()):
             visit(child)
 
+    aliases = {source.alias_or_name for source in sources_of(select)}
+
     def visit(node: exp.Expr) -> None:
-        if isinstance(node, exp.Column) and not node.table:
-            return
-        if isinstance(node, exp.Column) or is_atom(node):
+        columns = list(node.find_all(exp.Column)) if isinstance(node, exp.Column) or is_atom(node) else []
+        if columns and all(c.table in aliases for c in columns):
             text = node.sql()
             name = items.setdefault(text, (f"c{len(items)}", node.copy()))[0]
             new = exp.column(name, table=alias, quoted=True)

@@ -173,7 +173,8 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom]
     """SQLError for a column or prediction beside aggregates that is no group key."""
     group = tree.args.get("group")
     keys = {_text(k, convert) for k in (group.expressions if group is not None else [])}
-    if group is None and not any(True for e in tree.expressions for _ in e.find_all(exp.AggFunc)):
+    own = (n for e in tree.expressions for n in e.walk(prune=lambda n: isinstance(n, exp.Query)))
+    if group is None and not any(isinstance(n, exp.AggFunc) for n in own):
         return
 
     def visit(node: exp.Expr) -> None:

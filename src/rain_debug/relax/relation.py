@@ -1,0 +1,77 @@
+"""A relation as nodes of a program: which of its rows are there, and the numbers that predictions move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rain_debug.errors import SQLError
+from rain_debug.lineage.alternatives import BlockRows
+from rain_debug.relax.outcomes import Outcomes
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column that predictions move: `node` (n,) and, where it is known, `spread` (n,), its standard deviation."""
+
+    node: int
+    spread: int | None = None
+
+
+@dataclass
+class Relation:
+    """Rows of a body: `presence` (n,) is None where every row is there; `numbers` by column position.
+
+    A number is what it is given that its row is there; `counts` are COUNTs that read as 0 where it is not. `rules` say
+    how each part was relaxed; `loose` is True where one of them is only an approximation.
+    """
+
+    n: int
+    presence: int | None
+    numbers: dict[int, Number]
+    rules: list[str] = field(default_factory=list)
+    loose: bool = False
+    outcomes: Outcomes | None = None
+    counts: dict[int, int] = field(default_factory=dict)
+    indicator: Callable[[int, str], int] | None = None
+    nullable: bool = False
+    failed: dict[int, SQLError] = field(default_factory=dict)
+
+    def number(self, column: int) -> Number:
+        """A column that predictions move; SQLError where it has no rule."""
+        if column in self.failed:
+            raise self.failed[column]
+        return self.numbers[column]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One target: `rows` of the top relation that lie at its place; `column` by position for a value.
+
+    `values` (n_rows,) are those of a column that only tells rows apart; `text` is what `is` asks a column to be.
+    """
+
+    kind: str
+    rows: Array
+    column: int | None = None
+    values: Array | None = None
+    text: str | None = None
+
+
+def plain(table: Any, name: str) -> tuple[Array, Array]:
+    """Numbers with NaN for NULL, and where they are known."""
+    column = table[name]
+    known = np.ones(table.n_rows, dtype=bool) if column.valid is None else np.asarray(column.valid)
+    values = np.where(known, column.values, np.nan).astype(float)
+    return values, known & ~np.isnan(values)
+
+
+def first_by_row(rows: BlockRows, values: Array, n: int) -> Array:
+    out = np.full(n, np.nan)
+    out[rows.row[::-1]] = values[::-1]
+    return out
