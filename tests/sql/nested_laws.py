@@ -107,6 +107,8 @@ def _targets(query: Any, worlds: Sequence[World]) -> dict[Target, list[float]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return str(value)
     if isinstance(value, datetime.datetime | datetime.date):
         return value.isoformat()
     return value

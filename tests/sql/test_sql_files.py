@@ -180,14 +180,36 @@ def plain(path: Path, world: int = 0) -> duckdb.DuckDBPyConnection:
             _predict(path, con, world)
         con.execute(statement)
     _predict(path, con, world)
+    for name, model in _estimators(path, world).items():
+        con.execute(_macro(name, model))
     return con
 
 
-def _predict(path: Path, con: duckdb.DuckDBPyConnection, world: int) -> None:
+def _macro(name: str, model: Any) -> str:
+    """`NAME_of(feature, …)`: the prediction for features by position."""
+    features = [f"f{i}" for i in range(model.n_features_in_)]
+    scores = [
+        " + ".join([repr(float(b)), *(f"{float(w)!r} * {f}" for w, f in zip(row, features, strict=True))])
+        for b, row in zip(np.atleast_1d(model.intercept_), np.atleast_2d(model.coef_), strict=True)
+    ]
+    text = scores[0]
+    if hasattr(model, "classes_"):
+        every = f"[{', '.join(scores if len(scores) > 1 else ['0.0', *scores])}]"
+        text = f"{model.classes_.tolist()!r}[list_position({every}, list_max({every}))]"
+    return f'CREATE MACRO "{name}_of"({", ".join(features)}) AS {text}'
+
+
+def _estimators(path: Path, world: int) -> dict[str, Any]:
+    """The models as scikit-learn's estimators, with the parameters that they have in a world."""
     handles = database(path, "duckdb").models
     models = {n: h.model.estimator(thetas(path, world)[n]) if world else h.estimator for n, h in handles.items()}
     for model in models.values():
         vars(model).pop("feature_names_in_", None)
+    return models
+
+
+def _predict(path: Path, con: duckdb.DuckDBPyConnection, world: int) -> None:
+    handles, models = database(path, "duckdb").models, _estimators(path, world)
     for (table,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
         for name, model in models.items():
             columns = [d[0] for d in con.execute(f'SELECT * FROM "{table}" LIMIT 0').description or []]
@@ -214,7 +236,8 @@ def _predict(path: Path, con: duckdb.DuckDBPyConnection, world: int) -> None:
 def as_plain(sql: str) -> str:
     """The query over prediction columns."""
     sql = re.sub(r"predict_proba\((\w+), (\w+), ([^()]+?)\)", r"\2.\1_p[\3]", sql)
-    return re.sub(r"predict\((\w+), (\w+)(\.\*)?\)", r"\2.\1", sql)
+    sql = re.sub(r"predict\((\w+), (\w+)(\.\*)?\)", r"\2.\1", sql)
+    return re.sub(r"predict\((\w+), ([^()]+)\)", r"\1_of(\2)", sql)
 
 
 def same(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
