@@ -218,53 +218,65 @@ class NestedQuery(Query):
         """What the program is asked for each target: the rows of the top relation at its place."""
         engine, table = self._db.engine, forest.top.table
         kinds = {n.lower(): k for n, k in engine.types(f"SELECT * FROM {table}")}
-        queries, plain = [], []
-        for at, (target, place) in enumerate(zip(targets, places, strict=True)):
-            parts = []
-            for i, value in place.items():
-                name = self.nested.columns[i].name
-                if value is None:
-                    parts.append(f"{_quoted(name)} IS NULL")
-                else:
-                    cast = f"TRY_CAST({engine.literal(value)} AS {kinds[name.lower()]})"
-                    parts.append(f"coalesce({_quoted(name)} = {cast}, FALSE)")
+        plain: dict[int, str] = {}
+        groups: dict[tuple[tuple[int, ...], str], list[int]] = {}
+        for number, (target, place) in enumerate(zip(targets, places, strict=True)):
             item = "CAST(NULL AS DOUBLE)"
             if target.kind == "value" and target.column is not None:
-                i = self._names.index(find_name(self._names, target.column))
-                if not self.nested.columns[i].uncertain:
-                    name = self.nested.columns[i].name
-                    if kind_of(kinds[name.lower()]) not in ("number", "bool"):
+                column = self.nested.columns[self._names.index(find_name(self._names, target.column))]
+                if not column.uncertain:
+                    if kind_of(kinds[column.name.lower()]) not in ("number", "bool"):
                         hint = "say should_be(…) of its class, or complain about the row"
                         raise ComplaintError(f"'{target.column}' is text: it has no number", hint=hint)
-                    item = f"CAST({_quoted(name)} AS DOUBLE)"
-                    plain.append(at)
-            where = " AND ".join(parts) or "TRUE"
-            queries.append(f"SELECT {at} AS at, __rain_row AS x, {item} AS v FROM {table} WHERE {where}")
-        found = [engine.table(" UNION ALL ".join(queries[i : i + 200])) for i in range(0, len(queries), 200)]
-        spots = np.concatenate([f["at"].values.astype(np.int64) for f in found])
-        rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
+                    item = plain[number] = f"CAST(t.{_quoted(column.name)} AS DOUBLE)"
+            groups.setdefault((tuple(place), item), []).append(number)
+        found: list[Table] = []
+        for (positions, item), members in groups.items():
+            named = [self.nested.columns[i].name for i in positions]
+            rows = []
+            for number in members:
+                cells = [
+                    f"TRY_CAST({engine.literal(places[number][i])} AS {kinds[n.lower()]})"
+                    for i, n in zip(positions, named, strict=True)
+                ]
+                # A value that is not of the column's type names no row; NULL names the rows that are NULL.
+                sound = " AND ".join(c + " IS NOT NULL" for c, i in zip(cells, positions, strict=True)
+                                     if places[number][i] is not None) or "TRUE"  # fmt: skip
+                rows.append(f"({', '.join([str(number), *cells, sound])})")
+            names = ", ".join(["spot", *(f"k{j}" for j in range(len(named))), "sound"])
+            on = " AND ".join(f"t.{_quoted(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
+            found.append(
+                engine.table(
+                    f"SELECT p.spot AS spot, t.__rain_row AS x, {item} AS v FROM {table} AS t "
+                    f"JOIN (VALUES {', '.join(rows)}) AS p({names}) ON {on} WHERE p.sound"
+                )
+            )
+        spots = np.concatenate([f["spot"].values.astype(np.int64) for f in found])
+        at_rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
         values = np.concatenate([_with_nan(f["v"]) for f in found])
+        order = np.lexsort((at_rows, spots))
+        spots, at_rows, values = spots[order], at_rows[order], values[order]
+        first, last = (np.searchsorted(spots, np.arange(len(targets)), side) for side in ("left", "right"))
         asked = []
         for number, target in enumerate(targets):
-            here = np.flatnonzero(spots == number)
-            here = here[np.argsort(rows[here], kind="stable")]
+            here = np.arange(first[number], last[number])
             if not len(here):
                 raise ComplaintError(
                     f"no row of the queried tables can produce {target}, whatever the model predicts",
                     where=self.sql,
                     hint="check the values that name the place; Rain changes predictions, not the queried rows",
                 )
-            column = None if target.column is None else self._names.index(find_name(self._names, target.column))
+            at = None if target.column is None else self._names.index(find_name(self._names, target.column))
             if target.kind == "value":
-                asked.append(Asked("value", rows[here], column, values[here] if number in plain else None))
-            elif target.kind == "is" and column is not None and self.nested.columns[column].uncertain:
+                asked.append(Asked("value", at_rows[here], at, values[here] if number in plain else None))
+            elif target.kind == "is" and at is not None and self.nested.columns[at].uncertain:
                 if not isinstance(self.nested.body, Block):
                     raise ComplaintError(
                         f"what '{target.column}' is cannot be asked here", hint="complain about the row"
                     )
-                asked.append(Asked("is", rows[here], column, text=engine.literal(target.value)))
+                asked.append(Asked("is", at_rows[here], at, text=engine.literal(target.value)))
             else:
-                asked.append(Asked("present", rows[here]))
+                asked.append(Asked("present", at_rows[here]))
         return asked
 
     def read(self, answer: Table, target: Target) -> float:

@@ -183,8 +183,8 @@ class Query:
         if plan.is_aggregate or not self._places or len(plan.sources) < 2:
             return plan
         if self._is_long is None:
-            n = self._db.engine.table(f"SELECT count(*) AS n FROM ({self._kept_answer()})")["n"].values[0]
-            self._is_long = bool(n > MOST_READ)
+            some = f"SELECT 1 AS x FROM ({self._kept_answer()}) LIMIT {MOST_READ + 1}"
+            self._is_long = self._db.engine.table(some).n_rows > MOST_READ
         if not self._is_long:
             return plan
         join, _ = place_join(plan, self._db.engine, self._places)

@@ -26,6 +26,8 @@ from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Wind
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
+MOST_PLACES = 100
+"""Of more places than these, all rows are captured."""
 ROW = "__rain_row"
 NUMBERS = ("value", "number", "proba", "lookup", "window")
 
@@ -287,7 +289,7 @@ class _Capture:
         )
 
     def _restricted(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> list[str]:
-        if places is None:
+        if places is None or len(places) > MOST_PLACES:
             return []
         either = []
         for place in places:

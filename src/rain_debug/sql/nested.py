@@ -65,6 +65,8 @@ class _Nested(Planner):
         )
         assert isinstance(merged, exp.Query)
         tree = merged
+        self.names = rewrite.Names()
+        self.names.rename(tree)
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))
         answer, unlimited, rows, readers = self._answer(tree.copy())
         body = self._body(tree.copy(), shown)
@@ -273,6 +275,7 @@ class _Nested(Planner):
 
     def _take_subqueries(self, select: exp.Select, below: list[Below], events: list[Event]) -> None:
         """EXISTS, IN and scalar subqueries with predictions become atoms."""
+        known: dict[str, tuple[str, list[exp.Expr]]] = {}
         for node in list(select.find_all(exp.Exists, exp.In, exp.Subquery)):
             if node.parent is None or node.find_ancestor(exp.Select) is not select or node.root() is not select.root():
                 continue
@@ -285,12 +288,18 @@ class _Nested(Planner):
                 continue
             if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists):
                 continue
-            name = f"__rain_event_{next(self.numbers)}"
             start, end = self.convert.extent(node)
+            text = node.sql(self.dialect)
+            if text in known and not isinstance(node, exp.Subquery):
+                name, keys = known[text]
+                self._placed(node, "event", name, [k.copy() for k in keys])
+                continue
+            name = f"__rain_event_{next(self.numbers)}"
             if isinstance(node, exp.Subquery):
                 self._take_scalar(node, query, name, below, events)
                 continue
             inner, keys = self._event_select(node, query, name)
+            known[text] = (name, keys)
             body = self._block(inner, ("event",), event_table=name)
             events.append(Event(name, body, (), None, start, end))
             self._keys[name] = self._placed(node, "event", name, keys)
@@ -439,6 +448,7 @@ class _Nested(Planner):
         moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
         if not moving:
             return
+        known: dict[str, int] = {}
         kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
         for node in reversed(list(select.find_all(*kinds))):  # the innermost first
             numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
@@ -456,10 +466,12 @@ class _Nested(Planner):
             marks: list[exp.Expr] = []
             for part in parts:
                 condition = self.convert(part)
-                name = f"__rain_event_{next(self.numbers)}"
-                number = len(atoms)
-                atoms.append(Atom(number, "event", "", (), (), ("event", name), (), start, end))
-                events.append(Event(name, None, (), condition, start, end))
+                if condition.sql not in known:
+                    known[condition.sql] = len(atoms)
+                    name = f"__rain_event_{next(self.numbers)}"
+                    atoms.append(Atom(len(atoms), "event", "", (), (), ("event", name), (), start, end))
+                    events.append(Event(name, None, (), condition, start, end))
+                number = known[condition.sql]
                 mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
                 mark.meta.update(_meta_of((start, end)), done=True)
                 marks.append(mark)
@@ -587,6 +599,7 @@ class _Nested(Planner):
             sql=self.sql, with_sql=_with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
             conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,
         )  # fmt: skip
+        _group_by_position(tree)
         _number_outputs(tree)
         whole = tree.sql(self.dialect)
         for part in ("limit", "offset"):
@@ -723,6 +736,19 @@ def _is_negated(node: exp.Expr, refuse: Callable[[exp.Expr, str], SQLError]) -> 
     if not isinstance(above, exp.Where | exp.Join | exp.Having | exp.Qualify | exp.If):
         raise refuse(node, "IN (SELECT …) over predictions is supported as a condition only")
     return negated
+
+
+def _group_by_position(tree: exp.Expr) -> None:
+    """A selected expression with a subquery is grouped by its position: its text would be another subquery."""
+    for select in tree.find_all(exp.Select):
+        group = select.args.get("group")
+        for key in list(group.expressions) if group is not None else []:
+            if key.find(exp.Query) is None:
+                continue
+            text = grouping.text_of(key)
+            same = [i for i, e in enumerate(select.expressions, 1) if grouping.text_of(e.unalias()) == text]
+            if same:
+                key.replace(exp.Literal.number(same[0]))
 
 
 def _number_outputs(tree: exp.Query) -> None:

@@ -152,6 +152,8 @@ class Planner:
             text = self.texts.get(table.name)
             if text is not None:
                 original = exp.maybe_parse(text, into=exp.Table, dialect=self.dialect)
+                for node in original.walk():  # its offsets are those of another text
+                    node.meta.clear()
                 table.set("this", original.this)
                 table.set("db", original.args.get("db"))
                 table.set("catalog", original.args.get("catalog"))
