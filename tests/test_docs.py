@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import traceback
@@ -74,6 +75,13 @@ def test_the_command_reference_is_current() -> None:
     shown = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert shown == markdown(), "run: python -m rain_debug.cli.reference > docs/cli.md"
     assert all(f"## rain {name}\n" in shown for name in cli.commands)
+
+
+def test_the_table_of_sql_features_is_current() -> None:
+    """It says what the rules say now of each example."""
+    make = runpy.run_path(str(ROOT / "docs" / "features.py"))["page"]
+    shown = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    assert shown == make(shown), "run: python docs/features.py"
 
 
 def test_every_public_name_is_documented() -> None:
