@@ -89,6 +89,7 @@ class WindowRows:
     peer: list[Array]
     exports: Table
     texts: Mapping[str, str]
+    kinds: Mapping[str, str]
 
 
 Rows = BlockRows | MergeRows | WindowRows
@@ -464,7 +465,9 @@ class _Capture:
             if not c.uncertain
         ]
         table = self._keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
-        return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts)
+        named = dict(types)
+        kinds = {text: kind_of(named[n]) for text, n in texts.items()}
+        return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts, kinds)
 
     # -- variables ----------------------------------------------------------------------------------------------
 

@@ -115,9 +115,10 @@ def _own_filter(plan: Plan, atom: Atom) -> str:
 
 
 def _pairs(plan: Plan, atom: Atom) -> str:
-    where = " AND ".join(weaken(c) for c in plan.conjuncts) or "TRUE"
+    own = [c for c in plan.conjuncts if plan.from_sql or set(c.aliases) <= set(atom.aliases)]
+    where = " AND ".join(weaken(c) for c in own) or "TRUE"
     rids = ", ".join(f"{rid} AS r{i}" for i, rid in enumerate(atom.rids))
-    return f"SELECT DISTINCT {rids} FROM {plan.from_sql} WHERE {where}"
+    return f"SELECT DISTINCT {rids} FROM {plan.from_sql or from_sources(plan, atom)} WHERE {where}"
 
 
 def all_numbers(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) -> bool:

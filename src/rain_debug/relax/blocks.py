@@ -28,6 +28,8 @@ class AlternativeNumbers(Expressions):
     def leaf(self, e: Expr) -> int | None:
         if e.sql not in self.block.rows.texts or self.block.moving & set(e.atoms):
             return None
+        if self.block.rows.kinds[e.sql] not in ("number", "bool"):
+            raise self.lowering.refuse(e, "what is no number cannot be complained about")
         return self.b.const(plain(self.block.rows.exports, self.block.rows.texts[e.sql])[0])
 
     def atom(self, k: int) -> Number:
@@ -468,7 +470,30 @@ class BlockNumbers(Expressions):
                 none = self.b.op("sub", self.b.const(np.ones(1)), self.outcomes.any(known > 0))
                 node = self.b.op("sub", node, none)
             return self._if_there(node)
-        return super().comparison(e)
+        share = self._share(e)
+        return share if share is not None else super().comparison(e)
+
+    def _share(self, e: Expr) -> int | None:
+        """a / b op c as Σ (a − c b) op 0 where b is more than 0; None where b may be less."""
+        b = self.b
+        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
+            bound = self._linear(other)
+            if side.op != "/" or bound is None or np.any(bound[0]):
+                continue
+            above, below = self._linear(side.args[0]), self._linear(side.args[1])
+            if above is None or below is None or np.any(below[1]) or np.any(below[0] < 0):
+                continue
+            c = bound[1]
+            values, threshold = above[0] - c[self.rows.row] * below[0], -above[1]
+            self.rules.append(self.outcomes.tail_rule(values, threshold))
+            self.loose = self.loose or not self.outcomes.tail_exact(values, threshold)
+            some = self.outcomes.any(below[0] > 0)
+            at_nothing = _holds(op, -threshold).astype(float)
+            none = b.op("sub", b.const(np.ones(self.n)), some)
+            self.loose = self.loose or bool(np.any((above[0] != 0) & (below[0] == 0)))
+            node = self.outcomes.tail(values, op, threshold)
+            return self._if_there(b.op("sub", node, b.op("mul", none, b.const(at_nothing))))
+        return None
 
     def _linear(self, e: Expr) -> tuple[Array, Array] | None:
         """Values (n_alternatives,) and constants (n_rows,) with e = Σ values of what happens + constant."""

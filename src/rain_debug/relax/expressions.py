@@ -146,6 +146,8 @@ class Expressions:
             return b.op("sub", b.const(np.ones(1)), b.op("not_null", self.number(e.args[0])))
         if e.op in ("=", "<>", "<", "<=", ">", ">="):
             return self.comparison(e)
+        if e.op == "agg" and e.name in ("bool_and", "bool_or"):
+            return b.op("null_to", self.number(e), b.const(np.zeros(1)))
         raise self.lowering.refuse(e, "this condition on numbers that predictions move is not supported")
 
     def comparison(self, e: Expr) -> int:
@@ -156,6 +158,8 @@ class Expressions:
         if any(v is None for v in variance):
             raise self.lowering.refuse(e, "the spread of this number is not known: it cannot be compared",
                                        "compare a COUNT, SUM or AVG, or sums and differences of them")  # fmt: skip
+        if all(v is not None and b.nodes[v].op == "const" and not b.value(v).any() for v in variance):
+            return b.op("hard", left, right, attrs=(e.op, 0.0))
         if e.op in ("=", "<>"):
             raise self.lowering.refuse(e, f"{e.op} between numbers that predictions move is not supported",
                                        "use <, <=, > or >=")  # fmt: skip

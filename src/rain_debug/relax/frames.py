@@ -63,6 +63,8 @@ class WindowNumbers(Expressions):
     def leaf(self, e: Expr) -> int | None:
         if e.sql not in self.rows.texts or e.atoms:
             return None
+        if self.rows.kinds[e.sql] not in ("number", "bool"):
+            raise self.lowering.refuse(e, "what is no number cannot be complained about")
         return self.b.const(plain(self.rows.exports, self.rows.texts[e.sql])[0])
 
     def _window(self, k: int) -> Any:
@@ -79,7 +81,8 @@ class WindowNumbers(Expressions):
             assert event.condition is not None
             return Number(self.condition(event.condition))
         if k not in self._windows:
-            self._windows[k] = Number(self._made(k))
+            ranks = self._window(k).function in ("row_number", "rank", "dense_rank")
+            self._windows[k] = Number(self._made(k), self.b.const(np.zeros(self.n)) if ranks else None)
         return self._windows[k]
 
     def _made(self, k: int) -> int:

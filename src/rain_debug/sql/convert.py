@@ -198,6 +198,12 @@ class NestedConverter(Converter):
         self._is_aggregate = is_aggregate
 
     def __call__(self, node: exp.Expr) -> Expr:
+        wrapped = node
+        while isinstance(wrapped, exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup):
+            wrapped = wrapped.this
+        if wrapped is not node and isinstance(wrapped, exp.AggFunc):
+            whole = super().__call__(node)
+            return replace(whole, op="agg", args=(), name="engine")
         found = super().__call__(node)
         if found.op == "other" and isinstance(node, exp.Func):
             return replace(found, args=tuple(self(child) for child in node.iter_expressions()))

@@ -23,7 +23,7 @@ from rain_debug.sql.read import read
 from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested
 from rain_debug.sql.rewrite import has_atoms, sources_of
 from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed
-from rain_debug.sql.windows import lift_window, window_of
+from rain_debug.sql.windows import expand_windows, lift_window, window_of
 
 ROW = "__rain_row"
 
@@ -50,11 +50,14 @@ class _Nested(Planner):
     def nested(self) -> Nested:
         tree = read(self.sql, self.dialect, self.catalog)
         refuse_nested(tree, self.convert, self.catalog)
+        expand_windows(tree)
         self._name_relations(tree)
         self.calls = mark_nested(tree, self.sql, self.catalog, self.convert)
         self.declared = self._all_names(tree)
         tree = self._qualify_all(tree)
         self._restore_relations(tree)
+        _group_by_position(tree)
+        self._name_aggregates(tree)
         self._explicit_features(tree)
         refuse_labels(tree, self.convert, self.calls)
         shown = tuple(self.declared.get(n.lower(), n) for n in tree.named_selects)
@@ -95,6 +98,14 @@ class _Nested(Planner):
             raise self._unresolved(tree, str(error)) from None
         assert isinstance(qualified, exp.Query)
         return qualified
+
+    def _name_aggregates(self, tree: exp.Expr) -> None:
+        """Aggregates that sqlglot does not know become known as such."""
+        for node in list(tree.find_all(exp.Anonymous)):
+            if not is_atom(node) and self.catalog.is_aggregate(node.name):
+                known = exp.AnonymousAggFunc(this=node.this, expressions=node.expressions)
+                known.meta.update(node.meta)
+                node.replace(known)
 
     def _explicit_features(self, tree: exp.Expr) -> None:
         """The features that a call takes by name, as columns that stand in it."""
@@ -181,6 +192,7 @@ class _Nested(Planner):
             return Merge("union", True, parts, _merged_columns(names, parts))
         node = outer.split(node, self._refuse_tree, self.names)
         if any(True for _ in _own_windows(node)):
+            _group_by_text(node)
             return self._windowed(node, names)
         return self._block(node, names)
 
@@ -400,8 +412,9 @@ class _Nested(Planner):
             for alias in self._aliases_read(node):
                 if alias not in found:
                     owner, source = self._find_source(node, alias)
-                    if owner is not select:
-                        raise self._refuse_tree(node, "this prediction reads a table of the query around it")
+                    if owner is not select or alias.startswith("__rain_event"):
+                        what = "a prediction for a row together with one of the query around it is not supported"
+                        raise self._refuse_tree(node, what)
                     found[alias] = self._predicted_source(select, source)
         return list(found.values())
 
@@ -577,7 +590,7 @@ class _Nested(Planner):
                     select, source = self._find_source(node, alias)
                     sources[alias] = self._predicted_source(select, source)
                     selects[alias] = source
-                    for condition in self._own_conditions(select, alias):
+                    for condition in self._own_conditions(select, aliases):
                         filters.setdefault(condition.sql, condition)
             atom = self._atom(node, aliases, sources, len(atoms))
             key = (atom.kind, atom.class_code, atom.identity, atom.aliases)
@@ -599,7 +612,6 @@ class _Nested(Planner):
             sql=self.sql, with_sql=_with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
             conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,
         )  # fmt: skip
-        _group_by_position(tree)
         _number_outputs(tree)
         whole = tree.sql(self.dialect)
         for part in ("limit", "offset"):
@@ -660,8 +672,8 @@ class _Nested(Planner):
         )
         return cte.this if cte is not None and isinstance(cte.this, exp.Query) else None
 
-    def _own_conditions(self, select: exp.Select, alias: str) -> list[Expr]:
-        """Conditions that a row of `alias` must meet for its prediction to matter."""
+    def _own_conditions(self, select: exp.Select, aliases: Sequence[str]) -> list[Expr]:
+        """Conditions that rows of `aliases` must meet for their prediction to matter."""
         joins = select.args.get("joins") or []
         if any(j.side or j.args.get("method") or j.kind.upper() in ("SEMI", "ANTI") for j in joins):
             return []
@@ -672,7 +684,7 @@ class _Nested(Planner):
         for part in parts:
             if not has_atoms(part) and part.find(exp.Query) is None:
                 e = self.convert(part)
-                if e.is_pure and e.aliases == (alias,):
+                if e.is_pure and e.aliases and set(e.aliases) <= set(aliases):
                     found.append(e)
         return found
 
@@ -749,6 +761,14 @@ def _group_by_position(tree: exp.Expr) -> None:
             same = [i for i, e in enumerate(select.expressions, 1) if grouping.text_of(e.unalias()) == text]
             if same:
                 key.replace(exp.Literal.number(same[0]))
+
+
+def _group_by_text(select: exp.Select) -> None:
+    """GROUP BY positions as the expressions that they mean."""
+    group = select.args.get("group")
+    for key in list(group.expressions) if group is not None else []:
+        if isinstance(key, exp.Literal) and key.is_int:
+            key.replace(select.expressions[int(key.name) - 1].unalias().copy())
 
 
 def _number_outputs(tree: exp.Query) -> None:

@@ -19,6 +19,23 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
+def expand_windows(tree: exp.Expr) -> None:
+    """OVER w, for a window of the WINDOW clause, as OVER (…)."""
+    for select in tree.find_all(exp.Select):
+        named = {w.name.lower(): w for w in select.args.get("windows") or []}
+        for node in list(select.find_all(exp.Window)):
+            over = node.args.get("alias")
+            if over is None or over.name.lower() not in named or node.find_ancestor(exp.Select) is not select:
+                continue
+            for part in ("partition_by", "order", "spec"):
+                found = named[over.name.lower()].args.get(part)
+                if found and not node.args.get(part):
+                    copies = [f.copy() for f in found] if isinstance(found, list) else found.copy()
+                    node.set(part, copies)
+            node.set("alias", None)
+        select.set("windows", None)
+
+
 def lift_window(node: exp.Window, lift: Callable[[exp.Expr], exp.Expr]) -> None:
     """Replace what a window function reads by what `lift` makes of it."""
     function = node.this
@@ -39,7 +56,9 @@ def window_of(
     """The window function that `node` is; SQLError where it has no rule."""
     function = node.this
     name = _FUNCTIONS.get((function.name if isinstance(function, exp.Anonymous) else function.key).lower())
-    if name is None or node.args.get("alias") is not None or isinstance(function, exp.Filter | exp.IgnoreNulls):
+    if isinstance(function, exp.Filter):
+        raise refuse(node, "FILTER in a window function over predictions is not supported")
+    if name is None or node.args.get("alias") is not None or isinstance(function, exp.IgnoreNulls):
         raise refuse(
             node, f"the window function {function.sql(dialect).split('(')[0]} over predictions is not supported"
         )
