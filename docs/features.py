@@ -64,9 +64,8 @@ def entry(db: rain.Database, sql: str) -> tuple[str, str, str]:
     values, rows = targets(query)
     value, rule = status(query, values)
     row, how = status(query, rows)
-    if how not in ("", "always there", rule):
-        rule = f"{rule}; row: {how}" if rule else how
-    return value, row, rule
+    more = [word for word in how if word not in rule and word != "always there"]
+    return value, row, "; ".join([*rule, *(f"row: {word}" if rule and word == more[0] else word for word in more)])
 
 
 def targets(query: Any) -> tuple[list[Target], list[Target]]:
@@ -85,19 +84,19 @@ def targets(query: Any) -> tuple[list[Target], list[Target]]:
     return values, rows
 
 
-def status(query: Any, asked: list[Target]) -> tuple[str, str]:
+def status(query: Any, asked: list[Target]) -> tuple[str, list[str]]:
     """The worst of always, exact, approximate and refused, and why; – where there is nothing to ask."""
     if not asked:
-        return "–", ""
+        return "–", []
     try:
         rules = query.capture(asked).program.rules()
     except rain.RainError as error:
-        return "refused", error.message
+        return "refused", [error.message]
     found = [
         ("always" if rule == "always there" else "approximate" if loose else "exact", rule) for rule, loose in rules
     ]
     worst = next(s for s in ("approximate", "exact", "always") if any(s == status for status, _ in found))
-    return worst, "; ".join(dict.fromkeys(rule for s, rule in found if s == worst))
+    return worst, list(dict.fromkeys(word for s, rule in found if s == worst for word in rule.split("; ")))
 
 
 def table() -> str:

@@ -22,6 +22,8 @@ SELECT u.joined, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROU
 SELECT u.id, predict(churn, u) AS c FROM users u;
 -- WHERE
 SELECT u.id FROM users u WHERE predict(churn, u) = 'yes';
+-- WHERE with LIKE, BETWEEN, IS NULL
+SELECT u.id FROM users u WHERE predict(churn, u) LIKE 'y%' AND predict(grade, u) BETWEEN 1 AND 2;
 -- WHERE with AND, OR, NOT, IN
 SELECT u.id FROM users u WHERE NOT (predict(churn, u) = 'yes' AND predict(grade, u) IN (0, 1));
 -- JOIN … ON
@@ -40,7 +42,7 @@ SELECT u.id, sqrt(CAST(predict(grade, u) AS DOUBLE)) AS v FROM users u;
 SELECT u.id, coalesce(nullif(predict(grade, u), 0), 9) AS v FROM users u;
 -- ORDER BY
 SELECT u.id, predict(grade, u) AS g FROM users u ORDER BY predict(grade, u), u.id;
--- LIMIT
+-- LIMIT and OFFSET
 SELECT u.id FROM users u ORDER BY u.id LIMIT (SELECT count(*) FROM users u WHERE predict(churn, u) = 'yes');
 
 -- # Joins
@@ -53,8 +55,8 @@ SELECT a.id, b.id AS other FROM users a JOIN users b ON predict(churn, a) = pred
 -- LEFT JOIN, prediction above
 SELECT sum(o.amount) AS s FROM users u LEFT JOIN orders o ON o.uid = u.id WHERE predict(churn, u) = 'yes';
 -- LEFT JOIN … ON a prediction
-SELECT u.id, count(o.id) AS n FROM users u LEFT JOIN orders o ON o.uid = u.id AND predict(grade, o) = 2 GROUP BY
-u.id;
+SELECT u.id, count(o.id) AS n FROM users u LEFT JOIN orders o ON o.uid = u.id AND predict(grade, o) = 2
+GROUP BY u.id;
 -- FULL JOIN … ON a prediction
 SELECT count(*) AS n FROM users u FULL JOIN orders o ON o.uid = u.id AND predict(grade, o) = 2;
 -- SEMI JOIN, ANTI JOIN
@@ -121,7 +123,10 @@ SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP 
 SELECT date_trunc('week', u.joined) AS w, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY 1;
 -- a class and a column
 SELECT u.plan, predict(churn, u) AS c, sum(u.fee) AS s FROM users u GROUP BY ALL;
--- a threshold
+-- a threshold, in CASE
+SELECT CASE WHEN predict_proba(churn, u, 'yes') > 0.7 THEN 'high' ELSE 'low' END AS risk, count(*) AS n FROM users u
+GROUP BY 1;
+-- a condition as the group
 SELECT predict_proba(churn, u, 'yes') > 0.7 AS risky, count(*) AS n FROM users u GROUP BY 1;
 -- ROLLUP, CUBE, GROUPING SETS
 SELECT u.plan, grouping(u.plan) AS total, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'
@@ -141,11 +146,8 @@ SELECT u.plan, avg(u.fee) AS a FROM users u WHERE predict(churn, u) = 'yes' GROU
 -- HAVING of a maximum
 SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING max(u.fee) > 6;
 -- HAVING of a share
-SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan HAVING count_if(predict(churn, u) = 'yes') / count(*) >
-0.4;
--- a threshold, in CASE
-SELECT CASE WHEN predict_proba(churn, u, 'yes') > 0.7 THEN 'high' ELSE 'low' END AS risk, count(*) AS n FROM users u
-GROUP BY 1;
+SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan
+HAVING count_if(predict(churn, u) = 'yes') / count(*) > 0.4;
 
 -- # Subqueries
 -- CTE, derived table
@@ -173,6 +175,11 @@ SELECT sum(o.amount) AS s FROM orders o WHERE o.uid NOT IN (SELECT u.id FROM use
 'yes');
 -- a scalar subquery
 SELECT count(*) / (SELECT count(*) FROM users) AS share FROM users u WHERE predict(churn, u) = 'yes';
+-- rows of two columns IN (SELECT …)
+SELECT count(*) AS n FROM users u
+WHERE (u.id, u.plan) IN (SELECT v.id, v.plan FROM users v WHERE predict(churn, v) = 'yes');
+-- a comparison with a scalar subquery
+SELECT u.id FROM users u WHERE u.fee > (SELECT avg(v.fee) FROM users v WHERE predict(churn, v) = 'yes');
 -- a correlated scalar subquery
 SELECT u.id, (SELECT count(*) FROM orders o WHERE o.uid = u.id AND predict(grade, o) = 2) AS n FROM users u;
 -- = ANY, > ALL
@@ -226,6 +233,8 @@ SELECT u.id, row_number() OVER (ORDER BY u.id) AS k FROM users u WHERE predict(c
 -- RANK by a predicted number
 WITH p AS (SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan) SELECT plan,
 rank() OVER (ORDER BY n DESC) AS k FROM p;
+-- PARTITION BY a class
+SELECT u.id, count(*) OVER (PARTITION BY predict(churn, u)) AS n FROM users u;
 -- QUALIFY
 SELECT u.plan, u.id FROM users u WHERE predict(churn, u) = 'yes' QUALIFY row_number() OVER (PARTITION BY u.plan
 ORDER BY u.id) = 1;
@@ -262,6 +271,10 @@ SELECT u.id, predict(worth, u) AS w FROM users u;
 SELECT u.plan, avg(predict(worth, u)) AS a FROM users u GROUP BY u.plan;
 -- a threshold on a regressor
 SELECT count(*) AS n FROM users u WHERE predict(worth, u) > 15;
+-- a threshold on a regressor, as the group
+SELECT predict(worth, u) > 15 AS dear, count(*) AS n FROM users u GROUP BY 1;
+-- a regressor's rounded number as the group
+SELECT round(predict(worth, u)) AS worth, count(*) AS n FROM users u GROUP BY 1;
 -- regressors and classifiers
 SELECT sum(predict(worth, u)) AS s FROM users u WHERE predict(churn, u) = 'yes';
 -- two regressors' numbers compared
