@@ -115,12 +115,12 @@ class Database:
         aliases: Sequence[str] = (),
         replace: bool = True,
     ) -> ModelHandle:
-        """Register a model: `estimator` is a scikit-learn LogisticRegression or a Pipeline that ends in one.
+        """Register a model: `estimator` is a scikit-learn LogisticRegression, Ridge, LinearRegression, or a Pipeline.
 
-        `training` is a SELECT, or a data frame; `key` names the column that identifies a record (without it records
-        are numbered from 0), `label` the class, `features` the inputs (by default all other columns), `weight` the
-        sample weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries.
-        ModelError and DataError say what a model cannot be trained on.
+        A Pipeline ends in one of these. `training` is a SELECT, or a data frame; `key` names the column that identifies
+        a record (without it records are numbered from 0), `label` the class or the number, `features` the inputs (by
+        default all other columns), `weight` the sample weights. An estimator that is not fitted yet is fitted here.
+        `aliases` are further names in queries. ModelError and DataError say what a model cannot be trained on.
         """
         if not isinstance(name, str) or not name:
             raise ModelError(f"a model's name is text, not {name!r}", hint="create_model('churn', …)")
