@@ -38,12 +38,20 @@ SELECT u.id, CASE WHEN predict(churn, u) = 'yes' THEN u.fee ELSE 0 END AS v FROM
 SELECT u.id, CASE WHEN predict(churn, u) = 'yes' THEN 'leaves' ELSE 'stays' END AS v FROM users u;
 -- inside functions and casts
 SELECT u.id, sqrt(CAST(predict(grade, u) AS DOUBLE)) AS v FROM users u;
+-- in text
+SELECT u.id, concat('grade ', predict(grade, u)) AS text FROM users u;
+-- an aggregate in text
+SELECT concat(count(*), ' users') AS text FROM users u WHERE predict(churn, u) = 'yes';
 -- COALESCE, NULLIF
 SELECT u.id, coalesce(nullif(predict(grade, u), 0), 9) AS v FROM users u;
 -- ORDER BY
 SELECT u.id, predict(grade, u) AS g FROM users u ORDER BY predict(grade, u), u.id;
 -- LIMIT and OFFSET
 SELECT u.id FROM users u ORDER BY u.id LIMIT (SELECT count(*) FROM users u WHERE predict(churn, u) = 'yes');
+-- for rows that other predictions make
+SELECT count(*) AS n FROM (SELECT u.id, predict(grade, u) AS x FROM users u) p WHERE predict(churn, p) = 'yes';
+-- COLUMNS
+SELECT COLUMNS(*) FROM users u WHERE predict(churn, u) = 'yes';
 
 -- # Joins
 -- inner join, cross join
@@ -64,6 +72,12 @@ SELECT count(*) AS n FROM users u ANTI JOIN orders o ON o.uid = u.id AND predict
 -- ASOF JOIN
 SELECT count(*) AS n FROM users u ASOF JOIN orders o ON o.uid = u.id AND o.amount <= u.fee WHERE predict(churn, u) =
 'yes';
+-- ASOF LEFT JOIN … ON a prediction
+SELECT u.id, count(o.id) AS n FROM users u
+ASOF LEFT JOIN orders o ON o.uid = u.id AND o.amount <= u.fee AND predict(grade, o) = 2 GROUP BY u.id;
+-- several outer joins, a prediction in one's ON
+SELECT count(*) AS n FROM users u LEFT JOIN orders o ON o.uid = u.id AND predict(grade, o) = 2
+LEFT JOIN orders p ON p.uid = u.id;
 -- LATERAL
 SELECT count(*) AS n FROM users u, LATERAL (SELECT o.id FROM orders o WHERE o.uid = u.id) l WHERE predict(churn, u)
 = 'yes';
@@ -115,6 +129,8 @@ SELECT string_agg(u.name, ', ' ORDER BY u.id) AS names FROM users u WHERE predic
 SELECT max(u.joined) AS d FROM users u WHERE predict(churn, u) = 'yes';
 -- FIRST, LAST
 SELECT first(u.fee ORDER BY u.id) AS f FROM users u WHERE predict(churn, u) = 'yes';
+-- CORR, REGR_…, ENTROPY and others
+SELECT corr(u.fee, predict(grade, u)) AS c FROM users u;
 
 -- # Groups
 -- a column
@@ -128,6 +144,8 @@ SELECT CASE WHEN predict_proba(churn, u, 'yes') > 0.7 THEN 'high' ELSE 'low' END
 GROUP BY 1;
 -- a condition as the group
 SELECT predict_proba(churn, u, 'yes') > 0.7 AS risky, count(*) AS n FROM users u GROUP BY 1;
+-- a number that predictions decide, as the group
+SELECT n, count(*) AS m FROM daily GROUP BY n;
 -- ROLLUP, CUBE, GROUPING SETS
 SELECT u.plan, grouping(u.plan) AS total, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'
 GROUP BY ROLLUP (u.plan);
@@ -159,6 +177,8 @@ a.id < b.id;
 SELECT date_trunc('week', joined) AS w, sum(n) AS n FROM daily GROUP BY 1;
 -- average of counts
 SELECT date_trunc('week', joined) AS w, avg(n) AS a FROM daily GROUP BY 1;
+-- maximum of counts
+SELECT max(n) AS m FROM daily;
 -- groups of counts
 WITH p AS (SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan) SELECT
 count(*) AS m FROM p WHERE n > 1;
@@ -170,6 +190,8 @@ SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = o
 SELECT count(*) AS n FROM users u WHERE EXISTS (SELECT 1 FROM orders o WHERE o.uid = u.id AND predict(grade, o) = 2);
 -- IN (SELECT …)
 SELECT sum(o.amount) AS s FROM orders o WHERE o.uid IN (SELECT u.id FROM users u WHERE predict(churn, u) = 'yes');
+-- IN (SELECT …) as a value
+SELECT u.id, u.id IN (SELECT v.id FROM users v WHERE predict(churn, v) = 'yes') AS b FROM users u;
 -- NOT IN (SELECT …)
 SELECT sum(o.amount) AS s FROM orders o WHERE o.uid NOT IN (SELECT u.id FROM users u WHERE predict(churn, u) =
 'yes');
@@ -182,6 +204,12 @@ WHERE (u.id, u.plan) IN (SELECT v.id, v.plan FROM users v WHERE predict(churn, v
 SELECT u.id FROM users u WHERE u.fee > (SELECT avg(v.fee) FROM users v WHERE predict(churn, v) = 'yes');
 -- a correlated scalar subquery
 SELECT u.id, (SELECT count(*) FROM orders o WHERE o.uid = u.id AND predict(grade, o) = 2) AS n FROM users u;
+-- a scalar subquery without an aggregate
+SELECT o.id FROM orders o
+WHERE o.amount = (SELECT u.fee FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.fee LIMIT 1);
+-- a correlated subquery with groups
+SELECT u.id FROM users u WHERE EXISTS (SELECT o.uid FROM orders o WHERE o.uid = u.id AND predict(grade, o) = 2
+GROUP BY o.uid HAVING count(*) > 1);
 -- = ANY, > ALL
 SELECT u.id FROM users u WHERE u.fee > ALL (SELECT v.fee FROM users v WHERE predict(churn, v) = 'yes');
 -- ORDER BY … LIMIT in a subquery
@@ -216,6 +244,8 @@ count(*) FROM orders o WHERE predict(grade, o) = 2;
 -- UNION of numbers
 SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' UNION SELECT count(*) FROM orders o WHERE
 predict(grade, o) = 2;
+-- UNION BY NAME, INTERSECT ALL, EXCEPT ALL
+SELECT u.id FROM users u WHERE predict(churn, u) = 'yes' UNION BY NAME SELECT o.id FROM orders o;
 
 -- # Windows
 -- running and moving SUM, COUNT
@@ -245,6 +275,10 @@ SELECT joined, sum(n) OVER (ORDER BY joined RANGE BETWEEN INTERVAL 7 DAY PRECEDI
 FROM daily;
 -- EXCLUDE
 SELECT joined, sum(n) OVER (ORDER BY joined ROWS 1 PRECEDING EXCLUDE CURRENT ROW) AS v FROM daily;
+-- DISTINCT in a window
+SELECT joined, sum(DISTINCT n) OVER (ORDER BY joined) AS v FROM daily;
+-- SUM … OVER (ORDER BY a predicted number)
+SELECT joined, sum(n) OVER (ORDER BY n) AS v FROM daily;
 -- NTILE, PERCENT_RANK
 SELECT joined, ntile(2) OVER (ORDER BY joined) AS v FROM daily;
 
@@ -259,6 +293,8 @@ SELECT u.id, predict(grade, u) AS g FROM users u ORDER BY u.id LIMIT 2;
 SELECT sum(predict_proba(churn, u, 'yes')) AS s FROM users u;
 -- a threshold on a probability
 SELECT count(*) AS n FROM users u WHERE predict_proba(churn, u, 'yes') > 0.7;
+-- division by a probability
+SELECT sum(u.fee / predict_proba(churn, u, 'yes')) AS v FROM users u;
 -- several models
 SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' AND predict(grade, u) > 0;
 -- two models compared
@@ -279,5 +315,7 @@ SELECT round(predict(worth, u)) AS worth, count(*) AS n FROM users u GROUP BY 1;
 SELECT sum(predict(worth, u)) AS s FROM users u WHERE predict(churn, u) = 'yes';
 -- two regressors' numbers compared
 SELECT count(*) AS n FROM users u, orders o WHERE u.id = o.uid AND predict(worth, u) > predict(worth, o);
+-- two regressors' numbers equal
+SELECT count(*) AS n FROM users u, orders o WHERE predict(worth, u) = predict(worth, o);
 -- pairs of rows
 SELECT count(*) AS n FROM users a JOIN orders b ON predict(same, a.x, b.x);
