@@ -29,6 +29,7 @@ from rain_debug.sql import (
     ModelInfo,
     Plan,
     Relation,
+    invalid,
     is_flat,
     is_unsupported,
     parse_statement,
@@ -218,7 +219,13 @@ class Database:
         nested = plan_nested(sql, self, self.engine.dialect)
         infos = {a.model: self._handle(a.model).info for a in nested.rows.atoms}
         query = NestedQuery(self, nested, infos, name or f"query {next(self._names)}")
-        query.answer  # noqa: B018 - errors of the whole text should come now
+        try:
+            query.answer  # noqa: B018 - errors of the whole text should come now
+        except EngineError:
+            wrong = invalid(sql, self, self.engine.dialect)
+            if wrong is not None:
+                raise wrong from None
+            raise
         return query
 
     def execute(self, sql: str) -> ModelHandle | Query | None:
@@ -451,7 +458,9 @@ class Database:
     def relation(self, from_sql: str) -> Relation:
         """What a name in FROM stands for."""
         columns = tuple(self.engine.types(f"SELECT * FROM {from_sql}"))
-        return Relation(self.engine.spelled_out(from_sql), columns, self.engine.is_table(from_sql))
+        is_table = self.engine.is_table(from_sql)
+        view = None if is_table or "(" in from_sql else self.engine.definition(from_sql)
+        return Relation(self.engine.spelled_out(from_sql), columns, is_table, view)
 
     def relations(self) -> Sequence[str]:
         """Known tables and views."""

@@ -24,6 +24,9 @@ class Engine(Protocol):
     def is_table(self, name: str) -> bool:
         """True where `name` is a base table, whose rows `rowid` tells apart."""
 
+    def definition(self, name: str) -> str | None:
+        """The CREATE VIEW statement behind a view; None for what is none."""
+
     def is_aggregate(self, function: str) -> bool:
         """True where `function` is an aggregate."""
 

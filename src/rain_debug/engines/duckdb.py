@@ -69,6 +69,13 @@ class DuckDB:
                 parts = parts[1:]
         return ".".join(parts)
 
+    def definition(self, name: str) -> str | None:
+        bare = name.replace('"', "").split(".")[-1]
+        found = self.table(
+            f"SELECT sql FROM duckdb_views() WHERE NOT internal AND lower(view_name) = lower({_text(bare)})"
+        )
+        return str(found["sql"].values[0]) if found.n_rows == 1 else None
+
     def is_aggregate(self, function: str) -> bool:
         found = self.table(
             "SELECT count(*) AS n FROM duckdb_functions() WHERE function_type = 'aggregate' "

@@ -213,7 +213,7 @@ class _Capture:
             for other in states:
                 if other.index < atom.index and other.identity == atom.identity and atom.kind == "class":
                     same = " AND ".join(f"{a} = {b}" for a, b in zip(atom.rids, other.rids, strict=True))
-                    conditions.append(f"(NOT ({same}) OR __w{atom.index}.i = __w{other.index}.i)")
+                    conditions.append(f"(NOT coalesce({same}, FALSE) OR __w{atom.index}.i = __w{other.index}.i)")
         for b in block.below:
             if not b.single:
                 items[f"below_{b.name}"] = f"{_alias_of(plan, b.name)}.{ROW}"
@@ -402,8 +402,12 @@ class _Capture:
             own = [c for c, whole in zip(part.columns, body.columns, strict=True) if not whole.uncertain]
             lists.append([f"{self._quoted(c.name)}" for c in own])
         if not body.all and any(c.uncertain for c in body.columns):
-            raise SQLError(f"{body.op.upper()} of numbers that predictions move is not supported",
-                           hint="use UNION ALL, or leave the number out")  # fmt: skip
+            first: Body = body
+            while isinstance(first, Merge):
+                first = first.parts[0]
+            text = first.plan.sql
+            raise SQLError(f"{body.op.upper()} of numbers that predictions move is not supported", sql=text, start=0,
+                           end=len(text.rstrip()), hint="use UNION ALL, or leave the number out")  # fmt: skip
         if body.all:
             offset, texts, maps = 0, [], []
             for made, columns in zip(parts, lists, strict=True):

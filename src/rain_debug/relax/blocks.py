@@ -224,6 +224,8 @@ class BlockNumbers(Expressions):
     def atom_number(self, k: int) -> Number:
         """The number of an atom, for each alternative."""
         b, literal, atom = self.b, self.rows.numbers[k], self.plan.atoms[k]
+        if literal.kind != "class" and any(x.kind == "class" for x in self.rows.literals):
+            self.loose = True
         if literal.kind == "class":
             leaf = b.leaf("probabilities", literal.block)
             picked = b.op("pick", leaf, attrs=(atom.class_code if atom.kind == "proba" else 0,))

@@ -127,9 +127,9 @@ def _safe_divide(a: Array, b: Array) -> Array:
 
 
 def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    ok = b != 0
+    ok = (b != 0) & ~np.isnan(b) & ~np.isnan(a)
     inverse = np.where(ok, 1 / np.where(ok, b, 1.0), 0.0)
-    return _unbroadcast(g * inverse, a), _unbroadcast(-g * a * inverse**2, b)
+    return _unbroadcast(g * inverse, a), _unbroadcast(-g * _where(ok, a, 0.0) * inverse**2, b)
 
 
 def _split(g: Array, sizes: list[int]) -> tuple[Array, ...]:

@@ -140,7 +140,8 @@ class Lowering:
 
     def refuse(self, e: Any, message: str, hint: str | None = None) -> SQLError:
         """The error that underlines `e`."""
-        return SQLError(message, sql=self.sql, start=e.start, end=e.end, hint=hint)
+        start, end = (e.start, e.end) if e.end else (0, len(self.sql.rstrip()))
+        return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
 
 
 def _plain_column(rows: Rows, i: int, n: int) -> Array:

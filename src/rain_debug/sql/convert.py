@@ -62,6 +62,12 @@ class Converter:
         if isinstance(node, exp.Func) and "start" not in node.meta and end:
             opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             start = opening.start() if opening else start
+        if isinstance(node, exp.Query | exp.Subquery | exp.Exists) and end:
+            selects = list(re.finditer(r"(EXISTS\s*)?(\(\s*)?\bSELECT\b", self.sql[:start], re.I))
+            if selects and not isinstance(node, exp.SetOperation):
+                start = selects[-1].start() if not isinstance(node, exp.Select) else selects[-1].end() - 6
+            elif selects:
+                start = selects[-1].end() - 6
         if isinstance(node, exp.Case) and end:
             openings = list(re.finditer(r"\bCASE\b", self.sql[:start], re.I))
             closing = re.search(r"\bEND\b", self.sql[end:], re.I)

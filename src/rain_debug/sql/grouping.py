@@ -6,6 +6,8 @@ import itertools
 
 from sqlglot import exp
 
+from rain_debug.sql.convert import is_atom
+
 _KINDS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 
 
@@ -50,7 +52,7 @@ def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Ex
     gone = set(every) - here
 
     def visit(node: exp.Expr) -> None:
-        if isinstance(node, exp.AggFunc) and not isinstance(node, exp.Grouping | exp.GroupingId):
+        if isinstance(node, exp.AggFunc | exp.Filter) and not isinstance(node, exp.Grouping | exp.GroupingId):
             return
         if isinstance(node, exp.Grouping | exp.GroupingId):
             bits = ["0" if text_of(e) in here else "1" for e in node.expressions]
@@ -59,7 +61,7 @@ def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Ex
         if text_of(node) in gone:
             node.replace(exp.Null())
             return
-        if text_of(node) in here:
+        if text_of(node) in here or is_atom(node):
             return
         for child in list(node.iter_expressions()):
             visit(child)

@@ -20,7 +20,7 @@ from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Atom, Catalog, OutputColumn, Plan, Source
 from rain_debug.sql.planner import Planner
 from rain_debug.sql.read import read
-from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested
+from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested, refuse_ungrouped
 from rain_debug.sql.rewrite import has_atoms, sources_of
 from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed
 from rain_debug.sql.windows import expand_windows, lift_window, window_of
@@ -31,6 +31,15 @@ ROW = "__rain_row"
 def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Nested:
     """The tree of one query over predictions; SQLError, underlined, for what cannot be traced."""
     return _Nested(sql, catalog, dialect).nested()
+
+
+def invalid(sql: str, catalog: Catalog, dialect: str = "duckdb") -> SQLError | None:
+    """What is wrong with a query that the engine refused, underlined; None where nothing is found."""
+    try:
+        _Nested(sql, catalog, dialect).check()
+    except SQLError as error:
+        return error
+    return None
 
 
 class _Nested(Planner):
@@ -46,6 +55,7 @@ class _Nested(Planner):
         self.bodies: dict[str, Body] = {}
         self._keys: dict[str, list[exp.Expr]] = {}
         self._materialised: dict[str, str] = {}
+        self._with: exp.With | None = None
 
     def nested(self) -> Nested:
         tree = read(self.sql, self.dialect, self.catalog)
@@ -68,12 +78,44 @@ class _Nested(Planner):
         )
         assert isinstance(merged, exp.Query)
         tree = merged
+        _group_by_position(tree)
         self.names = rewrite.Names()
         self.names.rename(tree)
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))
+        for node in tree.find_all(exp.Anonymous):
+            if is_atom(node) and any(has_atoms(a) for a in node.expressions[1:]):
+                raise self._refuse_tree(node, "a prediction as a feature of another prediction is not supported")
         answer, unlimited, rows, readers = self._answer(tree.copy())
-        body = self._body(tree.copy(), shown)
+        traced = tree.copy()
+        self._with = traced.args.get("with_")
+        body = self._body(traced, shown)
         return Nested(self.sql, body, answer, unlimited, limited, rows, readers, self.bodies)
+
+    def check(self) -> None:
+        """SQLError for what SQL itself does not allow."""
+        tree = read(self.sql, self.dialect, self.catalog)
+        expand_windows(tree)
+        self._name_relations(tree)
+        self.calls = mark_nested(tree, self.sql, self.catalog, self.convert)
+        tree = self._qualify_all(tree)
+        self._restore_relations(tree)
+        self._name_aggregates(tree)
+        for node in tree.find_all(exp.SetOperation):
+            if len(node.left.named_selects) != len(node.right.named_selects):
+                one, two = len(node.left.named_selects), len(node.right.named_selects)
+                raise self.convert.refuse(node.right, f"the two sides have {one} and {two} columns")
+        for select in tree.find_all(exp.Select):
+            for node in (n for n in select.find_all(exp.AggFunc) if n.find_ancestor(exp.Select) is select):
+                if node.find_ancestor(exp.Where) is not None and node.find_ancestor(exp.Filter) is None:
+                    raise self.convert.refuse(
+                        node, "an aggregate cannot stand in WHERE", "conditions on groups: HAVING"
+                    )
+                inner = node.find_ancestor(exp.AggFunc, exp.Window, exp.Select)
+                if isinstance(inner, exp.AggFunc):
+                    what = "an aggregate inside an aggregate is not supported"
+                    raise self.convert.refuse(inner, what, "compute the inner one in a CTE")
+            if select.args.get("group") is None or not list(_own_windows(select)):
+                refuse_ungrouped(select, self.convert, self.calls)
 
     # -- names --------------------------------------------------------------------------------------------------
 
@@ -164,7 +206,7 @@ class _Nested(Planner):
         elif isinstance(source, exp.Subquery):
             own = list(source.this.named_selects)
         elif isinstance(source, exp.Table):
-            cte = rewrite.cte_named(source, source.name)
+            cte = self._cte(source, source.name)
             own = list(cte.this.named_selects) if cte is not None else []
         renamed = source.alias_column_names
         return (*renamed, *own[len(renamed) :])
@@ -226,7 +268,7 @@ class _Nested(Planner):
         from_sql, where, inner = self._from_text(select)
         where += conjuncts(select.args["where"].this) if select.args.get("where") else []
         convert = self.convert
-        outputs = tuple(OutputColumn(n, convert(e.unalias())) for n, e in zip(names, select.expressions, strict=True))
+        outputs = tuple(OutputColumn(n, convert(_bare(e))) for n, e in zip(names, select.expressions, strict=True))
         group = select.args.get("group")
         grouped = group is not None or any(o.expr.has_aggregate for o in outputs) or bool(select.args.get("having"))
         keys: tuple[Expr, ...] | None = None
@@ -254,7 +296,7 @@ class _Nested(Planner):
                 raise SQLError("this condition on a number that predictions move is not supported", sql=self.sql,
                                start=condition.start, end=condition.end, hint=NESTED)  # fmt: skip
         plan = Plan(
-            sql=self.sql, with_sql=_with_sql(select), from_sql=from_sql, sources=tuple(sources.values()),
+            sql=self.sql, with_sql=self._with_sql(select), from_sql=from_sql, sources=tuple(sources.values()),
             atoms=tuple(atoms), conjuncts=conditions, outputs=outputs, group_by=keys,
             order_by=(), limit_sql="", inner=inner,
         )  # fmt: skip
@@ -300,6 +342,9 @@ class _Nested(Planner):
                 continue
             if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists):
                 continue
+            if isinstance(node.parent, exp.Any | exp.All):
+                word = type(node.parent).__name__.upper()
+                raise self._refuse_tree(node, f"{word} (SELECT …) over predictions is not supported", word)
             start, end = self.convert.extent(node)
             text = node.sql(self.dialect)
             if text in known and not isinstance(node, exp.Subquery):
@@ -504,7 +549,8 @@ class _Nested(Planner):
                 continue
             inner = False
             if moved and side in ("RIGHT", "FULL"):
-                raise self._refuse_tree(join, f"a {side} JOIN after an inner join is not supported with predictions")
+                what = f"a {side} JOIN after an inner join is not supported in a query with predictions"
+                raise self._refuse_tree(join, what, side)
             words = " ".join(w for w in (method, side, kind, "JOIN") if w)
             text.append(f"{words} {source}" + (f" ON {on.sql(self.dialect)}" if on is not None else ""))
         return " ".join(text), moved, inner
@@ -536,16 +582,16 @@ class _Nested(Planner):
                     child.replace(new)
             return node
 
-        outputs = [lift(e.unalias().copy()) for e in select.expressions]
+        outputs = [lift(_bare(e.copy())) for e in select.expressions]
         qualify = [lift(c.copy()) for c in conjuncts(select.args["qualify"].this)] if select.args.get("qualify") else []
         distinct = select.args.get("distinct")
         if distinct is not None:
             raise self._refuse_tree(distinct, "DISTINCT beside window functions over predictions is not supported")
         inner = _without(select, "qualify", "order", "limit", "offset")
-        inner.set("expressions", [exp.alias_(n, w, quoted=True) for w, n in items.values()])
+        inner.set("expressions", [rewrite.named(n, w) for w, n in items.values()])
         name = f"__rain_below_{next(self.numbers)}"
         below = Below(name, self._body(inner))
-        outer = exp.Select(expressions=[exp.alias_(o, n, quoted=True) for o, n in zip(outputs, names, strict=True)])
+        outer = exp.Select(expressions=[rewrite.named(o, n) for o, n in zip(outputs, names, strict=True)])
         outer.set(
             "from_",
             exp.From(this=exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(alias)))),
@@ -609,7 +655,7 @@ class _Nested(Planner):
             rewrite.set_alias(table, alias)
             standing.replace(table)
         rows = Plan(
-            sql=self.sql, with_sql=_with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
+            sql=self.sql, with_sql=self._with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
             conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,
         )  # fmt: skip
         _number_outputs(tree)
@@ -659,17 +705,27 @@ class _Nested(Planner):
         if exposed is not None:
             rid = f"{_quote(alias)}.{_quote(RID)}"
             return Source(alias, alias, columns, exposed.identity, rid, origin=exposed.origin)
-        text = " ".join(t for t in (_with_sql(node), body.sql(self.dialect)) if t)
+        text = " ".join(t for t in (self._with_sql(node), body.sql(self.dialect)) if t)
         made = fingerprint(text)
         return Source(alias, text, columns, made, f"{_quote(alias)}.rowid", materialised=made)
+
+    def _cte(self, node: exp.Expr, name: str) -> exp.CTE | None:
+        """The CTE of that name; a block that was taken out of the whole sees the CTEs of the whole."""
+        found = rewrite.cte_named(node, name)
+        if found is None and self._with is not None:
+            found = next((c for c in self._with.expressions if c.alias.lower() == name.lower()), None)
+        return found
+
+    def _with_sql(self, node: exp.Expr) -> str:
+        """WITH …: the CTEs that can be named where `node` stands."""
+        text = _with_sql(node, self.dialect)
+        return text if text or self._with is None else str(self._with.sql(self.dialect))
 
     def _body_of(self, node: exp.Expr) -> exp.Query | None:
         """The query behind a subquery or the name of a CTE."""
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
             return node.this
-        cte = (
-            rewrite.cte_named(node, node.name) if isinstance(node, exp.Table) and "relation" not in node.meta else None
-        )
+        cte = self._cte(node, node.name) if isinstance(node, exp.Table) and "relation" not in node.meta else None
         return cte.this if cte is not None and isinstance(cte.this, exp.Query) else None
 
     def _own_conditions(self, select: exp.Select, aliases: Sequence[str]) -> list[Expr]:
@@ -763,6 +819,14 @@ def _group_by_position(tree: exp.Expr) -> None:
                 key.replace(exp.Literal.number(same[0]))
 
 
+def _bare(item: exp.Expr) -> exp.Expr:
+    """An item of a select list without its alias; a subquery carries its own."""
+    inner = item.unalias()
+    if isinstance(inner, exp.Subquery) and inner.args.get("alias") is not None:
+        inner.set("alias", None)
+    return inner
+
+
 def _group_by_text(select: exp.Select) -> None:
     """GROUP BY positions as the expressions that they mean."""
     group = select.args.get("group")
@@ -781,7 +845,7 @@ def _number_outputs(tree: exp.Query) -> None:
     items = []
     for i, item in enumerate(first.expressions):
         new.setdefault(item.alias_or_name.lower(), f"o{i}")
-        items.append(exp.alias_(item.unalias(), f"o{i}"))
+        items.append(exp.Alias(this=_bare(item), alias=exp.to_identifier(f"o{i}")))
     first.set("expressions", items)
     for select in (tree, first):
         order = select.args.get("order")

@@ -8,9 +8,9 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql.convert import is_atom
-from rain_debug.sql.rewrite import Names, has_atoms, sources_of
+from rain_debug.sql.rewrite import Names, has_atoms, named, sources_of
 
-Refuse = Callable[[exp.Expr, str], SQLError]
+Refuse = Callable[[exp.Expr, str, str], SQLError]
 
 
 def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
@@ -20,9 +20,10 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
     if at is None:
         return select
     if any(j.side for i, j in enumerate(joins) if i != at):
-        raise refuse(joins[at], "several outer joins, one of them over predictions, are not supported")
+        what = "several outer joins, one of them over predictions, are not supported"
+        raise refuse(joins[at], what, joins[at].side)
     if any(not j.kind.upper() == "CROSS" and j.args.get("method") for j in joins):
-        raise refuse(joins[at], "this join over predictions is not supported")
+        raise refuse(joins[at], "this join over predictions is not supported", joins[at].args.get("method") or "")
     alias = names.fresh("__o")
     items: dict[str, tuple[str, exp.Expr]] = {}
 
@@ -49,7 +50,7 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
     lift(above)
     parts = _parts(select, at, refuse)
     for one, absent in parts:
-        one.set("expressions", [exp.alias_(_seen(node, absent), name, quoted=True) for name, node in items.values()])
+        one.set("expressions", [named(_seen(node, absent), name) for name, node in items.values()])
         for gone in ("group", "having", "qualify", "order", "limit", "offset", "distinct"):
             one.set(gone, None)
     union: exp.Query = parts[0][0]

@@ -14,12 +14,13 @@ class Relation:
     """What a name in FROM stands for in the engine.
 
     `name` is the same however it is spelled; `columns` are (name, type) pairs; `is_table` is True for a base table,
-    whose rows have the engine's row id.
+    whose rows have the engine's row id. `definition` is the SELECT behind a view.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     is_table: bool
+    definition: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Catalog, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.read import read
 from rain_debug.sql.refusals import SUPPORTED, refuse_aggregates, refuse_labels, refuse_shape, refuse_ungrouped
+from rain_debug.sql.rewrite import is_simple
 
 
 def plan_query(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Plan:
@@ -57,9 +58,11 @@ class Planner:
     def _name_relations(self, tree: exp.Expr) -> None:
         """Every table gets a short name of its own: the tree is then qualified against one flat schema."""
         ctes = {c.alias.lower() for c in tree.find_all(exp.CTE)}
-        for table in list(tree.find_all(exp.Table)):
+        waiting = list(tree.find_all(exp.Table))
+        while waiting:
+            table = waiting.pop(0)
             if isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() in ctes:
-                if not _names_what_it_hides(table):
+                if not _names_what_it_hides(table) and "of_view" not in table.meta:
                     continue
             bare = table.copy()
             for part in ("alias", "joins", "pivots", "sample"):
@@ -71,6 +74,20 @@ class Planner:
                 known = nearest(table.name, self.catalog.relations())
                 message = f"there is no table {text}" if isinstance(table.this, exp.Identifier) else error.message
                 raise self.convert.refuse(table.this, message, known) from None
+            view = _view_body(relation, self.dialect)
+            if view is not None:
+                inner = exp.Subquery(this=view)
+                columns = alias.columns if (alias := table.args.get("alias")) is not None else []
+                this = exp.to_identifier(table.alias_or_name)
+                this.meta.update(_positions(table.this))
+                inner.set("alias", exp.TableAlias(this=this, columns=columns))
+                for part in ("pivots", "sample", "joins"):
+                    inner.set(part, table.args.get(part))
+                for found in view.find_all(exp.Table):
+                    found.meta["of_view"] = True
+                    waiting.append(found)
+                table.replace(inner)
+                continue
             name = next((n for n, t in self.texts.items() if t == text), f"rain_t{len(self.texts)}")
             self.texts[name] = text
             self.relations[name] = relation
@@ -316,6 +333,25 @@ def _names_what_it_hides(table: exp.Table) -> bool:
         and cte.alias.lower() == table.name.lower()
         and not (isinstance(cte.parent, exp.With) and cte.parent.recursive)
     )
+
+
+def _view_body(relation: Relation, dialect: str) -> exp.Query | None:
+    """The SELECT behind a view whose rows are those of a table; None where it is no such view, or cannot be read."""
+    if relation.definition is None:
+        return None
+    try:
+        created: exp.Expr = exp.maybe_parse(relation.definition, dialect=dialect)
+    except SqlglotError:
+        return None
+    body = created.expression if isinstance(created, exp.Create) else None
+    if not isinstance(body, exp.Select) or not is_simple(body):
+        return None
+    if isinstance(created.this, exp.Schema) and created.this.expressions:
+        return None
+    for node in body.walk():  # its offsets are those of another text
+        for mark in ("start", "end", "line", "col"):
+            node.meta.pop(mark, None)
+    return body
 
 
 def _nullable(source: Source) -> Source:

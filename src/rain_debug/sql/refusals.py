@@ -169,7 +169,7 @@ def _in_filter(node: exp.Expr) -> bool:
     return where is not None and isinstance(where.parent, exp.Filter)
 
 
-def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom]) -> None:
+def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom | AtomCall]) -> None:
     """SQLError for a column or prediction beside aggregates that is no group key."""
     group = tree.args.get("group")
     keys = {_text(k, convert) for k in (group.expressions if group is not None else [])}

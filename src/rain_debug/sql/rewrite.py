@@ -95,6 +95,11 @@ class Names:
                     set_alias(source, name)
 
 
+def named(node: exp.Expr, name: str) -> exp.Alias:
+    """`node` AS `name`, in a select list."""
+    return exp.Alias(this=node, alias=exp.to_identifier(name, quoted=True))
+
+
 def set_alias(source: exp.Expr, name: str) -> None:
     """Give a source another alias; its column aliases stay."""
     alias = source.args.get("alias")
