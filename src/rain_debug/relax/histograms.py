@@ -1,6 +1,7 @@
-"""The operation of split joins: the classes of one side's rows, weighted and summed by slot, column by column.
+"""The operation of split joins: the classes of one side's rows, weighted in several ways and summed by slot.
 
-What gather, mul and segment_sum would give, without their arrays of (rows, classes): sides have millions of rows.
+What gather, mul and segment_sum would give, without their arrays of (rows, classes): sides have millions of rows, and
+are read once, block by block.
 """
 
 from __future__ import annotations
@@ -14,46 +15,50 @@ HISTOGRAM = "histogram"
 BLOCK = 1 << 16
 
 
-def histogram(p: Array, rows: Array | None, slots: Array, n: int, weights: Array | None) -> Array:
-    """Σ of the rows of `p` (n_variables, C) by slot, (n, C); `rows` are their numbers, None for all in order.
+class Weights(list["Array | None"]):
+    """What the rows of a side count for, (n_rows, 1) or (n_rows, C), one an aggregate; None where each counts once."""
 
-    `weights` are (n_rows, 1) or (n_rows, C), None for 1.
+    def __str__(self) -> str:
+        return f"<{len(self)} weights>"
+
+
+def histogram(p: Array, rows: Array | None, slots: Array, n: int, weights: Weights) -> Array:
+    """Σ of the rows of `p` (n_variables, C) by slot, (len(weights) · n, C); `rows` are their numbers, None for all.
 
     >>> p = np.array([[0.9, 0.1], [0.5, 0.5]])
-    >>> histogram(p, None, np.array([0, 0]), 1, np.array([[1.0], [2.0]])).round(3).tolist()
-    [[1.9, 1.1]]
+    >>> histogram(p, None, np.array([0, 0]), 1, Weights([None, np.array([[1.0], [2.0]])])).round(3).tolist()
+    [[1.4, 0.6], [1.9, 1.1]]
     """
-    out = np.zeros((n, p.shape[1]))
-    for begin in range(0, len(slots), _block(n)):
-        here = slice(begin, begin + _block(n))
-        some, where = p[here] if rows is None else p[rows[here]], slots[here]
-        for c in range(p.shape[1]):
-            x = some[:, c] if weights is None else some[:, c] * _column(weights[here], c)
-            out[:, c] += np.bincount(where, weights=x, minlength=n)
-    return out
+    out = np.zeros((len(weights), n, p.shape[1]))
+    step = max(BLOCK, 4 * n)
+    for begin in range(0, len(slots), step):
+        here = slice(begin, begin + step)
+        where, some = slots[here], p[here] if rows is None else p[rows[here]]
+        for j, weight in enumerate(weights):
+            each = some if weight is None else some * weight[here]
+            for c in range(p.shape[1]):
+                out[j, :, c] += np.bincount(where, weights=each[:, c], minlength=n)
+    return out.reshape(-1, p.shape[1])
 
 
-def histogram_vjp(g: Array, p: Array, rows: Array | None, slots: Array, n: int, weights: Array | None) -> Array:
-    """The gradient of `histogram` with respect to `p`."""
-    out = np.empty((len(slots), p.shape[1]))
-    for begin in range(0, len(slots), BLOCK):
+def histogram_vjp(g: Array, p: Array, rows: Array | None, slots: Array, n: int, weights: Weights) -> Array:
+    """The gradient of `histogram` with respect to `p`, from that of its result."""
+    parts = g.reshape(len(weights), n, p.shape[1])
+    used = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part.any()]
+    once = rows is None or int(np.bincount(rows, minlength=1).max(initial=0)) <= 1
+    out = np.zeros(p.shape)
+    by_row = out if once else np.zeros((len(slots), p.shape[1]))
+    for begin in range(0, len(slots) if used else 0, BLOCK):
         here = slice(begin, begin + BLOCK)
-        out[here] = g[slots[here]]
-        if weights is not None:
-            out[here] *= weights[here]
-    if rows is None:
-        return out
-    return np.stack([np.bincount(rows, weights=out[:, c], minlength=len(p)) for c in range(p.shape[1])], axis=1)
-
-
-def _block(n: int) -> int:
-    """Rows at a time: they stay in the processor's cache, and are many beside the slots."""
-    return max(BLOCK, 4 * n)
-
-
-def _column(weights: Array, c: int) -> Array:
-    column: Array = weights[:, min(c, weights.shape[1] - 1)]
-    return column
+        total = np.zeros((len(slots[here]), p.shape[1]))
+        for part, weight in used:
+            each = part[slots[here]]
+            total += each if weight is None else each * weight[here]
+        by_row[here if rows is None or not once else rows[here]] = total
+    if rows is not None and not once:
+        for c in range(p.shape[1]):
+            out[:, c] = np.bincount(rows, weights=by_row[:, c], minlength=len(p))
+    return out
 
 
 FORWARD[HISTOGRAM] = histogram

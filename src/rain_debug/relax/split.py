@@ -14,7 +14,7 @@ from rain_debug.lineage.numbering import numbered
 from rain_debug.lineage.sides import Side, side_of
 from rain_debug.relax.cells import Wanted
 from rain_debug.relax.grouped import Grouped
-from rain_debug.relax.histograms import HISTOGRAM
+from rain_debug.relax.histograms import HISTOGRAM, Weights
 from rain_debug.relax.lower import equals
 from rain_debug.relax.program import Builder, Program
 from rain_debug.sql import Expr, Plan
@@ -47,7 +47,9 @@ class _SplitLowering:
         self.exports = lineage.sides[0].reading.exports
         self.axes = [self.exports.axis(k) for k in self.split.atoms]
         self._nodes: dict[str, int] = {}
-        self._sums: dict[tuple[int, int], tuple[Array, int]] = {}
+        self._sums: list[int | None] = [None, None]
+        self._weights = (Weights(), Weights())
+        self._used: tuple[list[tuple[Array, int]], list[tuple[Array, int]]] = ([], [])
         self._pairs = self._matching_pairs()
         if self.split.order is not None:
             self._ranked = np.lexsort((lineage.sides[0].order, self._pairs[0][0]))
@@ -183,14 +185,23 @@ class _SplitLowering:
 
     def _histograms(self, number: int, weights: Array) -> int:
         """The weighted classes of one side, summed by slot, at each pair of slots: (n_pairs, C)."""
-        key = (number, id(weights))
-        if key not in self._sums:
-            slot, n = self._pairs[number]
+        slot, n = self._pairs[number]
+        if self._sums[number] is None:
             leaf = self.builder.leaf("classes", self.lineage.block_of[number])
-            factor = None if (weights == 1).all() else np.broadcast_to(weights, (len(slot), weights.shape[1]))
-            sums = self.builder.op(HISTOGRAM, leaf, attrs=(self._rows(number), slot, n, factor))
-            self._sums[key] = weights, self.builder.op("gather", sums, attrs=(self._pairs[2 + number],))
-        return self._sums[key][1]
+            self._sums[number] = self.builder.op(
+                HISTOGRAM, leaf, attrs=(self._rows(number), slot, n, self._weights[number])
+            )
+        at = next((j for j, (w, _) in enumerate(self._used[number]) if w is weights), len(self._used[number]))
+        if at == len(self._used[number]):
+            # The operation runs when all of its weights are there: one pass over the side for all aggregates.
+            self._weights[number].append(
+                None if (weights == 1).all() else np.broadcast_to(weights, (len(slot), weights.shape[1]))
+            )
+            sums = self._sums[number]
+            assert sums is not None
+            node = self.builder.op("gather", sums, attrs=(at * n + self._pairs[2:4][number],))
+            self._used[number].append((weights, node))
+        return self._used[number][at][1]
 
     def _weighted(self, number: int, weights: Array) -> int:
         """The classes of one side's rows, times their weights: (n_rows, C)."""
