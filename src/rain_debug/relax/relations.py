@@ -114,13 +114,18 @@ class Lowering:
             numbers = {}
             for i, column in enumerate(rows.body.columns):
                 if column.uncertain:
-                    found = []
+                    found: list[int] = []
+                    spreads: list[int | None] = []
                     for part, below in zip(parts, rows.parts, strict=True):
                         if i in part.numbers or i in part.failed:
                             found.append(part.number(i).node)
+                            spreads.append(part.number(i).spread)
                         else:
+                            spreads.append(b.const(np.zeros(part.n)))
                             found.append(b.const(_plain_column(below, i, part.n)))
-                    numbers[i] = Number(b.op("concat", *found))
+                    known = [x for x in spreads if x is not None]
+                    spread = b.op("concat", *known) if len(known) == len(spreads) else None
+                    numbers[i] = Number(b.op("concat", *found), spread)
             return Relation(rows.n_rows, presence, numbers, rules, loose)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):

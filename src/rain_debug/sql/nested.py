@@ -100,10 +100,10 @@ class _Nested(Planner):
         tree = self._qualify_all(tree)
         self._restore_relations(tree)
         self._name_aggregates(tree)
-        for node in tree.find_all(exp.SetOperation):
-            if len(node.left.named_selects) != len(node.right.named_selects):
-                one, two = len(node.left.named_selects), len(node.right.named_selects)
-                raise self.convert.refuse(node.right, f"the two sides have {one} and {two} columns")
+        for merged in tree.find_all(exp.SetOperation):
+            if len(merged.left.named_selects) != len(merged.right.named_selects):
+                one, two = len(merged.left.named_selects), len(merged.right.named_selects)
+                raise self.convert.refuse(merged.right, f"{merged.key.upper()} of {one} and {two} columns")
         for select in tree.find_all(exp.Select):
             for node in (n for n in select.find_all(exp.AggFunc) if n.find_ancestor(exp.Select) is select):
                 if node.find_ancestor(exp.Where) is not None and node.find_ancestor(exp.Filter) is None:
@@ -228,14 +228,17 @@ class _Nested(Planner):
         distinct = node.args.get("distinct")
         if distinct is not None and distinct.args.get("on") is not None:
             raise self._refuse_tree(distinct, "DISTINCT ON over predictions is not supported", "DISTINCT")
-        split = grouping.sets(node)
-        if split is not None:
-            parts = tuple(self._body(part, names) for part in split)
-            return Merge("union", True, parts, _merged_columns(names, parts))
         node = outer.split(node, self._refuse_tree, self.names)
         if any(True for _ in _own_windows(node)):
             _group_by_text(node)
             return self._windowed(node, names)
+        split = grouping.sets(node)
+        if split is not None:
+            parts = tuple(self._body(part, names) for part in split)
+            return Merge("union", True, parts, _merged_columns(names, parts))
+        group = node.args.get("group")
+        if group is not None and all(isinstance(k, exp.Tuple) and not k.expressions for k in group.expressions):
+            node.set("group", None)
         return self._block(node, names)
 
     def _refuse_tree(self, node: exp.Expr, message: str, keyword: str = "") -> SQLError:
@@ -655,7 +658,8 @@ class _Nested(Planner):
             rewrite.set_alias(table, alias)
             standing.replace(table)
         rows = Plan(
-            sql=self.sql, with_sql=self._with_sql(tree), from_sql="", sources=tuple(sources.values()), atoms=tuple(atoms),
+            sql=self.sql, with_sql=self._with_sql(tree), from_sql="", sources=tuple(sources.values()),
+            atoms=tuple(atoms),
             conjuncts=tuple(filters.values()), outputs=(), group_by=None, order_by=(), limit_sql="", inner=True,
         )  # fmt: skip
         _number_outputs(tree)
@@ -857,7 +861,7 @@ def _number_outputs(tree: exp.Query) -> None:
 def _with_sql(node: exp.Expr, dialect: str = "duckdb") -> str:
     """WITH …: the CTEs that can be named where `node` stands, and those inside it."""
     root = node.root()
-    ctes = list(root.find_all(exp.CTE, bfs=False))
+    ctes = list({c.alias.lower(): c for c in root.find_all(exp.CTE, bfs=False)}.values())
     recursive = any(w.recursive for w in root.find_all(exp.With))
     text = ", ".join(c.sql(dialect) for c in ctes)
     return f"WITH {'RECURSIVE ' if recursive else ''}{text}" if ctes else ""

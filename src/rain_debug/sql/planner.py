@@ -46,6 +46,9 @@ class Planner:
         declared = self._declared_names(tree)
         tree = self._qualify(tree)
         self._restore_relations(tree)
+        group = tree.args.get("group")
+        if group is not None and all(isinstance(k, exp.Tuple) and not k.expressions for k in group.expressions):
+            tree.set("group", None if not group.args.get("all") else group)
         refuse_aggregates(tree, self.convert, self.catalog)
         refuse_labels(tree, self.convert, calls)
         return self._split(tree, calls, declared)
