@@ -52,6 +52,14 @@ def test_snippets_run(page: Path, kept: Path, tmp_path: Path, monkeypatch: pytes
             pytest.fail(f"a snippet of {page.name} failed\n{traceback.format_exc()}")
 
 
+def test_what_a_page_shows_was_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The text on the page about looking inside is what its snippets print."""
+    page = ROOT / "docs" / "explain.md"
+    exec("".join(blocks(page, "python")), {"__name__": "page"})
+    printed = capsys.readouterr().out
+    assert [b for b in blocks(page, "text") if b.strip() not in printed] == []
+
+
 @pytest.mark.parametrize("page", with_blocks("toml"), ids=lambda p: p.name)
 def test_project_files_are_read(page: Path) -> None:
     for block in blocks(page, "toml"):
