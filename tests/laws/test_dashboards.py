@@ -19,8 +19,16 @@ PARTS = 4
 
 OPEN = pytest.mark.xfail(reason="differences that are not mended yet", strict=False)
 
-ALLOWED: dict[str, float] = dict.fromkeys(FEATURES, 1.0)
-"""Feature → the largest share of the queries with it that may be refused by name."""
+ALLOWED: dict[str, tuple[float, float]] = {
+    "cte_twice": (0.35, 0.6), "nested": (0.3, 0.35), "predicted_below_and_above": (0.3, 0.35), "full_join": (0.35, 0.4),
+    "right_join": (0.3, 0.5), "left_join": (0.25, 0.35), "self_join": (0.25, 0.35), "predicted_in_on": (0.25, 0.3),
+    "predicted_nullable": (0.3, 0.35), "where_on_aggregate": (0.25, 0.75), "aggregate_of_aggregate": (0.25, 0.7),
+    "having": (0.15, 0.5), "scalar_subquery": (0.2, 0.45), "rollup": (0.2, 0.5), "cube": (0.2, 0.5),
+    "grouping_sets": (0.2, 0.5), "min_max": (0.15, 0.35), "bool_aggregate": (0.15, 0.35),
+}  # fmt: skip
+"""Feature → the largest share of the queries with it that may be refused by name: as an answer, and as a cell."""
+OTHERS = (0.15, 0.3)
+"""For features that are not in the table."""
 
 
 def run(law: str, seed: int, cases: int) -> Count:
@@ -43,9 +51,11 @@ def run(law: str, seed: int, cases: int) -> Count:
     return count
 
 
-def allowed(count: Count, slack: float) -> None:
+def allowed(count: Count, law: int) -> None:
     """No feature is refused more often than the table allows, by more than chance."""
-    over = {f: f"{share:.0%}" for f, share in count.shares().items() if share > ALLOWED[f] + slack}
+    shares = count.shares()
+    limits = {f: ALLOWED.get(f, OTHERS)[law] + 1.5 / count.features[f] ** 0.5 for f in shares}
+    over = {f: f"{share:.0%}" for f, share in shares.items() if share > limits[f]}
     assert not over, f"refused more often than allowed: {over}"
 
 
@@ -54,7 +64,7 @@ def allowed(count: Count, slack: float) -> None:
 def test_the_answer_is_the_databases(part: int) -> None:
     count = run("exact", 1000 + part, EXACT // PARTS)
     assert count.total == EXACT // PARTS
-    allowed(count, 0.1)
+    allowed(count, 0)
 
 
 @OPEN
@@ -62,7 +72,7 @@ def test_the_answer_is_the_databases(part: int) -> None:
 def test_the_relaxed_answer_is_the_expectation_over_all_worlds(part: int) -> None:
     count = run("worlds", 2000 + part, WORLDS // PARTS)
     assert count.total == WORLDS // PARTS
-    allowed(count, 0.15)
+    allowed(count, 1)
 
 
 def test_the_generator_covers_its_features_and_sqlite_agrees_with_duckdb() -> None:
