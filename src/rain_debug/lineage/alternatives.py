@@ -26,7 +26,7 @@ from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Wind
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
-MOST_PLACES = 100
+MOST_PLACES = 16
 """Of more places than these, all rows are captured."""
 ROW = "__rain_row"
 NUMBERS = ("value", "number", "proba", "lookup", "window")

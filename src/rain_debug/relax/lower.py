@@ -67,18 +67,28 @@ class _Lowering:
         if w.kind == "present":
             if self.plan.is_aggregate and not self.plan.group_by:
                 return self.builder.const(np.ones(self.tuples.n_places)), "always there", False
-            return self._once("present", "", lambda: presence(self.tuples, self.weight)), "1 − Π(1 − w)", True
+            node = self._once("present", "", lambda: presence(self.tuples, self.weight))
+            used = self.tuples.used(self.weight)
+            if not used:
+                return node, "always there", False
+            return node, "1 − Π(1 − w)" + self._thresholds, len(used) > 1 or bool(self._thresholds)
         assert w.expr is not None
         if w.kind == "is":
             return self._is(w.expr, w.value), "probability of the class", False
         if self.plan.is_aggregate:
             grouped = Grouped(self)
-            return grouped.node(w.expr), grouped.rule(w.expr), grouped.loose(w.expr)
+            loose = grouped.loose(w.expr) or bool(self._thresholds)
+            return grouped.node(w.expr), grouped.rule(w.expr) + self._thresholds, loose
         return (
             self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr))),
             "value",
             False,
         )
+
+    @property
+    def _thresholds(self) -> str:
+        """What a threshold on a probability adds to a rule."""
+        return "; a threshold on a probability by its odds" if any(a.kind == "bin" for a in self.exports.axes) else ""
 
     def _is(self, e: Expr, value: Any) -> int:
         where = equals(*self.reading.raw(e), [value] * self.tuples.n_places, self.tuples.place)

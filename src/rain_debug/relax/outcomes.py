@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.program import Builder
 from rain_debug.relax.tails import tail_rule
 from rain_debug.relax.variance import variance_rule
@@ -232,10 +233,10 @@ class Outcomes:
 
 def _number(first: Array, columns: Array) -> Array:
     """Numbers (n,) of the distinct rows of (first, columns…)."""
-    key = np.unique(first, return_inverse=True)[1].reshape(-1)
+    key = numbered(first)[1]
     for j in range(columns.shape[1]):
-        code = np.unique(columns[:, j], return_inverse=True)[1].reshape(-1)
-        key = np.unique(key * (int(code.max(initial=0)) + 1) + code, return_inverse=True)[1].reshape(-1)
+        code = numbered(columns[:, j])[1]
+        key = numbered(key * (int(code.max(initial=0)) + 1) + code)[1]
     return key.astype(np.int64)
 
 
