@@ -26,14 +26,19 @@ def explain(query: Query) -> str:
     """The plan of a query as text, the same every time: see `Query.explain`."""
     lines = [f"{query.name}: {' '.join(query.sql.split())}", "", "answer, asked of the database"]
     lines += [f"  {query.answer_text()}", "", "plan"]
-    lines += [f"  {line}" for line in query.plan_text().split("\n")]
+    lines += [f"  {line}" for line in re.sub(r"RAIN_ATOM\((\d+)\)", r"p\1", query.plan_text()).split("\n")]
     targets = _all_targets(query)
     if not targets:
         return "\n".join([*lines, "", "no row of the answer depends on a prediction"])
+    refused: dict[str, str] = {}
     try:
         capture = query.capture(targets)
     except RainError as error:
-        return "\n".join([*lines, "", f"refused: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
+        targets, refused = _without_refused(query, targets)
+        if not targets:
+            hint = [f"  {error.hint}"] if error.hint else []
+            return "\n".join([*lines, "", f"refused: {error.message}", *hint])
+        capture = query.capture(targets)
     lines += ["", f"lineage of {len(targets)} cell{'s' * (len(targets) != 1)}"]
     lines += [f"  {text}" for text in dict.fromkeys(_renamed(capture.lineage))]
     lines += [f"  {capture.tuples:,} candidate tuples, {capture.merged:,} after merging"]
@@ -46,6 +51,8 @@ def explain(query: Query) -> str:
     for target, (rule, loose) in zip(targets, capture.program.rules(), strict=True):
         what = target.column if target.kind != "present" and target.column is not None else "the row is there"
         rows[what, f"{'approximate' if loose else 'exact':<12} {rule}"] = None
+    for name, message in refused.items():
+        rows[name, f"{'refused':<12} {message}"] = None
     width = max(len(what) for what, _ in rows)
     lines += [f"  {what:<{width}}  {rule}" for what, rule in rows]
     return "\n".join(lines)
@@ -67,6 +74,20 @@ def _all_targets(query: Query) -> list[Target]:
     return targets
 
 
+def _without_refused(query: Query, targets: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:
+    """The targets of columns that have a rule, and for the other columns why they have none."""
+    kept: list[Target] = []
+    refused: dict[str, str] = {}
+    for name in dict.fromkeys(t.column for t in targets):
+        own = [t for t in targets if t.column == name]
+        try:
+            query.capture(own[:1])
+            kept += own
+        except RainError as error:
+            refused[name or "the row is there"] = error.message
+    return kept, refused
+
+
 def _renamed(texts: Sequence[str]) -> list[str]:
     """Texts without the numbers of temporary tables."""
     return [re.sub(r"__rain_\d+(_\d+)*\b", "__rain_table", text) for text in texts]
@@ -84,6 +105,9 @@ def provenance(query: Query, cell: Cell | Row) -> str:
 
 
 def _target(query: Query, cell: Cell | Row) -> Target:
+    if not isinstance(cell, Cell | Row):
+        raise ComplaintError(f"a cell or a row was expected, not {type(cell).__name__}",
+                             hint="query.cell('column', key=…) or query.row(key=…)")  # fmt: skip
     if cell.query is not query:
         raise ComplaintError("this cell belongs to another query", hint="ask the query that it was taken from")
     if isinstance(cell, Row):
@@ -119,7 +143,7 @@ class _Formula:
         shown = [
             o.expr for o, c in zip(outputs, top.block.columns, strict=True) if c.uncertain and c.name == target.column
         ]
-        head = f"  {shown[0].sql}  over" if shown else "  there where one of"
+        head = f"  {shown[0].sql}  over" if shown else "  there where one of these holds"
         lines = [head]
         arguments = [a for e in shown for x in e.walk() if x.op == "agg" for a in x.args if a.sql in top.texts]
         for i in chosen:
