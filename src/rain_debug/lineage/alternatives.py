@@ -534,9 +534,9 @@ def _replaced(text: str, names: Mapping[str, str]) -> str:
 
 def _grouped(body: Body) -> Body:
     """A plain SELECT as one that keeps each row once."""
-    if isinstance(body, Block) and body.plan.group_by is None and not any(c.uncertain for c in body.columns):
+    if isinstance(body, Block) and body.bag and not any(c.uncertain for c in body.columns):
         keys = tuple({o.expr.sql: o.expr for o in body.plan.outputs}.values())
-        return replace(body, plan=replace(body.plan, group_by=keys))
+        return replace(body, plan=replace(body.plan, group_by=keys), bag=False)
     return body
 
 

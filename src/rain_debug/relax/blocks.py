@@ -49,7 +49,26 @@ class AlternativeNumbers(Expressions):
                 self.rules.append("threshold on a probability by its odds")
                 both = b.op("bins", self.number(side), attrs=(((bound, op in (">", "<=")),),))
                 return b.op("pick", both, attrs=(int(op in (">", ">=")),))
+        if e.op in ("=", "<>"):
+            for side, other in ((e.args[0], e.args[1]), (e.args[1], e.args[0])):
+                if side.op == "atom" and self.block.is_count(side.atoms[0]) and self.leaf(other) is not None:
+                    return self._equal(side, other, e.op)
         return b.op("add", self.comparison(e), b.const(np.zeros(self.n)))
+
+    def _equal(self, count: Expr, other: Expr, op: str) -> int:
+        """P(count = other) for a whole number, as the chance of half a step to either side."""
+        b, x, y = self.b, self.number(count), self.number(other)
+        variance = self.variance_of(count)
+        spread = b.op("sqrt", variance) if variance is not None else b.const(np.zeros(1))
+        half = b.const(np.full(1, 0.5))
+        above = b.op("compare", x, b.op("sub", y, half), spread, attrs=(">",))
+        beyond = b.op("compare", x, b.op("add", y, half), spread, attrs=(">",))
+        node = b.op("sub", above, beyond)
+        self.rules.append("= of a count as Φ between its halves")
+        self.loose = True
+        if op == "<>":
+            node = b.op("sub", b.const(np.ones(1)), node)
+        return b.op("add", node, b.const(np.zeros(self.n)))
 
 
 class BlockNumbers(Expressions):
@@ -92,7 +111,8 @@ class BlockNumbers(Expressions):
             presence: int | None = self.weight
         elif block.event_table is not None or self.plan.group_by:
             presence = self.outcomes.any()
-            self.rules.append("a group is there: 1 − Π(1 − w)")
+            if not block.bag:
+                self.rules.append("a group is there: 1 − Π(1 − w)")
         else:
             presence = None
         if block.having:
@@ -158,7 +178,8 @@ class BlockNumbers(Expressions):
 
     def _nonlinear(self) -> bool:
         names = {x.name for o in self.plan.outputs for x in o.expr.walk() if x.op == "agg"}
-        return bool(names - {"count", "sum"}) or bool(self.rows.block.having) or bool(self.plan.group_by)
+        groups = bool(self.plan.group_by) and not self.rows.block.bag
+        return bool(names - {"count", "sum"}) or bool(self.rows.block.having) or groups
 
     # -- weights ------------------------------------------------------------------------------------------------
 
@@ -251,6 +272,21 @@ class BlockNumbers(Expressions):
             b.op("gather", number.node, attrs=(literal.rows,)),
             None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
         )
+
+    def is_count(self, k: int) -> bool:
+        """True where atom k is a COUNT of a block below."""
+        literal = self.rows.numbers[k]
+        if literal.kind == "class":
+            return False
+        lookup = literal.kind == "event"
+        body = self.rows.events[literal.source] if lookup else self.rows.below[literal.source[0]]
+        if not isinstance(body, BlockRows):
+            return False
+        named = literal.source[1] if not lookup and len(literal.source) > 1 else None
+        columns = body.block.columns
+        at = 0 if named is None else next(i for i, c in enumerate(columns) if c.name == named)
+        e = body.block.plan.outputs[at].expr
+        return e.op == "agg" and e.name == "count"
 
     # -- expressions over groups --------------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Builder:
 
     def op(self, name: str, *args: int, attrs: tuple[Any, ...] = ()) -> int:
         """The operation `name`; folded into a constant where no operand depends on a variable."""
-        if not any(self._depends[a] for a in args) and name not in EXACT:
+        if all(self.nodes[a].op == "const" for a in args) and name not in EXACT:
             values = [self.nodes[a].attrs[0] for a in args]
             return self.const(FORWARD[name](*values, *attrs))
         return self._add(Node(name, args, attrs), depends=any(self._depends[a] for a in args))

@@ -51,10 +51,12 @@ class Lowering:
         if asked.kind == "present":
             if relation.presence is None:
                 return b.const(np.full(1, float(len(rows) > 0))), "always there", False
-            if relation.outcomes is not None and isinstance(top, BlockRows) and top.block.plan.group_by is None:
+            if relation.outcomes is not None and isinstance(top, BlockRows) and not top.block.having:
                 chosen = np.isin(top.row, rows)
                 found = relation.outcomes.of(chosen)
-                return found.any(), "1 − Π(1 − w)", relation.loose or found.shared
+                others = any(x.kind != "class" for x in top.literals)
+                loose = relation.loose or found.shared or (others and len(rows) > 1)
+                return found.any(), "; ".join(dict.fromkeys([*relation.rules, "1 − Π(1 − w)"])), loose
             p = b.op("gather", relation.presence, attrs=(rows,))
             if len(rows) == 1:
                 return p, rules, relation.loose

@@ -62,7 +62,7 @@ class Converter:
         if isinstance(node, exp.Func) and "start" not in node.meta and end:
             opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             start = opening.start() if opening else start
-        if isinstance(node, exp.Query | exp.Subquery | exp.Exists) and end:
+        if isinstance(node, exp.Query | exp.Exists) and not isinstance(node.this, exp.Table) and end:
             selects = list(re.finditer(r"(EXISTS\s*)?(\(\s*)?\bSELECT\b", self.sql[:start], re.I))
             if selects and not isinstance(node, exp.SetOperation):
                 start = selects[-1].start() if not isinstance(node, exp.Select) else selects[-1].end() - 6
@@ -78,6 +78,10 @@ class Converter:
             if opening is None:
                 break
             start = opening.start()
+        return start, self._closed(start, end)
+
+    def closed(self, start: int, end: int) -> tuple[int, int]:
+        """The offsets with the parentheses that open between them closed."""
         return start, self._closed(start, end)
 
     def _closed(self, start: int, end: int) -> int:

@@ -84,7 +84,10 @@ class _Nested(Planner):
         limited = bool(tree.args.get("limit") or tree.args.get("offset"))
         for node in tree.find_all(exp.Anonymous):
             if is_atom(node) and any(has_atoms(a) for a in node.expressions[1:]):
-                raise self._refuse_tree(node, "a prediction as a feature of another prediction is not supported")
+                call = self.calls[atom_number(node)]
+                raise SQLError("a prediction as a feature of another prediction is not supported", sql=self.sql,
+                               start=call.start, end=call.end, hint=NESTED)  # fmt: skip
+        refuse_labels(tree, self.convert, self.calls)  # again: classes are now compared where CTEs named them
         answer, unlimited, rows, readers = self._answer(tree.copy())
         traced = tree.copy()
         self._with = traced.args.get("with_")
@@ -103,7 +106,8 @@ class _Nested(Planner):
         for merged in tree.find_all(exp.SetOperation):
             if len(merged.left.named_selects) != len(merged.right.named_selects):
                 one, two = len(merged.left.named_selects), len(merged.right.named_selects)
-                raise self.convert.refuse(merged.right, f"{merged.key.upper()} of {one} and {two} columns")
+                what = f"{merged.key.upper()} of {one} and {two} columns"
+                raise self.convert.refuse(merged.right, what, "select as many columns on both sides")
         for select in tree.find_all(exp.Select):
             for node in (n for n in select.find_all(exp.AggFunc) if n.find_ancestor(exp.Select) is select):
                 if node.find_ancestor(exp.Where) is not None and node.find_ancestor(exp.Filter) is None:
@@ -279,10 +283,11 @@ class _Nested(Planner):
             keys = tuple(self._group_key(e, outputs) for e in (group.expressions if group is not None else []))
         elif select.args.get("distinct"):
             keys = tuple({o.expr.sql: o.expr for o in outputs}.values())
-        elif select.args.get("distinct") is None:
-            keys = None
         numbers = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
         uncertain = [o.expr.has_aggregate or bool(numbers & set(o.expr.atoms)) for o in outputs]
+        bag = keys is None
+        if keys is None and not any(uncertain):
+            keys = self._tuple_keys(select, outputs, sources)
         if keys is not None:
             for e in keys:
                 if numbers & set(e.atoms):
@@ -305,7 +310,30 @@ class _Nested(Planner):
         )  # fmt: skip
         having = conjuncts(select.args["having"].this) if select.args.get("having") else []
         single = grouped and group is None and not having
-        return Block(plan, columns, tuple(below), tuple(events), tuple(convert(h) for h in having), event_table, single)
+        return Block(
+            plan, columns, tuple(below), tuple(events), tuple(convert(h) for h in having), event_table, single, bag
+        )
+
+    def _tuple_keys(
+        self, select: exp.Select, outputs: Sequence[OutputColumn], sources: dict[str, Source]
+    ) -> tuple[Expr, ...] | None:
+        """What tells the block's tuples apart, and its outputs: alternatives of one tuple become one row; else None."""
+        rids = []
+        for source in sources_of(select):
+            alias = source.alias_or_name
+            relation = self._relation_of(source)
+            if alias in sources:
+                rids.append(str(sources[alias].rid))
+            elif source.meta.get("below") or alias.startswith("__rain_event"):
+                rids.append(f"{_quote(alias)}.{ROW}")
+            elif relation is not None and relation.is_table:
+                rids.append(f"{_quote(alias)}.rowid")
+            else:
+                return None
+        if not rids:
+            return None
+        keys = [Expr("pure", (), rid, (), True, 0, 0) for rid in rids]
+        return tuple({e.sql: e for e in (*keys, *(o.expr for o in outputs))}.values())
 
     def _take_sources(self, select: exp.Select, below: list[Below], values: dict[str, Below]) -> None:
         """Subqueries with predictions in FROM become tables that the lineage fills."""
@@ -418,7 +446,9 @@ class _Nested(Planner):
             matches: list[exp.Expr] = []
             for left, item in zip(lefts, inner.expressions, strict=True):
                 outside = exp.column(f"x{len(keys)}", table=name)
-                matches.append(exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside))
+                equal = exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside)
+                equal.meta.update(_meta_of(self.convert.extent(node)))
+                matches.append(equal)
                 keys.append(left.copy())
             match: exp.Expr = exp.and_(*matches)
             if _is_negated(node, self._refuse_tree):

@@ -12,6 +12,7 @@ from rain_debug.sql.atoms import AtomCall, class_list
 from rain_debug.sql.convert import Converter, atom_number, is_atom
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Atom, Catalog, Plan
+from rain_debug.sql.rewrite import sources_of
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 SUPPORTED = (
@@ -97,6 +98,23 @@ def refuse_nested(tree: exp.Expr, convert: Converter, catalog: Catalog) -> None:
             raise convert.refuse(node, f"{word} {here}", NESTED, keyword=word)
     for random in tree.find_all(exp.Rand, exp.Uuid):
         raise convert.refuse(random, f"a random number {here}: it is another one each time", NESTED)
+    for unnest in tree.find_all(exp.Unnest, exp.Explode):
+        around = unnest.find_ancestor(exp.Select)
+        if around is None or not any(n in predictions for n in around.walk()):
+            continue
+        raise convert.refuse(unnest, f"UNNEST {here}", "unnest in a CTE without predictions", keyword="UNNEST")
+    for many in tree.find_all(exp.Any, exp.All):
+        if any(n in predictions for n in many.walk()):
+            word = type(many).__name__.upper()
+            what = f"{word} (SELECT …) over predictions is not supported"
+            raise convert.refuse(many, what, "write EXISTS or NOT EXISTS", keyword=word)
+    for source in (s for q in tree.find_all(exp.Select) for s in sources_of(q)):
+        if isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table):
+            what = f"parentheses around tables in FROM {here.removeprefix('is ')}".replace("FROM not", "FROM are not")
+            raise convert.refuse(source, what, "write the joins one after another")
+    for count in tree.find_all(exp.Count):
+        if count.expressions:
+            raise convert.refuse(count, "COUNT takes one argument here", "count one column, or count(*)")
     for columns in tree.find_all(exp.Columns):
         raise convert.refuse(columns, f"COLUMNS {here}", "name the columns", keyword="COLUMNS")
     for node in predictions:
@@ -125,6 +143,8 @@ def _refuse_sources(tree: exp.Select, convert: Converter) -> None:
             raise convert.refuse(source, what, "write the joins one after another")
     for columns in _own(tree, exp.Columns):
         raise convert.refuse(columns, f"COLUMNS {here}", "name the columns", keyword="COLUMNS")
+    for unnest in _own(tree, exp.Unnest, exp.Explode):
+        raise convert.refuse(unnest, f"UNNEST {here}", "unnest in a CTE without predictions", keyword="UNNEST")
     for random in tree.find_all(exp.Rand, exp.Uuid):
         raise convert.refuse(random, f"a random number {here}: it is another one each time", SUPPORTED)
 

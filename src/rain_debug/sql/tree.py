@@ -47,7 +47,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Block:
-    """One SELECT: `plan` is its flat part; `having` are conditions on its groups."""
+    """One SELECT: `plan` is its flat part; `having` are conditions on its groups.
+
+    `bag` is True for rows as they are, where `plan.group_by` only tells tuples apart.
+    """
 
     plan: Plan
     columns: tuple[OutColumn, ...]
@@ -56,6 +59,7 @@ class Block:
     having: tuple[Expr, ...] = ()
     event_table: str | None = None
     single: bool = False
+    bag: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def describe(body: Body, depth: int = 0) -> str:
             lines.append(f"{pad}  {a.kind} p{a.index} = {' '.join(plan.sql[a.start : a.end].split())}")
     lines.append(f"{pad}  from {plan.from_sql}")
     lines += [f"{pad}  where {c.sql}" for c in plan.conjuncts]
-    if plan.group_by is not None:
+    if plan.group_by is not None and not body.bag:
         keys = ", ".join(e.sql for e in plan.group_by)
         lines.append(f"{pad}  group by {keys}" if keys else f"{pad}  one group")
     lines += [f"{pad}  having {h.sql}" for h in body.having]

@@ -83,7 +83,8 @@ def window_of(
     if any(isinstance(i, exp.Distinct) for i in items):
         raise refuse(node, "DISTINCT in a window function over predictions is not supported")
     args = [convert(i) for i in items[:1]]
-    start, end = convert.extent(node)
+    start = min(convert.extent(function)[0], convert.extent(node)[0])
+    start, end = convert.closed(start, convert.extent(node)[1])
     texts = tuple(o.sql(dialect) for o in ordered)
     return Window(
         name, tuple(args), tuple(p.sql(dialect) for p in partition), texts, by, _frame(node, bool(ordered), refuse),
