@@ -108,13 +108,18 @@ class _Nested(Planner):
                 one, two = len(merged.left.named_selects), len(merged.right.named_selects)
                 what = f"{merged.key.upper()} of {one} and {two} columns"
                 raise self.convert.refuse(merged.right, what, "select as many columns on both sides")
+        for column in tree.find_all(exp.Column):
+            around = column.find_ancestor(exp.Select)
+            shown = [n.lower() for n in around.named_selects] if around is not None else []
+            if not column.table and column.name.lower() not in shown and not isinstance(column.this, exp.Star):
+                hint = nearest(column.name, [*shown, *(c for r in self.relations.values() for c, _ in r.columns)])
+                raise self.convert.refuse(column, f"there is no column '{column.name}'", hint)
         for select in tree.find_all(exp.Select):
-            for node in (n for n in select.find_all(exp.AggFunc) if n.find_ancestor(exp.Select) is select):
-                if node.find_ancestor(exp.Where) is not None and node.find_ancestor(exp.Filter) is None:
-                    raise self.convert.refuse(
-                        node, "an aggregate cannot stand in WHERE", "conditions on groups: HAVING"
-                    )
-                inner = node.find_ancestor(exp.AggFunc, exp.Window, exp.Select)
+            for found in (n for n in select.find_all(exp.AggFunc) if n.find_ancestor(exp.Select) is select):
+                if found.find_ancestor(exp.Where) is not None and found.find_ancestor(exp.Filter) is None:
+                    hint = "conditions on groups stand in HAVING"
+                    raise self.convert.refuse(found, "an aggregate cannot stand in WHERE", hint)
+                inner = found.find_ancestor(exp.AggFunc, exp.Window, exp.Select)
                 if isinstance(inner, exp.AggFunc):
                     what = "an aggregate inside an aggregate is not supported"
                     raise self.convert.refuse(inner, what, "compute the inner one in a CTE")
