@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 
-from rain_debug.errors import SQLError
+from rain_debug.errors import SQLError, nearest
 from rain_debug.sql import grouping, outer, rewrite
 from rain_debug.sql.atoms import AtomCall, column_named, mark_nested
 from rain_debug.sql.convert import ATOM, NestedConverter, atom_number, conjuncts, is_atom
