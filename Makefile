@@ -37,6 +37,7 @@ format: $(VENV)/.test   ## put the format right
 	$(PY) -m ruff format .
 
 bench: $(VENV)/.core    ## the papers' figures, one script each; JSON into benchmarks/results
+	$(PIP) -e '.[bench]'
 	$(PY) benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/.docs     ## the documentation, into site/

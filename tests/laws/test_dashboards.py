@@ -12,12 +12,14 @@ from laws.fuzz import PER_SHOP, Count, as_test, verdict_of
 from laws.shops import FEATURES
 from laws.twins import Twins, differ
 
-EXACT = int(os.environ.get("RAIN_EXACT_CASES", 1000))
-WORLDS = int(os.environ.get("RAIN_WORLDS_CASES", 400))
-PARTS = 4
+EXACT = int(os.environ.get("RAIN_EXACT_CASES", 5000))
+WORLDS = int(os.environ.get("RAIN_WORLDS_CASES", 2000))
+PARTS = 10
 """Each law's cases are dealt to so many tests, which run side by side."""
 
-OPEN = pytest.mark.xfail(reason="differences that are not mended yet", strict=False)
+OPEN = 0.03
+"""The share of random worlds checks that may still differ: rare shapes (subqueries correlated to the optional side of
+an outer join, gradients where another place is 0/0) are known and not mended yet. It may only be lowered."""
 
 ALLOWED: dict[str, tuple[float, float]] = {
     "cte_twice": (0.35, 0.6), "nested": (0.3, 0.35), "predicted_below_and_above": (0.3, 0.35), "full_join": (0.35, 0.4),
@@ -31,7 +33,7 @@ OTHERS = (0.15, 0.3)
 """For features that are not in the table."""
 
 
-def run(law: str, seed: int, cases: int) -> Count:
+def run(law: str, seed: int, cases: int, open_share: float = 0.0) -> Count:
     """So many cases; what came of them. Fails with the first differences as cases of the `.test` files."""
     count, shop, failed = Count(), 0, []
     while count.total < cases:
@@ -47,7 +49,9 @@ def run(law: str, seed: int, cases: int) -> Count:
                 failed.append(f"{verdict.why}\n{as_test(twins, case, case.sql()[:60])}\n\n{again}")
         twins.close()
         shop += 1
-    assert not failed, f"{len(failed)} of {count.total} differ:\n" + "\n\n".join(failed[:3])
+    assert len(failed) <= open_share * count.total, f"{len(failed)} of {count.total} differ:\n" + "\n\n".join(
+        failed[:3]
+    )
     return count
 
 
@@ -59,7 +63,6 @@ def allowed(count: Count, law: int) -> None:
     assert not over, f"refused more often than allowed: {over}"
 
 
-@OPEN
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_answer_is_the_databases(part: int) -> None:
     count = run("exact", 1000 + part, EXACT // PARTS)
@@ -67,10 +70,9 @@ def test_the_answer_is_the_databases(part: int) -> None:
     allowed(count, 0)
 
 
-@OPEN
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_relaxed_answer_is_the_expectation_over_all_worlds(part: int) -> None:
-    count = run("worlds", 2000 + part, WORLDS // PARTS)
+    count = run("worlds", 2000 + part, WORLDS // PARTS, OPEN)
     assert count.total == WORLDS // PARTS
     allowed(count, 1)
 

@@ -18,7 +18,7 @@ from rain_debug.sql.convert import ATOM, NestedConverter, atom_number, conjuncts
 from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Atom, Catalog, OutputColumn, Plan, Source
-from rain_debug.sql.planner import Planner
+from rain_debug.sql.planner import Planner, group_by_all
 from rain_debug.sql.read import read
 from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested, refuse_ungrouped
 from rain_debug.sql.rewrite import has_atoms, sources_of
@@ -141,8 +141,7 @@ class _Nested(Planner):
         for select in tree.find_all(exp.Select):
             group = select.args.get("group")
             if group is not None and group.args.get("all"):
-                keys = [e.unalias() for e in select.expressions if not e.find(exp.AggFunc)]
-                select.set("group", exp.Group(expressions=[k.copy() for k in keys]))
+                select.set("group", group_by_all(select))
         try:
             qualified = qualify(tree, schema=schema, dialect=self.dialect)
         except SqlglotError as error:

@@ -113,6 +113,9 @@ def _unmatched(
     inner.set("from_", exp.From(this=sources[0].copy()))
     inner.set("joins", [j.copy() for j in joins])
     inner.set("where", exp.Where(this=on.copy()))
+    for join in select.args.get("joins") or []:
+        if join.args.get("on") is not None:
+            join.set("on", _seen(join.args["on"], absent))
     where = select.args.get("where")
     if where is not None:
         select.set("where", exp.Where(this=_seen(where.this, absent)))
@@ -128,8 +131,6 @@ def _seen(node: exp.Expr, absent: set[str]) -> exp.Expr:
         columns = [at] if isinstance(at, exp.Column) else list(at.find_all(exp.Column)) if is_atom(at) else []
         if columns and any(c.table in absent for c in columns):
             at.replace(exp.Null())
-            return
-        if isinstance(at, exp.Query):
             return
         for child in list(at.iter_expressions()):
             visit(child)

@@ -122,8 +122,7 @@ class Planner:
         schema: dict[str, Any] = {n: dict(r.columns) for n, r in self.relations.items()}
         group = tree.args.get("group")
         if group is not None and group.args.get("all"):
-            keys = [e.unalias() for e in tree.expressions if not e.find(exp.AggFunc)]
-            tree.set("group", exp.Group(expressions=[k.copy() for k in keys]))
+            tree.set("group", group_by_all(tree))
         try:
             qualified = qualify(tree, schema=schema, dialect=self.dialect)
         except SqlglotError as error:
@@ -336,6 +335,13 @@ def _names_what_it_hides(table: exp.Table) -> bool:
         and cte.alias.lower() == table.name.lower()
         and not (isinstance(cte.parent, exp.With) and cte.parent.recursive)
     )
+
+
+def group_by_all(select: exp.Select) -> exp.Group | None:
+    """The keys that GROUP BY ALL stands for; None where nothing but constants is selected beside aggregates."""
+    items = [e.unalias() for e in select.expressions if not e.find(exp.AggFunc)]
+    keys = [e.copy() for e in items if e.find(exp.Column) is not None or any(is_atom(n) for n in e.walk())]
+    return exp.Group(expressions=keys) if keys else None
 
 
 def _view_body(relation: Relation, dialect: str) -> exp.Query | None:
