@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--rows 1000000] [--records 100000] [--check] [--quick]
 
 The query is timed beside DuckDB's own for the same query with the predictions given as a column, and beside the
-model's own time to predict. `query_first` is the first in the process; `query`, the best of five, predicts its rows
+model's own time to predict. `query_first` is the first in the process; `query`, the best of fifteen, predicts its rows
 each time; `query_again` finds the predictions kept, as later queries of the same rows over a read-only file do. The
 claim is about `query`. Every measurement is taken in a process of its own, over a database file on disk.
 """
@@ -34,7 +34,7 @@ FEATURES = [f"f{i}" for i in range(50)]
 WHERE = "GROUP BY week ORDER BY week"
 SQL = f"SELECT week, count(*) AS n FROM users u WHERE u.active AND predict(churn, u) = 'yes' {WHERE}"
 PLAIN = f"SELECT week, count(*) AS n FROM users u WHERE u.active AND predicted = 'yes' {WHERE}"
-REPEATS = 5
+REPEATS = 15
 
 
 def make(path: str, rows: int, records: int) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from rain_debug.errors import EngineError
 _FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
 
 
+MOST_KNOWN = 1000
 _ENGINES: weakref.WeakSet[DuckDB] = weakref.WeakSet()
 
 
@@ -44,13 +45,31 @@ class DuckDB:
         self.is_own = is_own
         self.read_only = False
         """True where the user's tables are attached read-only: what was read once stays so."""
+        self._known: dict[tuple[str, str], Any] = {}
         _ENGINES.add(self)
 
     def types(self, sql: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = self._once("types", sql, lambda: self._types(sql))
+        return found
+
+    def _types(self, sql: str) -> list[tuple[str, str]]:
         relation = self.relation(sql)
         return [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
 
+    def _once(self, what: str, of: str, ask: Callable[[], Any]) -> Any:
+        """What the database says, asked once where it cannot change; Rain's own tables may."""
+        if not self.read_only or "__rain_" in of:
+            return ask()
+        if (what, of) not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[what, of] = ask()
+        return self._known[what, of]
+
     def is_table(self, name: str) -> bool:
+        return bool(self._once("is_table", name, lambda: self._is_table(name)))
+
+    def _is_table(self, name: str) -> bool:
         try:
             self.connection.sql(f"SELECT rowid FROM {name} LIMIT 0")
         except duckdb.Error:
@@ -60,6 +79,9 @@ class DuckDB:
         return bool(found["n"].values[0])
 
     def spelled_out(self, name: str) -> str:
+        return str(self._once("spelled_out", name, lambda: self._spelled_out(name)))
+
+    def _spelled_out(self, name: str) -> str:
         if not re.fullmatch(r'("([^"]|"")+"|\w+)(\.("([^"]|"")+"|\w+)){0,2}', name):
             return name
         parts = [p.strip('"').lower() for p in re.findall(r'"(?:[^"]|"")+"|\w+', name)]

@@ -337,7 +337,7 @@ def _names_what_it_hides(table: exp.Table) -> bool:
     )
 
 
-def group_by_all(select: exp.Select) -> exp.Group | None:
+def group_by_all(select: exp.Expr) -> exp.Group | None:
     """The keys that GROUP BY ALL stands for; None where nothing but constants is selected beside aggregates."""
     items = [e.unalias() for e in select.expressions if not e.find(exp.AggFunc)]
     keys = [e.copy() for e in items if e.find(exp.Column) is not None or any(is_atom(n) for n in e.walk())]
