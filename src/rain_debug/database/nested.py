@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class NestedQuery(Query):
         super().__init__(db, nested.rows, models, name)
         self.nested = nested
         self.sql = nested.sql
-        self._names = unique_names([c.name for c in nested.columns])
+        self._names = unique_names([_shown(nested, i) for i in range(len(nested.columns))])
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -303,6 +304,15 @@ class NestedQuery(Query):
             if e.op == "agg" and e.name == "count" and not body.having and body.plan.group_by:
                 return 0.0
         return float("nan")
+
+
+def _shown(nested: Nested, i: int) -> str:
+    """A column's name, or its text where the query gives it none."""
+    name, body = nested.columns[i].name, nested.body
+    if not re.fullmatch(r"_col_\d+", name) or isinstance(body, Merge):
+        return name
+    e = body.plan.outputs[i].expr
+    return " ".join(nested.sql[e.start : e.end].split()) or name
 
 
 def _quoted(name: str) -> str:
