@@ -275,8 +275,8 @@ class BlockNumbers(Expressions):
 
     def is_count(self, k: int) -> bool:
         """True where atom k is a COUNT of a block below."""
-        literal = self.rows.numbers[k]
-        if literal.kind == "class":
+        literal = self.rows.numbers.get(k)
+        if literal is None or literal.kind == "class":
             return False
         lookup = literal.kind == "event"
         body = self.rows.events[literal.source] if lookup else self.rows.below[literal.source[0]]
