@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
+from rain_debug.relax import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,3 +104,21 @@ def test_predictions_over_a_read_only_file_asked_for_twice_are_kept_until_the_mo
     again = rain.connect(made.frames())
     again.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
     assert third.rows() == again.query(made.query).rows()
+
+
+def test_a_view_is_its_table_also_where_another_attached_database_has_one_of_that_name() -> None:
+    con = duckdb.connect()
+    for name in ("one", "two"):
+        con.execute(f"ATTACH ':memory:' AS {name}")
+        con.execute(f"USE {name}")
+        con.execute("CREATE TABLE t AS SELECT range AS id, range / 2.0 - 1 AS x FROM range(4)")
+        con.execute("CREATE VIEW v AS SELECT * FROM t WHERE id <> 1")
+    db = rain.connect(con)
+    labelled = {"x": np.array([-1.0, -0.5, 0.5, 1.0]), "label": np.array(["no", "no", "yes", "yes"])}
+    db.create_model("m", LogisticRegression(), training=labelled, label="label")
+    query = db.query("SELECT count(*) AS n FROM v a JOIN t b ON predict(m, a) = predict(m, b) AND a.id = b.id")
+    capture = query.capture([Target("value", "n")])
+    P, hard = query.predictions_of(capture.blocks)
+    # The same row is the same variable: it agrees with itself whatever its class is.
+    assert capture.program.relaxed(P).tolist() == pytest.approx([3.0])
+    assert capture.program.exact(P, hard).tolist() == [3.0]

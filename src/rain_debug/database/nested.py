@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,16 +43,8 @@ class NestedQuery(Query):
         """The columns that tell the answer's rows apart."""
         return tuple(n for n, c in zip(self._names, self.nested.columns, strict=True) if c.key)
 
-    def _answer_text(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
+    def _answer_sql(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
         return nested_answer(self.nested, tables, limited=limited)
-
-    def _kept_answer(self) -> str:
-        self._refresh()
-        if self._tables is None:
-            name = f"__rain_{self._db.next_number()}"
-            self._tables = self._db.materialise(self.plan, self._models, name, {})
-            weakref.finalize(self, self._db.forget_later, tuple(self._tables.values()))
-        return self._answer_text(self._tables)
 
     def _shown(self) -> list[tuple[str, str]]:
         return [(f"o{i}", n) for i, n in enumerate(self._names)]
@@ -75,7 +66,7 @@ class NestedQuery(Query):
         self._refresh()
         tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
         try:
-            return self._named(self._db.engine.table(self._answer_text(tables, limited=False)))
+            return self._named(self._db.engine.table(self._answer_sql(tables, limited=False)))
         finally:
             self._db.forget(tuple(tables.values()))
 
@@ -197,10 +188,6 @@ class NestedQuery(Query):
     def moving(self) -> list[str]:
         """Names of the columns that depend on predictions."""
         return [n for i, n in enumerate(self._names) if moves(self.nested.body, i)]
-
-    def answer_text(self) -> str:
-        """The SQL of the exact answer, tables of predictions called predictions_1, …"""
-        return self._answer_text(self._placeholders())
 
     def plan_text(self) -> str:
         """The tree, printed."""

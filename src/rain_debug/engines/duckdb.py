@@ -92,10 +92,13 @@ class DuckDB:
         return ".".join(parts)
 
     def definition(self, name: str) -> str | None:
-        bare = name.replace('"', "").split(".")[-1]
-        found = self.table(
-            f"SELECT sql FROM duckdb_views() WHERE NOT internal AND lower(view_name) = lower({_text(bare)})"
-        )
+        *homes, bare = name.replace('"', "").split(".")
+        where = [f"lower(view_name) = lower({_text(bare)})"]
+        for home in homes:
+            where.append(f"lower({_text(home)}) IN (lower(database_name), lower(schema_name))")
+        if not homes:  # of several attached databases, the one in use
+            where.append("(temporary OR (database_name = current_database() AND schema_name = current_schema()))")
+        found = self.table(f"SELECT sql FROM duckdb_views() WHERE NOT internal AND {' AND '.join(where)}")
         return str(found["sql"].values[0]) if found.n_rows == 1 else None
 
     def is_aggregate(self, function: str) -> bool:
