@@ -95,6 +95,8 @@ def dense_rankers(monkeypatch: pytest.MonkeyPatch) -> None:
 class Part:
     model: str
     table: Table
+    identity: None = None
+    rids: None = None
 
 
 class Counts:

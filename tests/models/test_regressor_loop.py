@@ -28,6 +28,8 @@ N, WRONG, SPREAD = 300, 25, 0.5
 class Part:
     model: str
     table: Table
+    identity: None = None
+    rids: None = None
 
 
 class Prices:

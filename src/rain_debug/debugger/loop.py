@@ -29,7 +29,7 @@ from rain_debug.debugger.session import Capture, ComplainedQuery, Session, Train
 from rain_debug.engines.table import Table
 from rain_debug.errors import ComplaintError, DebugError, ProgramError
 from rain_debug.progress import Progress
-from rain_debug.rankers import RANKERS, Problem, order
+from rain_debug.rankers import RANKERS, Complained, Evidence, Predicted, Problem, order
 
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
@@ -147,6 +147,7 @@ class _Loop:
                     part.X.append(self.trained[block.model].model.encode(block.table, where))
         self.theta = {name: t.theta for name, t in self.trained.items()}
         self.start: dict[str, np.ndarray | None] = dict.fromkeys(self.trained)
+        self.memory: dict[str, Any] = {}
         self.rounds: list[Round] = []
         self.goals: tuple[Goal, ...] = ()
         self.before: Sequence[Table] = ()
@@ -208,19 +209,22 @@ class _Loop:
         keep = self._keep()
         removed = sum(len(r.chosen) for r in self.rounds)
         outcomes = self._fit(keep)
-        P, exact, relaxed = self._read()
+        seen, exact, relaxed = self._read()
         if not self.rounds:
             self._first(exact, relaxed)
             self._refuse_met(exact, relaxed)
         terms, reason = self._judge(exact, relaxed, removed)
         chosen: list[Chosen] = []
         if reason is None and not stop:
-            gradient = self._gradient(P, np.array([t.weight for t in terms]))
+            weights = np.array([t.weight for t in terms])
+            gradient = self._gradient(seen, weights)
             flat = all(not np.any(g) for g in gradient.values())
             if flat and self.settings.ranker not in GRADIENT_FREE:
                 reason = "no gradient"
             else:
-                chosen, outcomes = self._choose(gradient, keep, min(self.settings.step, self._left(removed)), outcomes)
+                evidence = self._evidence(seen, weights, exact, relaxed)
+                count = min(self.settings.step, self._left(removed))
+                chosen, outcomes = self._choose(gradient, evidence, keep, count, outcomes)
                 reason = None if chosen else ("last of a class" if self.exhausted else "no positive score")
         readings = self._readings(exact, relaxed, terms)
         seconds = Seconds(self.clock["train"], self.clock["encode"], self.clock["rank"])
@@ -288,20 +292,21 @@ class _Loop:
         self.theta = theta
         return tuple(outcomes)
 
-    def _read(self) -> tuple[list[list[np.ndarray]], np.ndarray, np.ndarray]:
-        """Probabilities by query and block, and the exact and relaxed value of every complaint."""
+    def _read(self) -> tuple[list[tuple[Predicted, ...]], np.ndarray, np.ndarray]:
+        """What the models say by query and block, and the exact and relaxed value of every complaint."""
         exact, relaxed = np.empty(len(self.complaints)), np.empty(len(self.complaints))
         every = []
         with self._timed("encode"):
             for part in self.captured:
-                P, hard = [], []
+                blocks = []
                 for block, X in zip(part.capture.blocks, part.X, strict=True):
                     model, theta = self.trained[block.model].model, self._theta(block.model)
-                    P.append(model.probabilities(X, theta))
-                    hard.append(model.predict(X, theta))
-                exact[part.members] = part.capture.program.exact(P, hard)
-                relaxed[part.members] = part.capture.program.relaxed(P)
-                every.append(P)
+                    P, hard = model.probabilities(X, theta), model.predict(X, theta)
+                    blocks.append(Predicted(block.model, X, P, hard, block.identity, block.rids))
+                soft = [b.P for b in blocks]
+                exact[part.members] = part.capture.program.exact(soft, [b.hard for b in blocks])
+                relaxed[part.members] = part.capture.program.relaxed(soft)
+                every.append(tuple(blocks))
         return every, exact, relaxed
 
     def _first(self, exact: np.ndarray, relaxed: np.ndarray) -> None:
@@ -355,14 +360,25 @@ class _Loop:
             terms = [g.onward(float(r), s.loss) for g, r in zip(self.goals, relaxed, strict=True)]
         return terms, None
 
-    def _gradient(self, every: list[list[np.ndarray]], weights: np.ndarray) -> dict[str, np.ndarray]:
+    def _evidence(
+        self, seen: list[tuple[Predicted, ...]], weights: np.ndarray, exact: np.ndarray, relaxed: np.ndarray
+    ) -> Evidence:
+        """What ∇q was made of, for the rankers that look behind it."""
+        queries = []
+        for part, blocks in zip(self.captured, seen, strict=True):
+            m = part.members
+            goals_ = tuple(self.goals[i] for i in m)
+            queries.append(Complained(part.capture.program, blocks, goals_, weights[m], exact[m], relaxed[m]))
+        return Evidence(tuple(queries), self.memory)
+
+    def _gradient(self, seen: list[tuple[Predicted, ...]], weights: np.ndarray) -> dict[str, np.ndarray]:
         """∇q(θ) of every model, (n_params,): through the programs to the probabilities, then through the model."""
         total = {name: np.zeros(t.model.n_params) for name, t in self.trained.items()}
         with self._timed("rank"):
-            for part, P in zip(self.captured, every, strict=True):
-                dP = part.capture.program.gradient(P, weights[part.members])
-                for block, X, d in zip(part.capture.blocks, part.X, dP, strict=True):
-                    total[block.model] += self.trained[block.model].model.backprop(X, self._theta(block.model), d)
+            for part, blocks in zip(self.captured, seen, strict=True):
+                dP = part.capture.program.gradient([b.P for b in blocks], weights[part.members])
+                for block, d in zip(blocks, dP, strict=True):
+                    total[block.model] += self.trained[block.model].model.backprop(block.X, self._theta(block.model), d)
         for name, g in total.items():
             if not np.all(np.isfinite(g)):
                 raise ProgramError(
@@ -374,6 +390,7 @@ class _Loop:
     def _choose(
         self,
         gradient: dict[str, np.ndarray],
+        evidence: Evidence,
         keep: dict[str, np.ndarray],
         count: int,
         outcomes: tuple[Outcome, ...],
@@ -393,6 +410,8 @@ class _Loop:
                     damping_of(t, s.damping),
                     s.seed,
                     self.start[name],
+                    name,
+                    evidence,
                 )
                 ranking = RANKERS[s.ranker](problem)
                 scores, solution = ranking.scores, ranking.solution

@@ -25,6 +25,14 @@ class Block(Protocol):
     def table(self) -> Table:
         """(n_variables,) rows of feature columns."""
 
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        """Shared by blocks over the same rows, of whichever query; None where it is not known."""
+
+    @property
+    def rids(self) -> np.ndarray | None:
+        """(n_variables, n_aliases) which rows these are, within `identity`."""
+
 
 class Program(Protocol):
     """The captured cells as a function of the blocks' probabilities; a regressor's block has ŷ in one column."""

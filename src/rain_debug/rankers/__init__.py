@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain_debug.rankers.base import Problem, Ranker, Ranking
+from rain_debug.rankers.base import Complained, Evidence, Predicted, Problem, Ranker, Ranking
 from rain_debug.rankers.holistic import holistic
 from rain_debug.rankers.loss import loss
 from rain_debug.rankers.order import order
@@ -16,4 +16,17 @@ RANKERS: dict[str, Ranker] = {
     "random": random,
 }
 
-__all__ = ["RANKERS", "Problem", "Ranker", "Ranking", "holistic", "loss", "order", "random", "self_influence"]
+__all__ = [
+    "RANKERS",
+    "Complained",
+    "Evidence",
+    "Predicted",
+    "Problem",
+    "Ranker",
+    "Ranking",
+    "holistic",
+    "loss",
+    "order",
+    "random",
+    "self_influence",
+]

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from rain_debug.complaints import Goal
 from rain_debug.curvature import Solution
 from rain_debug.data import Records
 from rain_debug.models import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """One block of prediction variables as one round sees it: the inputs `X` of `model` and what it says of them.
+
+    `P` (n_variables, n_classes) are their probabilities, `hard` (n_variables,) the codes predicted (or ŷ). A variable
+    is told by `identity` and its row of `rids`: blocks of several queries may hold the same ones; None where unknown.
+    """
+
+    model: str
+    X: Any
+    P: np.ndarray
+    hard: np.ndarray
+    identity: tuple[str, ...] | None = None
+    rids: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Complained:
+    """One complained query: its `program` (see `debugger.session.Program`) over `blocks`, and a goal per target.
+
+    `weights` (n_targets,) are this round's ∂q/∂target; `exact` and `relaxed` (n_targets,) its readings.
+    """
+
+    program: Any
+    blocks: tuple[Predicted, ...]
+    goals: tuple[Goal, ...]
+    weights: np.ndarray
+    exact: np.ndarray
+    relaxed: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is complained about, behind ∇q: every query as this round sees it; `memory` lasts for the whole run."""
+
+    queries: tuple[Complained, ...]
+    memory: MutableMapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +58,8 @@ class Problem:
     """One model after one fit, and what is wrong with its queries.
 
     `keep` (n_records,) bool marks the records not removed yet, `query_gradient` (n_params,) is ∇q, `start` the solution
-    of the last round's solve, `seed` the run's own.
+    of the last round's solve, `seed` the run's own. `evidence` is what ∇q was made of, for rankers that look behind it;
+    the blocks of this model are those called `name`.
     """
 
     model: Model
@@ -28,6 +70,8 @@ class Problem:
     damping: float = 0.0
     seed: int = 0
     start: np.ndarray | None = None
+    name: str = ""
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
