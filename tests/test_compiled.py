@@ -1,4 +1,4 @@
-"""The golden tests of forms once more, with sqlglot's compiled build: users who have `sqlglot[c]` get the same answers."""
+"""The golden tests of forms once more with sqlglot's compiled build: users of `sqlglot[c]` get the same answers."""
 
 from __future__ import annotations
 
