@@ -2,7 +2,8 @@
 
 from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
-from rain_debug.sql.nested import invalid, plan_nested
+from rain_debug.sql.invalid import invalid
+from rain_debug.sql.nested import plan_nested
 from rain_debug.sql.parts import part_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query

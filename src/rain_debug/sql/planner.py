@@ -15,6 +15,7 @@ from rain_debug.sql.atoms import AtomCall, atoms_of, mark_atoms
 from rain_debug.sql.convert import Converter, atom_number, conjuncts, is_atom, span
 from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
 from rain_debug.sql.expr import Expr
+from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Catalog, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.read import read
 from rain_debug.sql.refusals import SUPPORTED, refuse_aggregates, refuse_labels, refuse_shape, refuse_ungrouped
@@ -199,7 +200,7 @@ class Planner:
         group_by = None
         if grouped:
             group = tree.args.get("group")
-            group_by = tuple(self._group_key(e, outputs) for e in (group.expressions if group is not None else []))
+            group_by = tuple(self.group_key(e, outputs) for e in (group.expressions if group is not None else []))
         limit = " ".join(
             tree.args[part].sql(self.dialect).strip() for part in ("limit", "offset") if tree.args.get(part) is not None
         )
@@ -266,18 +267,18 @@ class Planner:
         source = self._identify(tree, node, wanted)
         text = node.sql(self.dialect)
         if source.materialised is not None:
-            text = f"{source.materialised} AS {_quote(source.alias)}"
+            text = f"{source.materialised} AS {quote(source.alias)}"
         return replace(source, from_sql=text)
 
     def _identify(self, tree: exp.Select, node: exp.Expr, wanted: set[str]) -> Source:
         alias = node.alias_or_name
-        relation = self._relation_of(node)
+        relation = self.relation_of(node)
         if relation is not None and relation.is_table:
             name = node.meta["relation"]
             own = [c for c, _ in relation.columns]
             columns = (*node.alias_column_names, *own[len(node.alias_column_names) :])
             origin = tuple(zip(columns, own, strict=True)) if node.alias_column_names else ()
-            return Source(alias, name, columns, relation.name, f"{_quote(alias)}.rowid", origin=origin)
+            return Source(alias, name, columns, relation.name, f"{quote(alias)}.rowid", origin=origin)
         body = _body(tree, node)
         if relation is not None:
             names = [*node.alias_column_names, *[c for c, _ in relation.columns][len(node.alias_column_names) :]]
@@ -293,19 +294,21 @@ class Planner:
         columns = tuple(body.named_selects)
         if alias not in wanted:
             return Source(alias, alias, columns, None, None)
-        exposed = expose_row_ids(body, lambda table: self._relation_of(table), lambda t: _body(tree, t))
+        exposed = expose_row_ids(body, self.relation_of, lambda t: _body(tree, t))
         if exposed is not None:
-            rid = f"{_quote(alias)}.{_quote(RID)}"
+            rid = f"{quote(alias)}.{quote(RID)}"
             return Source(alias, alias, columns, exposed.identity, rid, origin=exposed.origin)
         prefix = tree.args["with_"].sql(self.dialect) + " " if tree.args.get("with_") else ""
         text = prefix + body.sql(self.dialect)
-        return Source(alias, text, columns, fingerprint(text), f"{_quote(alias)}.rowid", materialised=fingerprint(text))
+        return Source(alias, text, columns, fingerprint(text), f"{quote(alias)}.rowid", materialised=fingerprint(text))
 
-    def _relation_of(self, node: exp.Expr) -> Relation | None:
+    def relation_of(self, node: exp.Expr) -> Relation | None:
+        """The table, view or function that a node of FROM names; None for anything else."""
         text = node.meta.get("relation") if isinstance(node, exp.Table) else None
         return next((self.relations[n] for n, t in self.texts.items() if t == text), None) if text else None
 
-    def _group_key(self, node: exp.Expr, outputs: tuple[OutputColumn, ...]) -> Expr:
+    def group_key(self, node: exp.Expr, outputs: tuple[OutputColumn, ...]) -> Expr:
+        """The expression that an item of GROUP BY means: a position, a name, or itself."""
         if isinstance(node, exp.Literal) and node.is_int:
             return outputs[int(node.name) - 1].expr
         if isinstance(node, exp.Column) and not node.table:
@@ -365,10 +368,6 @@ def _view_body(relation: Relation, dialect: str) -> exp.Query | None:
 
 def _nullable(source: Source) -> Source:
     return replace(source, nullable=True)
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _positions(node: exp.Expr) -> dict[str, int]:

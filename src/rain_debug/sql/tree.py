@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Plan
 
+ROW = "__rain_row"
+"""The column that numbers the rows of a relation that lineage made."""
+
 
 @dataclass(frozen=True)
 class OutColumn:

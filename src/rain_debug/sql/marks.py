@@ -1,0 +1,113 @@
+"""Atoms in a SELECT: calls, columns below, subqueries and comparisons get their numbers and their marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom
+from rain_debug.sql.nodes import meta_of, quote
+from rain_debug.sql.plan import Atom, Source
+from rain_debug.sql.scopes import Scopes
+from rain_debug.sql.tree import ROW, Below, Event
+
+
+def atom_sources(select: exp.Select, scopes: Scopes) -> list[Source]:
+    """The sources whose rows this SELECT's own calls predict."""
+    found: dict[str, Source] = {}
+    for node in [n for n in select.find_all(exp.Anonymous) if is_atom(n) and not is_placed(n)]:
+        for alias in scopes.aliases_read(node):
+            if alias not in found:
+                owner, source = scopes.find_source(node, alias)
+                if owner is not select or alias.startswith("__rain_event"):
+                    what = "a prediction for a row together with one of the query around it is not supported"
+                    raise scopes.refuse_tree(node, what)
+                found[alias] = scopes.predicted_source(select, source)
+    return list(found.values())
+
+
+def take_values(select: exp.Select, values: dict[str, Below], atoms: list[Atom], scopes: Scopes) -> None:
+    """Columns below that predictions move become atoms."""
+    for alias, source in values.items():
+        moving = {c.name.lower(): c.name for c in source.body.columns if c.uncertain}
+        for column in list(select.find_all(exp.Column)):
+            if column.table != alias or column.name.lower() not in moving:
+                continue
+            name = moving[column.name.lower()]
+            identity = ("value", source.name, name)
+            number = next((a.index for a in atoms if a.identity == identity), None)
+            if number is None:
+                number = len(atoms)
+                start, end = scopes.convert.extent(column)
+                atoms.append(Atom(number, "value", "", (), (alias,), identity, (f"{quote(alias)}.{ROW}",), start, end))
+            mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
+            mark.meta.update(meta_of(scopes.convert.extent(column)), done=True)
+            column.replace(mark)
+
+
+def take_calls(select: exp.Select, sources: dict[str, Source], atoms: list[Atom], scopes: Scopes) -> None:
+    """Calls of models, and the atoms that stand for subqueries, get their numbers."""
+    for node in [n for n in select.find_all(exp.Anonymous) if is_atom(n) and not n.meta.get("done")]:
+        if is_placed(node):
+            kind, name = node.expressions[0].name.split(":")
+            atom = Atom(len(atoms), "value" if kind == "scalar" else kind, "", (), (), (kind, name), (),
+                        *scopes.convert.extent(node))  # fmt: skip
+        else:
+            aliases = scopes.aliases_read(node)
+            atom = scopes.atom(node, aliases, sources, len(atoms))
+        key = (atom.kind, atom.class_code, atom.identity, atom.aliases)
+        number = next((a.index for a in atoms if (a.kind, a.class_code, a.identity, a.aliases) == key), None)
+        if number is None:
+            number = len(atoms)
+            atoms.append(atom)
+        node.meta["done"] = True
+        node.set("expressions", [exp.Literal.number(number), *node.expressions[1:]])
+
+
+def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event], scopes: Scopes) -> None:
+    """Comparisons of numbers that predictions move, within one tuple, become events."""
+    moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
+    if not moving:
+        return
+    known: dict[str, int] = {}
+    kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
+    for node in reversed(list(select.find_all(*kinds))):  # the innermost first
+        numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
+        if not numbers & moving or node.find(exp.AggFunc) is not None or node.parent is None:
+            continue
+        if node.root() is not select.root():
+            continue
+        start, end = scopes.convert.extent(node)
+        parts: list[exp.Expr] = [node]
+        if isinstance(node, exp.Between):
+            parts = conjuncts(exp.and_(
+                exp.GTE(this=node.this.copy(), expression=node.args["low"].copy()),
+                exp.LTE(this=node.this.copy(), expression=node.args["high"].copy()),
+            ))  # fmt: skip
+        marks: list[exp.Expr] = []
+        for part in parts:
+            condition = scopes.convert(part)
+            if condition.sql not in known:
+                known[condition.sql] = len(atoms)
+                name = f"__rain_event_{next(scopes.numbers)}"
+                atoms.append(Atom(len(atoms), "event", "", (), (), ("event", name), (), start, end))
+                events.append(Event(name, None, (), condition, start, end))
+            number = known[condition.sql]
+            mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
+            mark.meta.update(meta_of((start, end)), done=True)
+            marks.append(mark)
+        node.replace(exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0])
+
+
+def placed(node: exp.Expr, kind: str, name: str, keys: Sequence[exp.Expr], scopes: Scopes) -> list[exp.Expr]:
+    """Put an atom in the place of `node`; its keys stay in it while the calls among them are numbered."""
+    mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.string(f"{kind}:{name}"), *keys])
+    mark.meta.update(meta_of(scopes.convert.extent(node)))
+    node.replace(mark)
+    return list(mark.expressions[1:])
+
+
+def is_placed(node: exp.Expr) -> bool:
+    """True for an atom that stands for a subquery, not for a call."""
+    return isinstance(node.expressions[0], exp.Literal) and node.expressions[0].is_string

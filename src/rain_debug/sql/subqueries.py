@@ -1,0 +1,87 @@
+"""Subqueries over predictions in a condition: what they read from outside, and the SELECT grouped by that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from rain_debug.errors import SQLError
+from rain_debug.sql import rewrite
+from rain_debug.sql.convert import is_atom
+from rain_debug.sql.nodes import add_source, meta_of, without
+from rain_debug.sql.rewrite import sources_of
+from rain_debug.sql.scopes import Scopes
+from rain_debug.sql.tree import ROW
+
+
+def event_select(node: exp.Expr, query: exp.Query, name: str, scopes: Scopes) -> tuple[exp.Select, list[exp.Expr]]:
+    """The subquery of EXISTS or IN as a SELECT that groups by the event; and the texts outside that it needs."""
+    keys: list[exp.Expr] = []
+    if isinstance(query, exp.Select) and query.args.get("limit") and isinstance(node, exp.In):
+        raise scopes.refuse_tree(node, "IN over a subquery with LIMIT and predictions is not supported")
+    plain = rewrite.is_simple(without(query, "distinct", "order", "limit")) if isinstance(query, exp.Select) else False
+    if plain:
+        assert isinstance(query, exp.Select)
+        keys = correlated(query, name, scopes)
+        inner = without(query, "distinct", "order", "limit")
+    else:
+        if correlated(query.copy(), name, scopes):
+            raise scopes.refuse_tree(node, "a correlated subquery with groups, over predictions, is not supported")
+        alias = scopes.names.fresh("__s")
+        table = exp.Subquery(this=without(query, "order"), alias=exp.TableAlias(this=exp.to_identifier(alias)))
+        inner = exp.Select(expressions=[exp.column(n, table=alias, quoted=True) for n in query.named_selects])
+        inner.set("from_", exp.From(this=table))
+    if isinstance(node, exp.In):
+        lefts = list(node.this.expressions) if isinstance(node.this, exp.Tuple) else [node.this]
+        matches: list[exp.Expr] = []
+        for left, item in zip(lefts, inner.expressions, strict=True):
+            outside = exp.column(f"x{len(keys)}", table=name)
+            equal = exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside)
+            equal.meta.update(meta_of(scopes.convert.extent(node)))
+            matches.append(equal)
+            keys.append(left.copy())
+        match: exp.Expr = exp.and_(*matches)
+        if _is_negated(node, scopes.refuse_tree):
+            match = exp.Not(this=exp.paren(exp.Is(this=exp.paren(match), expression=exp.false())))
+        inner.where(match, copy=False)
+    add_source(inner, name)
+    inner.set("expressions", [exp.alias_(exp.column(ROW, table=name), "event")])
+    inner.set("group", exp.Group(expressions=[exp.column(ROW, table=name)]))
+    return inner, keys
+
+
+def correlated(query: exp.Expr, name: str, scopes: Scopes) -> list[exp.Expr]:
+    """What `query` reads from outside, each replaced by a column of the events' table."""
+    inside = {s.alias_or_name for q in query.find_all(exp.Select) for s in sources_of(q)}
+    keys: list[exp.Expr] = []
+    texts: list[str] = []
+
+    def external(node: exp.Expr) -> bool:
+        columns = list(node.find_all(exp.Column))
+        return bool(columns) and all(c.table and c.table not in inside for c in columns)
+
+    def visit(node: exp.Expr) -> None:
+        if (isinstance(node, exp.Column) or is_atom(node)) and external(node):
+            text = node.sql(scopes.dialect)
+            if text not in texts:
+                texts.append(text)
+                keys.append(node.copy())
+            node.replace(exp.column(f"x{texts.index(text)}", table=name))
+            return
+        for child in list(node.iter_expressions()):
+            visit(child)
+
+    visit(query)
+    return keys
+
+
+def _is_negated(node: exp.Expr, refuse: Callable[[exp.Expr, str], SQLError]) -> bool:
+    """True where the condition stands under an odd number of NOTs; SQLError where NULL and FALSE would differ."""
+    negated, above = False, node.parent
+    while isinstance(above, exp.And | exp.Or | exp.Not | exp.Paren):
+        negated ^= isinstance(above, exp.Not)
+        above = above.parent
+    if not isinstance(above, exp.Where | exp.Join | exp.Having | exp.Qualify | exp.If):
+        raise refuse(node, "IN (SELECT …) over predictions is supported as a condition only")
+    return negated
