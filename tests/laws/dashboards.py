@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 
-from laws.shops import KIND_OF, MARK, Case, Relation, Scope, Shop, Source, random_shop
+from laws.shops import CLASSES, MARK, Case, Label, Relation, Scope, Shop, Source, kind_of, random_shop
 from laws.values import Values
 
 
@@ -32,7 +32,7 @@ def random_case(rng: Random, shop: Shop) -> Case:
     """A query with at least one prediction in it."""
     while True:
         case = _Writer(rng, shop).case()
-        if case.used:
+        if case.models:
             return case
 
 
@@ -55,10 +55,20 @@ class _Writer(Values):
                     text += " OFFSET 1"
         if self.ctes:
             text = f"WITH {', '.join(f'{n} AS ({t})' for n, t, _ in self.ctes)} {text}"
-        used = frozenset((self.homes[alias][model], model) for model, alias in MARK.findall(text))
-        if len({m for _, m in used}) > 1:
+        used, chances, models = self.read(text)
+        if len(models) > 1:
             self.tag("several_models")
-        return Case(text, dict(relation.columns), relation.key, frozenset(self.tags), used)
+        return Case(text, dict(relation.columns), relation.key, frozenset(self.tags), used, chances, models)
+
+    def read(self, text: str) -> tuple[frozenset[Label], frozenset[Label], frozenset[str]]:
+        """The labels whose classes, and whose probabilities, a template reads, and its models."""
+        used, chances, models = set(), set(), set()
+        for model, _, alias, extra, other in MARK.findall(text):
+            places = [self.homes[a][model] for a in ([alias, other] if extra == "," else [alias])]
+            models.add(model)
+            if CLASSES[model]:
+                (chances if extra == "=" else used).add(("*".join(places), model))
+        return frozenset(used), frozenset(chances), frozenset(models)
 
     def select(self, depth: int) -> tuple[str, Relation]:
         """A whole SELECT and the relation that it makes."""
@@ -232,7 +242,7 @@ class _Writer(Values):
             )
             text = self.expression(kind, scope, 1, sub=True)
             if kind == "text" and self.chance(0.3) and (found := self.prediction(scope)):
-                kind, text = KIND_OF[type(found[1][0])], found[0]
+                kind, text = kind_of(found[1]), found[0]
             add(kind, text)
         qualify = ""
         if keyed:
@@ -355,7 +365,7 @@ class _Writer(Values):
         def predicted() -> tuple[str, str] | None:
             if found := self.prediction(scope):
                 self.tag("group_by_predicted")
-                return KIND_OF[type(found[1][0])], found[0]
+                return kind_of(found[1]), found[0]
             return None
 
         def mixed() -> tuple[str, str]:

@@ -22,8 +22,8 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from laws.dashboards import random_cases
-from laws.judge import Verdict, exact_verdict, rows_text, worlds_verdict
-from laws.shops import CLASSES, FEATURES, FED, Case, random_shop
+from laws.judge import Verdict, chances_of, exact_verdict, rows_text, worlds_verdict
+from laws.shops import CLASSES, FEATURES, FED, REGRESSOR, Case, random_shop
 from laws.shrink import shrunk
 from laws.twins import Twins, model
 
@@ -79,11 +79,12 @@ def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | N
     """The case's verdict; None where it has too many worlds, or only one."""
     if law == "exact":
         return exact_verdict(twins, case)
-    if twins.n_worlds(case) < 2:
+    if twins.n_worlds(case) < 2 and not case.reads_numbers:
         return None
     unlimited = replace(case, template=re.sub(r" LIMIT \d+( OFFSET 1)?$", "", case.template))
-    worlds = twins.worlds(unlimited, WORLDS, WORLDS_IN_DUCKDB)
-    return None if worlds is None else worlds_verdict(twins, case, worlds, seed)
+    chances = chances_of(twins, case, seed)
+    worlds = twins.worlds(unlimited, chances[0], WORLDS, WORLDS_IN_DUCKDB)
+    return None if worlds is None else worlds_verdict(twins, case, worlds, chances, seed)
 
 
 def as_test(twins: Twins, case: Case, title: str) -> str:
@@ -99,15 +100,24 @@ def as_test(twins: Twins, case: Case, title: str) -> str:
     for name, (_, text) in shop.views.items():
         if f" {name} " in case.template:
             lines += ["setup", f"CREATE VIEW {name} AS {text}", ""]
-    for name in sorted({m for _, m in case.used}):
+    for name in sorted(case.models):
+        if name == REGRESSOR:
+            lines += [f"model {name} number", f"1, f_{name}", "0, 1", ""]
+            continue
         made = model(name)
         classes = ", ".join(repr(c).lower() if isinstance(c, bool) else repr(c) for c in CLASSES[name])
-        lines += [f"model {name} ({classes})", f"1, f_{name}"]
-        lines += [f"{a:g}, {b[0]:g}" for a, b in zip(made.intercept_, made.coef_, strict=True)] + [""]
+        lines += [f"model {name} ({classes})", ", ".join(["1", *made.feature_names_in_])]
+        lines += [", ".join(f"{v:g}" for v in (a, *b)) for a, b in zip(made.intercept_, made.coef_, strict=True)] + [""]
     lines += [f"case {title}", case.sql()]
     if FED.search(case.template):
-        lines += ["---- plain", case.plain()]
+        lines += ["---- plain", as_columns(case.plain())]
     return "\n".join([*lines, "---- answer", ", ".join(case.columns), *rows_text(twins.expected(case))])
+
+
+def as_columns(plain: str) -> str:
+    """The plain text as the `.test` files have it: probabilities in a map, pairs by the model's function."""
+    plain = re.sub(r"\b(\w)_p(\d)\b", lambda m: f"{m[1]}_p[{CLASSES[m[1]][int(m[2])]!r}]", plain)
+    return re.sub(r"\bpair_(\w)\(", r"\1_of(", plain)
 
 
 def run_shop(seed: int, shop: int, law: str, only: int | None = None) -> tuple[Count, list[tuple[int, Case, Verdict]]]:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from laws.shops import CLASSES, Case
-from laws.twins import Label, Row, Twins, Worlds, differ
+from laws.shops import CLASSES, PAIRED, REGRESSOR, Case, Label
+from laws.twins import Row, Twins, Worlds, differ
 from rain_debug.errors import ComplaintError, LineageError, SQLError
 from rain_debug.relax import Target
 
@@ -74,7 +74,20 @@ def _answered(twins: Twins, case: Case, expected: list[Row]) -> Verdict:
     return Verdict("same")
 
 
-def worlds_verdict(twins: Twins, case: Case, worlds: Worlds, seed: int) -> Verdict | None:
+def chances_of(twins: Twins, case: Case, seed: int) -> list[dict[Label, np.ndarray]]:
+    """Two choices of the probabilities (n_rows, n_classes) of each label; alike where a query reads the numbers."""
+    rng = np.random.default_rng([seed, 1])
+    both: list[dict[Label, np.ndarray]] = [{}, {}]
+    for label in sorted(case.used | case.chances):
+        drawn = [rng.dirichlet(np.full(len(CLASSES[label[1]]), 2.0), len(twins.shop.codes(label))) for _ in both]
+        for chances, new in zip(both, drawn, strict=True):
+            chances[label] = drawn[0] if label in case.chances else new
+    return both
+
+
+def worlds_verdict(
+    twins: Twins, case: Case, worlds: Worlds, chances: list[dict[Label, np.ndarray]], seed: int
+) -> Verdict | None:
     """Laws 2 and 3: relaxed at 0/1 is exact; relaxed is the expectation over all worlds, where the program says that it
     is exact; the gradient is the slope, always. None where no cell of the answer differs between worlds."""
     wanted = targets_of(case, worlds)
@@ -87,7 +100,8 @@ def worlds_verdict(twins: Twins, case: Case, worlds: Worlds, seed: int) -> Verdi
         targets, capture = _captured(query, list(wanted))
         if capture is None:
             return Verdict("refused", "no target can be captured")
-        return _held(case, worlds, targets, [wanted[t] for t in targets], capture, np.random.default_rng(seed), twins)
+        values = [wanted[t] for t in targets]
+        return _held(case, worlds, targets, values, capture, np.random.default_rng(seed), twins, chances)
     except Exception as error:
         return _failure(error)
 
@@ -104,13 +118,14 @@ def targets_of(case: Case, worlds: Worlds) -> dict[Target, np.ndarray]:
         where = tuple(zip(names, key, strict=True))
         there = np.array([row is not None for row in rows], dtype=float)
         here = []
-        if there.min() < 1 and where:
+        if (there.min() < 1 or case.reads_numbers) and where:
             here.append((Target("present", None, where), np.array([there, np.ones(len(rows))])))
         for i, (column, kind) in enumerate(case.columns.items()):
             if column in names:
                 continue
             cells = [None if row is None else row[i] for row in rows]
-            if len(set(cells)) == 1 or (len(set(cells)) == 2 and None in cells and kind in ("text", "date")):
+            moves = len(set(cells)) > 1 or (case.reads_numbers and kind in ("int", "num", "bool"))
+            if not moves or (len(set(cells)) == 2 and None in cells and kind in ("text", "date")):
                 continue
             if kind in ("int", "num", "bool"):
                 numbers = np.array([math.nan if c is None else float(c) for c in cells])
@@ -142,54 +157,61 @@ def _captured(query: Any, targets: list[Target]) -> tuple[list[Target], Any]:
 
 
 def _held(
-    case: Case, worlds: Worlds, targets: list[Target], values: list[np.ndarray], capture: Any, rng: Any, twins: Twins
+    case: Case,
+    worlds: Worlds,
+    targets: list[Target],
+    values: list[np.ndarray],
+    capture: Any,
+    rng: Any,
+    twins: Twins,
+    chances: list[dict[Label, np.ndarray]],
 ) -> Verdict:
     program = capture.program
-    at = [_rows_of(twins, case, block) for block in capture.blocks]
-    predicted = {label: np.array(twins.shop.tables[label[0]].labels[label[1]], dtype=int) for label in case.used}
+    at = [_rows_of(twins, block) for block in capture.blocks]
+    predicted = {label: np.array(twins.shop.codes(label), dtype=int) for label in case.used}
     home = next(
         w for w in range(len(worlds.answers)) if all((worlds.labels[x][w] == predicted[x]).all() for x in predicted)
     )
-    chances = [{x: rng.dirichlet(np.full(len(CLASSES[x[1]]), 2.0), len(c)) for x, c in predicted.items()} for _ in "12"]
-    P = [_per_variable(chances[0], block.model, rows) for block, rows in zip(capture.blocks, at, strict=True)]
+    P = [_per_variable(twins, chances[0], block.model, rows) for block, rows in zip(capture.blocks, at, strict=True)]
     known, there = np.moveaxis(np.array(values), 1, 0)
     absent = np.isnan(known)
-
+    spread = np.array(["Φ" in " ".join(map(str, rule)) for rule in program.rules()])  # of a regressor's residuals
     others = rng.choice(len(worlds.answers), size=min(5, len(worlds.answers)), replace=False).tolist()
     for world in [home, *others]:
         codes = [
-            np.array([worlds.labels[t, block.model][world][row] for t, row in rows], dtype=int)
-            for block, rows in zip(capture.blocks, at, strict=True)
+            _codes(twins, worlds, world, block.model, rows) for block, rows in zip(capture.blocks, at, strict=True)
         ]
         exact = program.exact(P, codes)
-        if world == home or not DECIDED & case.features:
+        comparable = not DECIDED & case.features or (world == home and not case.chances)
+        if comparable:
             wrong = ~absent[:, world] & ~np.isclose(exact, known[:, world], rtol=1e-9, atol=1e-9)
             if wrong.any():
                 what = f"law 1: exact in world {_world(worlds, world)}"
                 return _different(what, targets, exact, known[:, world], wrong)
-        one_hot = [np.eye(p.shape[1])[c] for p, c in zip(P, codes, strict=True)]
+        one_hot = [p if p.shape[1] == 1 else np.eye(p.shape[1])[c] for p, c in zip(P, codes, strict=True)]
+        exact = program.exact(one_hot, codes) if case.chances else exact
         relaxed = program.relaxed(one_hot)
         root = 1e-7 if "variance" in case.features else 1e-9
-        wrong = np.isfinite(exact) & ~np.isclose(relaxed, exact, rtol=1e-9, atol=root)
-        if wrong.any() and (world == home or not DECIDED & case.features):
+        wrong = np.isfinite(exact) & ~np.isclose(relaxed, exact, rtol=1e-9, atol=root) & ~spread
+        if wrong.any() and comparable:
             return _different(f"law 2: relaxed at world {_world(worlds, world)}", targets, relaxed, exact, wrong)
 
     relaxed = program.relaxed(P)
     approximate, errors = np.array(program.approximate, dtype=bool), []
     again = program.relaxed(
-        [_per_variable(chances[1], b.model, rows) for b, rows in zip(capture.blocks, at, strict=True)]
+        [_per_variable(twins, chances[1], b.model, rows) for b, rows in zip(capture.blocks, at, strict=True)]
     )
     weights = [worlds.probability(chance) for chance in chances]
     for t, target in enumerate(targets):
         if approximate[t]:
             if target.kind != "value" and not -1e-9 <= relaxed[t] <= 1 + 1e-9:
                 return Verdict("different", f"law 3: {target}: {relaxed[t]} is no probability")
-            if not np.isfinite(relaxed[t]):
+            if not np.isfinite(relaxed[t]) or absent[t].all():
                 continue
             ends = float(np.nanmin(known[t])), float(np.nanmax(known[t]))
-            spread = max(ends[1] - ends[0], *map(abs, ends), 1e-9) if target.kind == "value" else 1.0
+            size = max(ends[1] - ends[0], *map(abs, ends), 1e-9) if target.kind == "value" else 1.0
             off = min(abs(relaxed[t] - e) for e in _expectations(known[t], there[t], weights[0]))
-            errors.append((program.rules()[t][0], float(off / spread)))
+            errors.append((program.rules()[t][0], float(off / size)))
             continue
         if not _is_expected(known[t], there[t], weights, (relaxed[t], again[t])):
             given, sums, _ = zip(*(_expectations(known[t], there[t], w) for w in weights), strict=True)
@@ -235,7 +257,9 @@ def _slope(program: Any, P: list[np.ndarray], relaxed: np.ndarray, rng: Any) -> 
     step = 1e-5
     for _ in range(2):
         moves = [rng.normal(size=p.shape) for p in P]
-        direction = [m - m.mean(axis=1, keepdims=True) for m in moves]  # probabilities go on adding up to 1
+        direction = [  # probabilities go on adding up to 1
+            m - m.mean(axis=1, keepdims=True) if m.shape[1] > 1 else m for m in moves
+        ]
         moved = [program.relaxed([p + s * step * d for p, d in zip(P, direction, strict=True)]) for s in (1, -1)]
         slope = float(np.nan_to_num((moved[0] - moved[1]) * weights).sum()) / (2 * step)
         inner = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
@@ -245,20 +269,38 @@ def _slope(program: Any, P: list[np.ndarray], relaxed: np.ndarray, rng: Any) -> 
     return None
 
 
-def _rows_of(twins: Twins, case: Case, block: Any) -> list[tuple[str, int]]:
-    """The table and row of each variable of a block, told by its feature."""
-    model = block.model
-    where = {
-        twins.shop.feature(t, model, row): (t, row)
-        for t, table in twins.shop.tables.items()
-        if model in table.labels
-        for row in range(len(table.rows))
-    }
-    return [where[round(float(v), 6)] for v in block.table[f"f_{model}"].to_list()]
+def _rows_of(twins: Twins, block: Any) -> list[tuple[str, int]]:
+    """The table and row of each variable of a block, or the tables and the pair of rows, told by its features."""
+    model, shop = block.model, twins.shop
+    homes = [t for t, table in shop.tables.items() if model in table.labels]
+    if model == PAIRED:
+        places = [f"{a}*{b}" for a in homes for b in homes]
+        where = {pair: (place, i) for place in places for i, pair in enumerate(shop.pairs(place))}
+        return [where[pair] for pair in zip(block.table["one"].to_list(), block.table["other"].to_list(), strict=True)]
+    found = {shop.feature(t, model, row): (t, row) for t in homes for row in range(len(shop.tables[t].rows))}
+    return [found[round(float(v), 6)] for v in block.table[f"f_{model}"].to_list()]
 
 
-def _per_variable(chances: dict[Label, np.ndarray], model: str, rows: list[tuple[str, int]]) -> np.ndarray:
+def _numbers(twins: Twins, rows: list[tuple[str, int]]) -> np.ndarray:
+    return np.array([twins.shop.feature(t, REGRESSOR, row) for t, row in rows])
+
+
+def _per_variable(
+    twins: Twins, chances: dict[Label, np.ndarray], model: str, rows: list[tuple[str, int]]
+) -> np.ndarray:
+    """(n, n_classes) probabilities; (n, 1) numbers of the regressor."""
+    if model == REGRESSOR:
+        return _numbers(twins, rows).reshape(-1, 1)
     return np.array([chances[t, model][row] for t, row in rows]).reshape(len(rows), len(CLASSES[model]))
+
+
+def _codes(twins: Twins, worlds: Worlds, world: int, model: str, rows: list[tuple[str, int]]) -> np.ndarray:
+    """(n,) the class of each variable in a world; the regressor's number."""
+    if model == REGRESSOR:
+        return _numbers(twins, rows)
+    known = {t: worlds.labels[t, model][world] if (t, model) in worlds.labels else twins.shop.codes((t, model))
+             for t, _ in rows}  # fmt: skip
+    return np.array([known[t][row] for t, row in rows], dtype=int)
 
 
 def _world(worlds: Worlds, world: int) -> str:

@@ -14,9 +14,20 @@ CLASSES: dict[str, tuple[Any, ...]] = {
     "k": (0, 1),
     "i": (1, 2, 3),
     "b": (False, True),
+    "e": (False, True),
+    "r": (),
 }
+"""Model → its classes; `e` says of two rows whether they match, `r` is a regressor."""
+PAIRED, REGRESSOR = "e", "r"
+
+
+def kind_of(classes: tuple[Any, ...]) -> str:
+    """The kind of a column of these classes; a regressor has none."""
+    return {str: "text", bool: "bool", int: "int"}[type(classes[0])] if classes else "num"
+
+
+KIND_OF = {model: kind_of(classes) for model, classes in CLASSES.items()}
 TYPES = {"int": "INTEGER", "num": "DOUBLE", "text": "VARCHAR", "bool": "BOOLEAN", "date": "DATE"}
-KIND_OF = {str: "text", bool: "bool", int: "int"}
 VALUES: dict[str, tuple[Any, ...]] = {
     "int": (None, 0, 0, 1, 1, 1, 2, 2, 3, -1),
     "num": (None, -1.5, 0.0, 0.5, 1.0, 1.0, 2.0, 2.0, 3.5),
@@ -24,10 +35,26 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "bool": (None, True, True, False),
     "date": (None, "2026-01-05", "2026-01-05", "2026-01-31", "2026-02-01", "2026-03-09"),
 }
-MARK, FED = re.compile(r"\{(\w)[:.*](\w+)\}"), re.compile(r"\{(\w)>(\w+)\}")
-FORMS = {":": "predict({0}, {1})", ".": "predict({0}, {1}.f_{0})", "*": "predict({0}, {1}.*)"}
-CENTRES = {2: (3.0, -3.0), 3: (-3.0, 0.0, 3.0)}
-"""A feature near the i-th number makes `fixed` models of so many classes predict class i."""
+MARK = re.compile(r"\{(\w)([^\w\s>])(\w+)(?:([,=])(\w+))?\}")
+"""A prediction: the model, a sign for how it is written, the alias, and `,` another alias or `=` a class."""
+FED = re.compile(r"\{(\w)>(\w+)\}")
+FORMS = {
+    ":": "predict({0}, {1})", ".": "predict({0}, {1}.f_{0})", "*": "predict({0}, {1}.*)",
+    "@": "predict_{0}({1})", "#": "{0}.predict({1})", "!": "{0}!PREDICT({1}.f_{0})",
+    "$": "pgml.predict('{0}', ARRAY[{1}.f_{0}])", "&": "ai_query('{0}', struct({1}.f_{0}))",
+}  # fmt: skip
+ALIASED, DIALECTS = "@", "#!$&"
+SPOTS: dict[str, tuple[float, ...]] = {
+    **{m: ((3.0, -3.0) if len(c) == 2 else (-3.0, 0.0, 3.0)) for m, c in CLASSES.items()},
+    "e": (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0),
+    "r": (-1.5, -0.5, 0.0, 0.5, 1.0, 2.0, 3.5),
+}
+"""Where a model's features lie: near the i-th number `fixed` models predict class i, and `r` about that number."""
+
+Label = tuple[str, str]
+"""What a model predicts: a table, or two as `t*s`, and the model."""
+BIAS, SLOPES = 0.123457, (1.0, -0.765432)
+"""The parameters of `e`."""
 
 FEATURES = (
     "cte", "cte_twice", "derived", "nested", "view", "predicted_below_and_above", "union", "union_all", "intersect",
@@ -38,14 +65,15 @@ FEATURES = (
     "count_if", "avg", "case", "coalesce", "nullif", "cast", "function", "over_aggregates", "lag_lead", "running",
     "moving", "share", "rank", "row_number", "window_over_groups", "window_over_grouped_cte", "window_over_rows",
     "qualify", "date_trunc", "group_by_position", "group_by_name", "group_by_all", "using", "spine", "sum_distinct",
-    "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset",
+    "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset", "regressor", "threshold", "probability",
+    "pair_model", "alias", "dialect",
 )  # fmt: skip
 """Every feature that a generated query may have; each occurs in at least one case of a hundred."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: column → kind, its rows, and the models whose features `f_<model>` it also has, a class index a row."""
+    """A table: column → kind, its rows, and the models whose features `f_<model>` it has: near which of `SPOTS`."""
 
     columns: dict[str, str]
     rows: tuple[tuple[Any, ...], ...]
@@ -62,19 +90,33 @@ class Shop:
 
     def feature(self, table: str, model: str, row: int) -> float:
         """What a row's prediction is made from; no two rows of the database share one."""
-        t = self.tables[table]
-        centre = CENTRES[len(CLASSES[model])][t.labels[model][row]]
-        return round(centre + 0.001 * (1 + row) + 0.1 * list(self.tables).index(table), 6)
+        spot = SPOTS[model][self.tables[table].labels[model][row]]
+        return round(spot + 0.001 * (1 + row) + 0.1 * list(self.tables).index(table), 6)
+
+    def codes(self, label: Label) -> tuple[int, ...]:
+        """The predicted class of each row, or pair of rows, that a label is about."""
+        place, model = label
+        if model != PAIRED:
+            return self.tables[place].labels[model]
+        return tuple(int(BIAS + SLOPES[0] * x + SLOPES[1] * y > 0) for x, y in self.pairs(place))
+
+    def pairs(self, place: str) -> list[tuple[float, float]]:
+        """The features of each pair of rows of two tables, `t*s`."""
+        sides = [[self.feature(t, PAIRED, i) for i in range(len(self.tables[t].rows))] for t in place.split("*")]
+        return [(x, y) for x in sides[0] for y in sides[1]]
 
 
 def random_shop(rng: Random, small: bool) -> Shop:
     """Tables t and s with predictions, d without, and a view of t; `small` ones have few worlds."""
-    models = tuple(rng.sample(list(CLASSES), rng.choice([1, 2, 2, 3])))
+    more = rng.choices(
+        list(CLASSES), [3 if m in (PAIRED, REGRESSOR) else 1 for m in CLASSES], k=rng.choice([0, 1, 1, 2, 3])
+    )
+    models = tuple(dict.fromkeys([rng.choice([m for m in CLASSES if m not in (PAIRED, REGRESSOR)]), *more]))
 
     def table(columns: dict[str, str], most: int, known: Sequence[str]) -> Table:
         n = 0 if rng.random() < 0.06 else rng.randint((most + 1) // 2, most)
         rows = tuple((i, *(rng.choice(VALUES[k]) for k in columns.values())) for i in range(n))
-        labels = {m: tuple(rng.randrange(len(CLASSES[m])) for _ in range(n)) for m in known}
+        labels = {m: tuple(rng.randrange(len(SPOTS[m])) for _ in range(n)) for m in known}
         return Table({"id": "int", **columns}, rows, labels)
 
     def some(*always: str) -> dict[str, str]:
@@ -122,18 +164,49 @@ Scope = list[Source]
 @dataclass(frozen=True)
 class Case:
     """A query: its template, its columns and their kinds, the columns that name a row (None where none do), its
-    features, and the (table, model) pairs whose predictions it reads."""
+    features, and what it reads: the classes of labels, the probabilities of labels, and all models."""
 
     template: str
     columns: dict[str, str]
     key: tuple[str, ...] | None
     features: frozenset[str]
-    used: frozenset[tuple[str, str]]
+    used: frozenset[Label]
+    chances: frozenset[Label]
+    models: frozenset[str]
 
     def sql(self) -> str:
         """As Rain reads it."""
-        return FED.sub(r"\2.f_\1", MARK.sub(lambda m: FORMS[m[0][2]].format(m[1], m[2]), self.template))
+        return FED.sub(r"\2.f_\1", MARK.sub(_called, self.template))
 
     def plain(self) -> str:
-        """Over tables with the predictions as columns."""
-        return FED.sub(r"\2.f_\1, \2.\1", MARK.sub(r"\2.\1", self.template))
+        """Over tables with the predictions as columns, and those about pairs as a function."""
+        return FED.sub(_handed_on, MARK.sub(_column, self.template))
+
+    @property
+    def reads_numbers(self) -> bool:
+        """True where the models' numbers are read, not only classes."""
+        return bool(self.chances) or REGRESSOR in self.models
+
+
+def _called(mark: re.Match[str]) -> str:
+    model, sign, alias, extra, other = mark.groups()
+    if extra == ",":
+        return f"predict({model}, {alias}.f_{model}, {other}.f_{model})"
+    if extra:
+        return f"predict_proba({model}, {alias}, {CLASSES[model][int(other)]!r})"
+    return FORMS[sign].format(model, alias)
+
+
+def _column(mark: re.Match[str]) -> str:
+    model, _, alias, extra, other = mark.groups()
+    if extra == ",":
+        return f"pair_{model}({alias}.f_{model}, {other}.f_{model})"
+    return f"{alias}.{model}_p{other}" if extra else f"{alias}.{model}"
+
+
+def _handed_on(mark: re.Match[str]) -> str:
+    model, alias = mark.groups()
+    columns = [f"f_{model}"] + (
+        [] if model == PAIRED else [model, *(f"{model}_p{c}" for c in range(len(CLASSES[model])))]
+    )
+    return ", ".join(f"{alias}.{c}" for c in columns)

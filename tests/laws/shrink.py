@@ -11,12 +11,13 @@ import sqlglot
 from sqlglot import exp
 
 from laws.judge import Verdict
-from laws.shops import FED, MARK, Case, Shop, Table
+from laws.shops import FED, FORMS, MARK, Case, Shop, Table
 from laws.twins import Twins
 
 Judge = Callable[[Twins, Case], Verdict | None]
 TRIES = 400
-WORDS = {":": "", ".": "columns", "*": "star"}
+WORDS = {sign: f"as{i}" for i, sign in enumerate(FORMS)}
+MARKED = re.compile(r"\bmark(as\d)_(\w)\((\w+)(?:, (?:(\w+)|'p(\d)'))?\)", re.I)
 CLAUSES = ("where", "having", "order", "limit", "qualify", "distinct", "group")
 
 
@@ -68,7 +69,7 @@ def smaller_shops(shop: Shop) -> Iterator[Shop]:
 
 def smaller_cases(case: Case) -> Iterator[Case]:
     """The query with one piece less."""
-    template = FED.sub(r"\2.fed_\1", MARK.sub(lambda m: f"mark{WORDS[m[0][2]]}_{m[1]}({m[2]})", case.template))
+    template = FED.sub(r"\2.fed_\1", MARK.sub(_as_function, case.template))
     tree = sqlglot.parse_one(template, dialect="duckdb")
     for i, _ in enumerate(list(tree.walk())):
         for change in range(6):
@@ -79,17 +80,31 @@ def smaller_cases(case: Case) -> Iterator[Case]:
                 continue
             root = changed if node is copy else copy
             text = re.sub(r"(\w+)\.fed_(\w)\b", r"{\2>\1}", root.sql(dialect="duckdb"))
-            for sign, word in WORDS.items():
-                marks = re.compile(rf"\bmark{word}_(\w)\((\w+)\)", re.I)
-                text = marks.sub(lambda m, sign=sign: f"{{{m[1].lower()}{sign}{m[2]}}}", text)
+            text = MARKED.sub(_as_mark, text)
             if text == case.template or len(text) >= len(case.template) + 8:
                 continue
             names = [s.alias_or_name for s in root.selects] if isinstance(root, exp.Query) else []
             columns = {c: k for c, k in case.columns.items() if c in names}
-            models = {m for m, _ in MARK.findall(text)}
-            used = frozenset(u for u in case.used if u[1] in models)
-            if columns and used and set(case.key or ()) <= set(names):
-                yield replace(case, template=text, columns=columns, used=used)
+            marks = list(MARK.finditer(text))
+            models = frozenset(m[1] for m in marks)
+            classes = {m[1] for m in marks if m[4] != "="}
+            used = frozenset(u for u in case.used if u[1] in classes)
+            chances = frozenset(u for u in case.chances if u[1] in {m[1] for m in marks if m[4] == "="})
+            if columns and models and set(case.key or ()) <= set(names):
+                yield replace(case, template=text, columns=columns, used=used, chances=chances, models=models)
+
+
+def _as_function(mark: re.Match[str]) -> str:
+    """A mark as a call that SQL can read: the sign, what stands between the two names, and the second name."""
+    model, sign, alias, extra, other = mark.groups()
+    joint = {None: "", ",": f", {other}", "=": f", 'p{other}'"}[extra]
+    return f"mark{WORDS[sign]}_{model}({alias}{joint})"
+
+
+def _as_mark(call: re.Match[str]) -> str:
+    word, model, alias, other, code = call.groups()
+    sign = next(s for s, w in WORDS.items() if w == word.lower())
+    return f"{{{model.lower()}{sign}{alias}{f',{other}' if other else f'={code}' if code else ''}}}"
 
 
 def _change(node: exp.Expression, change: int) -> exp.Expression | None:

@@ -11,21 +11,31 @@ import math
 import re
 import sqlite3
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import duckdb
 import numpy as np
+from sklearn.linear_model import LinearRegression
 
 import rain_debug as rain
-from laws.shops import CLASSES, KIND_OF, TYPES, Case, Shop
+from laws.shops import (
+    BIAS,
+    CLASSES,
+    KIND_OF,
+    PAIRED,
+    REGRESSOR,
+    SLOPES,
+    TYPES,
+    Case,
+    Label,
+    Shop,
+)  # fmt: skip
 from laws.worlds import fixed
 
 Row = tuple[Any, ...]
-Label = tuple[str, str]
-"""A table and a model: one column of labels."""
 
 
 class Twins:
@@ -61,14 +71,15 @@ class Twins:
             con.execute(statement)
         db = rain.connect(con)
         for name in self.shop.models:
-            db.create_model(name, model(name))
+            known = {"training": TRAINING, "key": "id", "label": "y"} if name == REGRESSOR else {}
+            db.create_model(name, model(name), aliases=[f"predict_{name}"], **known)
         return db
 
     @cached_property
     def duck(self) -> duckdb.DuckDBPyConnection:
         """DuckDB with labels."""
         con = self._connect()
-        for statement in self.statements(labels=True):
+        for statement in [*self.statements(labels=True), MATCHES]:
             con.execute(statement)
         return con
 
@@ -81,6 +92,7 @@ class Twins:
             con.execute(_in_sqlite(statement))
         con.create_function("month_of", 1, lambda d: d and d[:8] + "01", deterministic=True)
         con.create_function("greatest", 2, _greatest, deterministic=True)
+        con.create_function(f"pair_{PAIRED}", 2, _matched_in_sqlite, deterministic=True)
         for name, reduce in AGGREGATES.items():
             con.create_aggregate(name, 1, _aggregate(reduce))
         return con
@@ -91,7 +103,8 @@ class Twins:
         for name, t in self.shop.tables.items():
             kinds = {**t.columns, **{f"f_{m}": "num" for m in t.labels}}
             if labels:
-                kinds |= {m: KIND_OF[type(CLASSES[m][0])] for m in t.labels}
+                kinds |= {m: KIND_OF[m] for m in t.labels if m != PAIRED}
+                kinds |= {chance(m, c): "num" for m in t.labels for c in range(len(CLASSES[m])) if m != PAIRED}
             rows = [", ".join(map(_literal, row, kinds.values())) for row in self.rows(name, labels)]
             columns = ", ".join(f"{c} {TYPES[k]}" for c, k in kinds.items())
             out.append(f"CREATE TABLE {name} ({columns})")
@@ -102,9 +115,11 @@ class Twins:
     def rows(self, name: str, labels: bool) -> Iterator[Row]:
         """A table's rows with the models' features, and with their predictions where `labels`."""
         t = self.shop.tables[name]
+        shown = [m for m in t.labels if m != PAIRED] if labels else []
         for i, row in enumerate(t.rows):
-            features = [self.shop.feature(name, m, i) for m in t.labels]
-            yield (*row, *features, *([CLASSES[m][codes[i]] for m, codes in t.labels.items()] if labels else []))
+            features = {m: self.shop.feature(name, m, i) for m in t.labels}
+            values = [CLASSES[m][t.labels[m][i]] if CLASSES[m] else features[m] for m in shown]
+            yield (*row, *features.values(), *values, *(p for m in shown for p in probabilities(m, features[m])))
 
     # -- the predicted world ------------------------------------------------------------------------------------
 
@@ -122,7 +137,7 @@ class Twins:
     def is_stable(self, case: Case) -> bool:
         """False where the answer depends on the order in which the rows are stored."""
         con = self._connect()
-        for statement in self.statements(labels=True):
+        for statement in [*self.statements(labels=True), MATCHES]:
             con.execute(re.sub(r"(?s)VALUES \((.*)\)", lambda m: f"VALUES ({'), ('.join(m[1].split('), (')[::-1])})",
                                statement))  # fmt: skip
         return differ(con.execute(case.plain()).fetchall(), self.expected(case)) is None
@@ -131,10 +146,11 @@ class Twins:
 
     def n_worlds(self, case: Case) -> int:
         """How many assignments of classes to the rows that the query predicts there are."""
-        return math.prod(len(CLASSES[m]) ** len(self.shop.tables[t].rows) for t, m in case.used)
+        return math.prod(len(CLASSES[m]) ** len(self.shop.codes((t, m))) for t, m in case.used)
 
-    def worlds(self, case: Case, most: int, most_in_duckdb: int) -> Worlds | None:
-        """The answer in every world; None where there are more than `most`, or than DuckDB can do without SQLite."""
+    def worlds(self, case: Case, chances: Mapping[Label, np.ndarray], most: int, most_in_duckdb: int) -> Worlds | None:
+        """The answer in every world, where a query that reads probabilities sees `chances`; None where there are more
+        worlds than `most`, or than DuckDB can do without SQLite."""
         n = self.n_worlds(case)
         if n > most:
             return None
@@ -144,26 +160,60 @@ class Twins:
             return None
         labels, stride = {}, 1
         for t, m in sorted(case.used):
-            size, classes = len(self.shop.tables[t].rows), len(CLASSES[m])
+            size, classes = len(self.shop.codes((t, m))), len(CLASSES[m])
             strides = stride * classes ** np.arange(size)
             labels[t, m] = np.arange(n)[:, None] // strides % classes
             stride *= classes**size
         con, text = (self.lite, _in_sqlite(case.plain())) if trusted else (self.duck, case.plain())
-        return Worlds(labels, list(self._each_world(con, text, labels, n)))
+        read = {label: chances[label] for label in case.chances}
+        self._set_chances(con, read)
+        answers = list(self._each_world(con, text, labels, n))
+        self._set_chances(con, {(t, m): self._own_chances(t, m) for t, m in read})
+        return Worlds(labels, answers)
+
+    def _own_chances(self, table: str, model: str) -> np.ndarray:
+        features = [self.shop.feature(table, model, i) for i in range(len(self.shop.tables[table].rows))]
+        return np.array([probabilities(model, f) for f in features]).reshape(len(features), len(CLASSES[model]))
+
+    def _set_chances(self, con: Any, chances: Mapping[Label, np.ndarray]) -> None:
+        """Write probabilities into the tables."""
+        for (table, model), rows in chances.items():
+            for row, each in zip(self.shop.tables[table].rows, rows.tolist(), strict=True):
+                values = ", ".join(f"{chance(model, c)} = {p!r}" for c, p in enumerate(each))
+                con.execute(f"UPDATE {table} SET {values} WHERE id = {row[0]}")
 
     def _each_world(self, con: Any, text: str, labels: dict[Label, np.ndarray], n: int) -> Iterator[list[Row]]:
         """The query's rows, the labels written into the tables world by world, and the predicted ones at last."""
-        last = {(t, m): self.shop.tables[t].labels[m] for t, m in labels}
+        last = {label: self.shop.codes(label) for label in labels}
         for world in [*range(n), None]:
-            for (t, m), codes in labels.items():
-                new = self.shop.tables[t].labels[m] if world is None else tuple(codes[world].tolist())
+            now = {x: self.shop.codes(x) if world is None else tuple(c[world].tolist()) for x, c in labels.items()}
+            if any(m == PAIRED for _, m in labels):
+                self._set_matches(con, None if world is None else {x: now[x] for x in now if x[1] == PAIRED})
+            for (t, m), new in now.items():
                 for row, (a, b) in enumerate(zip(last[t, m], new, strict=True)):
-                    if a != b:
+                    if a != b and m != PAIRED:
                         key = self.shop.tables[t].rows[row][0]
                         con.execute(f"UPDATE {t} SET {m} = {CLASSES[m][b]!r} WHERE id = {key}")
                 last[t, m] = new
             if world is not None:
                 yield con.execute(text).fetchall()
+
+    def _set_matches(self, con: Any, codes: dict[Label, tuple[int, ...]] | None) -> None:
+        """Say of each pair whether it matches; None for what `e` predicts."""
+        known = {
+            pair: bool(code)
+            for label, new in (codes or {}).items()
+            for pair, code in zip(self.shop.pairs(label[0]), new, strict=True)
+        }
+        if isinstance(con, sqlite3.Connection):
+            function = _matched_in_sqlite if codes is None else lambda x, y: known.get((x, y))
+            con.create_function(f"pair_{PAIRED}", 2, function, deterministic=True)
+        elif codes is None:
+            con.execute(MATCHES)
+        else:
+            cases = " ".join(f"WHEN x = {x!r}e0 AND y = {y!r}e0 THEN {c}" for (x, y), c in known.items())
+            body = f"CASE {cases} END" if cases else "CAST(NULL AS BOOLEAN)"
+            con.execute(f"CREATE OR REPLACE MACRO pair_{PAIRED}(x, y) AS {body}")
 
 
 @dataclass(frozen=True)
@@ -244,12 +294,46 @@ def _shown(rows: list[Row]) -> str:
 
 
 def model(name: str) -> Any:
-    """A fitted model over f_<name> that gives each of its classes somewhere."""
+    """A fitted model over f_<name> that gives each of its classes somewhere; the regressor, which is not fitted yet."""
+    if name == REGRESSOR:
+        return LinearRegression()
     found = fixed(CLASSES[name])
     if len(CLASSES[name]) == 3:
         found.intercept_ = np.array([0.0, 1.0, 0.0])
     found.feature_names_in_ = np.array([f"f_{name}"], dtype=object)
+    if name == PAIRED:
+        found.intercept_, found.coef_, found.n_features_in_ = np.array([BIAS]), np.array([SLOPES]), 2
+        found.feature_names_in_ = np.array(["one", "other"], dtype=object)
     return found
+
+
+TRAINING = (
+    "SELECT i AS id, i % 3 - 1.0 AS f_r, i % 3 - 1.0 + CASE WHEN i < 3 THEN 0.5 ELSE -0.5 END AS y FROM range(6) t(i)"
+)
+"""Records of the regressor: its number is its feature, and its residuals are half a unit wide."""
+MATCHES = f"CREATE OR REPLACE MACRO pair_{PAIRED}(x, y) AS {BIAS} + {SLOPES[0]} * x + {SLOPES[1]} * y > 0"
+
+
+def _matched_in_sqlite(x: float | None, y: float | None) -> bool | None:
+    return None if x is None or y is None else BIAS + SLOPES[0] * x + SLOPES[1] * y > 0
+
+
+def chance(model: str, code: int) -> str:
+    """The column that holds the probability of a class."""
+    return f"{model}_p{code}"
+
+
+@cache
+def _fixed(name: str) -> Any:
+    found = model(name)
+    del found.feature_names_in_
+    return found
+
+
+@cache
+def probabilities(name: str, feature: float) -> list[float]:
+    """What scikit-learn gives each class."""
+    return list(map(float, _fixed(name).predict_proba([[feature]])[0])) if CLASSES[name] else []
 
 
 NUMBERS = itertools.count()

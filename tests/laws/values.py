@@ -7,7 +7,23 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from laws.shops import CLASSES, FEATURES, KIND_OF, TYPES, VALUES, Relation, Scope, Shop, Source
+from laws.shops import (
+    ALIASED,
+    CLASSES,
+    DIALECTS,
+    FEATURES,
+    FORMS,
+    KIND_OF,
+    PAIRED,
+    REGRESSOR,
+    TYPES,
+    VALUES,
+    Relation,
+    Scope,
+    Shop,
+    Source,
+    kind_of,
+)  # fmt: skip
 
 
 class Values:
@@ -46,14 +62,71 @@ class Values:
     # -- values -------------------------------------------------------------------------------------------------------
 
     def prediction(self, scope: Scope, *kinds: str) -> tuple[str, tuple[Any, ...]] | None:
-        """A prediction of one of the kinds, and its classes."""
-        found = [(s, m) for s in scope for m in s.relation.models if not kinds or KIND_OF[type(CLASSES[m][0])] in kinds]
+        """A predicted class of one of the kinds, and all its classes."""
+        found = [
+            (s, m)
+            for s in scope
+            for m in s.relation.models
+            if CLASSES[m] and (not kinds or KIND_OF[m] in kinds) and (m != PAIRED or len(self._paired(scope)) > 1)
+        ]
+        if not found:
+            return None
+        source, model = self.pick(found)
+        if model == PAIRED:
+            return self.matched(source, self.pick([s for s in self._paired(scope) if s.alias != source.alias]))
+        self._read(source)
+        return f"{{{model}{self._form()}{source.alias}}}", CLASSES[model]
+
+    def matched(self, one: Source, other: Source) -> tuple[str, tuple[Any, ...]]:
+        """A prediction about a pair of rows, and its classes."""
+        self._read(one)
+        self._read(other)
+        self.tag("pair_model")
+        return f"{{{PAIRED}:{one.alias},{other.alias}}}", CLASSES[PAIRED]
+
+    def _paired(self, scope: Scope) -> Scope:
+        return [s for s in scope if PAIRED in s.relation.models]
+
+    def _form(self) -> str:
+        """How a prediction is written."""
+        form = self.rng.choices(list(FORMS), [80 if f == ":" else 2 for f in FORMS])[0]
+        if form in ALIASED + DIALECTS:
+            self.tag("alias" if form in ALIASED else "dialect")
+        return str(form)
+
+    def regressed(self, scope: Scope) -> str | None:
+        """A regressor's number."""
+        found = [s for s in scope if REGRESSOR in s.relation.models]
+        if not found:
+            return None
+        source = self.pick(found)
+        self._read(source)
+        self.tag("regressor")
+        return f"{{{REGRESSOR}{self._form()}{source.alias}}}"
+
+    def probability(self, scope: Scope) -> str | None:
+        """The probability of a class."""
+        found = [(s, m) for s in scope for m in s.relation.models if m not in (PAIRED, REGRESSOR)]
         if not found:
             return None
         source, model = self.pick(found)
         self._read(source)
-        form = self.rng.choices(":.*", (12, 1, 1))[0]
-        return f"{{{model}{form}{source.alias}}}", CLASSES[model]
+        self.tag("probability")
+        return f"{{{model}:{source.alias}={self.rng.randrange(len(CLASSES[model]))}}}"
+
+    def threshold(self, scope: Scope) -> str | None:
+        """A number of a model compared."""
+        if self.chance(0.6) and (number := self.regressed(scope)):
+            bound = (
+                self.column(scope, "num") if self.chance(0.15) else self.regressed(scope) if self.chance(0.2) else None
+            )
+            self.tag("threshold")
+            bound = bound if bound and bound != number else self.pick(["0.25", "1.25", "-1"])
+            return f"{number} {self.pick(['>', '>', '<', '>=', '<='])} {bound}"
+        if chance := self.probability(scope):
+            self.tag("threshold")
+            return f"{chance} {self.pick(['>', '>', '<', '>='])} {self.pick(['0.3', '0.5', '0.8'])}"
+        return None
 
     def _read(self, source: Source) -> None:
         if source.relation.predicted:
@@ -106,10 +179,15 @@ class Values:
                 first += f" WHEN {self.is_class(*second)} THEN {self.pick(['2', '0', 'NULL'])}"
             return first + (f" ELSE {self.expression('num', scope, 0)} END" if self.chance(0.6) else " END")
 
+        def of_model() -> str:
+            return (self.regressed(scope) if self.chance(0.7) else self.probability(scope)) or predicted()
+
+        regressors = any(REGRESSOR in s.relation.models for s in scope)
         options: list[tuple[float, Callable[[], str]]] = [
             (3, lambda: self.column(scope, "num") or self.column(scope, "int") or "1"),
             (1, partial(self.integer, scope, 0, False)),
             (3 if depth else 0, predicted),
+            (3 if regressors else 0.3, of_model),
         ]
         if depth:
             options.append((1.5, partial(self.arithmetic, "num", scope, depth)))
@@ -185,18 +263,24 @@ class Values:
         return self.pick(forms)
 
     def predicted_leaf(self, scope: Scope) -> str | None:
+        regressors = any(REGRESSOR in s.relation.models for s in scope)
+        if self.chance(0.3 if regressors else 0.04) and (threshold := self.threshold(scope)):
+            return threshold
         found = self.prediction(scope)
         if found is None:
             return None
         prediction, classes = found
-        kind = KIND_OF[type(classes[0])]
+        kind = kind_of(classes)
         if kind != "bool" and self.chance(0.15) and (column := self.column(scope, kind)):
             return f"{prediction} {self.pick(['=', '<>', '<'])} {column}"
         return self.is_class(prediction, classes)
 
     def pair(self, left: Scope, right: Scope) -> str | None:
         """Two predictions compared."""
-        kinds = [{KIND_OF[type(CLASSES[m][0])] for s in side for m in s.relation.models} for side in (left, right)]
+        kinds = [
+            {KIND_OF[m] for s in side for m in s.relation.models if m not in (PAIRED, REGRESSOR)}
+            for side in (left, right)
+        ]
         shared = sorted(kinds[0] & kinds[1])
         if not shared:
             return None
@@ -255,6 +339,8 @@ class Values:
         if correlated and scope:
             self.tag("correlated")
             soft = self.pair(scope, [source]) if self.chance(0.35) else None
+            if self.chance(0.5) and self._paired(scope) and self._paired([source]):
+                soft = self.is_class(*self.matched(self.pick(self._paired(scope)), source))
             conditions.append(soft or self.equal(scope, [source], ("int", "text")) or "1 = 1")
             if soft:
                 self.tag("predicted_in_subquery")
