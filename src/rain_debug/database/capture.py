@@ -102,8 +102,8 @@ def capture(
     parts: list[tuple[Program, tuple[int, ...]]] = []
     blocks: list[Block] = []
     texts: list[str] = []
-    tuples = 0
-    for (aggregate, _), members in groups.items():
+    tuples: dict[object, int] = {}
+    for (aggregate, columns), members in groups.items():
         distinct: dict[str, Place] = {}
         for i in members:
             distinct.setdefault(_key(places[i]), places[i])
@@ -116,8 +116,9 @@ def capture(
         parts.append((program, tuple(members)))
         blocks += found
         texts.append(sql)
-        tuples += n
-    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks), tuple(texts), tuples, tuples)
+        tuples[columns] = max(n, tuples.get(columns, 0))
+    n_tuples = sum(tuples.values())
+    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks), tuple(texts), n_tuples, n_tuples)
 
 
 def _part(

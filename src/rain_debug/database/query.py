@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rain_debug.complaints import Cell, Row
+from rain_debug.database.behind import rows_behind
 from rain_debug.database.capture import Capture, capture, leaves
-from rain_debug.database.explain import explain, provenance, rows_behind
+from rain_debug.database.explain import explain
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
+from rain_debug.database.provenance import provenance
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
-from rain_debug.lineage import Forest, Place, answer_sql, place_join
+from rain_debug.lineage import Forest, Place, answer_sql, find_places
 from rain_debug.lineage.contracted import contracted_sql
 from rain_debug.relax import Target
 from rain_debug.report.grid import Grid, screen
-from rain_debug.sql import Expr, ModelInfo, Plan, part_of, render
+from rain_debug.sql import Expr, ModelInfo, Plan, part_of, parts_of, render
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -187,8 +189,7 @@ class Query:
             self._is_long = self._db.engine.table(some).n_rows > MOST_READ
         if not self._is_long:
             return plan
-        join, _ = place_join(plan, self._db.engine, self._places)
-        return replace(plan, from_sql=f"{plan.from_sql} {join}")
+        return replace(plan, from_sql=f"{plan.from_sql} {find_places(plan, self._db.engine, self._places).tie}")
 
     # -- places -------------------------------------------------------------------------------------------------
 
@@ -339,6 +340,11 @@ class Query:
         row's features.
         """
         return rows_behind(self, cell, limit)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the query's CTEs and subqueries: each is a query of its own, `query.part(name)`."""
+        return parts_of(self.sql, self._db, self._db.engine.dialect)
 
     def part(self, name: str) -> Query:
         """A CTE or subquery of this query, by its name, as a query: its cells and rows can be complained about."""

@@ -38,6 +38,10 @@ class Column:
         return items
 
 
+SHOWN = 10
+"""Rows of a table that print."""
+
+
 class Table(Mapping[str, Column]):
     """Named columns of one length.
 
@@ -46,6 +50,11 @@ class Table(Mapping[str, Column]):
     ([1, 2], 2, ['id', 'name'])
     >>> t.row(1)
     {'id': 2, 'name': None}
+    >>> t
+    id      name
+    number  text
+    1       a
+    2       NULL
     """
 
     def __init__(self, columns: Mapping[str, Column], n_rows: int | None = None) -> None:
@@ -68,6 +77,17 @@ class Table(Mapping[str, Column]):
     def __len__(self) -> int:
         return len(self._columns)
 
+    def __repr__(self) -> str:
+        """The first rows below the columns' names and kinds."""
+        rows = self.take(np.arange(min(self.n_rows, SHOWN)))
+        cells = [[name, c.kind, *map(_cell, c.to_list())] for name, c in rows.items()]
+        wide = [max(map(len, column)) for column in cells]
+        lines = [
+            "  ".join(t.ljust(w) for t, w in zip(line, wide, strict=True)).rstrip() for line in zip(*cells, strict=True)
+        ]
+        more = [f"… {self.n_rows - SHOWN:,} more rows"] if self.n_rows > SHOWN else []
+        return "\n".join([*lines, *more]) if cells else f"no columns, {self.n_rows:,} rows"
+
     def take(self, rows: np.ndarray) -> Table:
         """The same columns at `rows` (positions or mask)."""
         return Table({n: c.take(rows) for n, c in self._columns.items()}, n_rows=len(np.arange(self.n_rows)[rows]))
@@ -85,6 +105,11 @@ class Table(Mapping[str, Column]):
         """All rows as dictionaries."""
         lists = [c.to_list() for c in self._columns.values()]
         return [dict(zip(self._columns, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def _cell(value: Any) -> str:
+    text = "NULL" if value is None else f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def column(values: Sequence[Any] | np.ndarray) -> Column:
@@ -115,3 +140,20 @@ def column(values: Sequence[Any] | np.ndarray) -> Column:
     if array.dtype.kind == "f":
         return Column(array.astype(np.float64, copy=False), "number")
     return column(array.astype(object))
+
+
+def from_numpy(values: np.ndarray) -> Column:
+    """A column from an array of numbers or truth values, masked where they are NULL.
+
+    >>> from_numpy(np.ma.masked_array([1, 2], mask=[False, True])).values.tolist()
+    [1.0, nan]
+    """
+    valid = ~np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
+    data = np.ma.getdata(values)
+    if data.dtype.kind == "b":
+        return Column(data if valid is None else data & valid, "bool", valid)
+    floating = data.dtype.kind == "f" or valid is not None
+    numbers = data.astype(np.float64 if floating else np.int64, copy=False)
+    if valid is not None:
+        numbers = np.where(valid, numbers, np.nan)
+    return Column(numbers, "number", valid)

@@ -4,7 +4,7 @@ from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
 from rain_debug.sql.invalid import invalid
 from rain_debug.sql.nested import plan_nested
-from rain_debug.sql.parts import part_of
+from rain_debug.sql.parts import part_of, parts_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
 from rain_debug.sql.refusals import is_flat, is_unsupported
@@ -38,6 +38,7 @@ __all__ = [
     "describe",
     "parse_statement",
     "part_of",
+    "parts_of",
     "plan_nested",
     "plan_query",
     "render",
