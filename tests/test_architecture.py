@@ -23,6 +23,7 @@ ROOMS = (
     "curvature",
     "models",
     "influence",
+    "repair",
     "rankers",
     "progress",
     "debugger",
@@ -32,6 +33,7 @@ ROOMS = (
     "query",
     "database",
     "config",
+    "bench",
     "cli",
 )
 """In the order in which a query walks through them; a room imports only rooms above it."""
@@ -44,6 +46,7 @@ KEEPERS = {
     "duckdb": {"engines", "datasets"},
     "rich": {"progress", "datasets", "report", "cli"},
     "click": {"cli"},
+    "matplotlib": {"bench"},
 }
 """The rooms in which an outside library may be imported."""
 

@@ -146,6 +146,50 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--rankers", metavar="A,B,…", help="Which rankers; by default all that are not too slow there.")
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="How many, from 0 on. [default: 5; two_step 10]")
+@click.option("--damping", type=click.FloatRange(min=0), metavar="λ", help="λ in H + λI; 0 solves exactly.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder that keeps the results.",
+)
+@click.option("--again", is_flag=True, help="Run what is kept already once more.")
+@click.option("--check", is_flag=True, help="Exit with 1 where Holistic misses what is claimed of it.")
+@talk
+def bench(
+    names: tuple[str, ...],
+    rankers: str | None,
+    seeds: int | None,
+    damping: float | None,
+    out: Path,
+    again: bool,
+    check: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run experiments of the papers: which ranker finds wrong labels, and how many of them.
+
+    NAME is an experiment or a family of them, or "all"; without one, the experiments are listed. Every run (a case, a
+    ranker, a seed) is kept in DIR as soon as it is done: Ctrl-C loses nothing, and the same command goes on.
+    """
+    from rain_debug.cli import bench as command
+
+    if not names:
+        click.echo(command.listing())
+        return MET
+    asked = [r.strip() for r in rankers.split(",") if r.strip()] if rankers else []
+    return command.bench(
+        names, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, check=check,
+        quiet=quiet, as_json=as_json,
+    )  # fmt: skip
+
+
+@cli.command()
 @click.argument("path", default="rain.toml", type=click.Path(path_type=Path))
 def init(path: Path) -> int:
     """Write a commented project file to PATH (rain.toml), which runs as it is.

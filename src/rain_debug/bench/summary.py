@@ -1,0 +1,141 @@
+"""Stored results → one row a case and ranker: mean ± standard deviation over seeds, beside the authors'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rain_debug.bench import metrics, protocol
+from rain_debug.bench.authors import Published, published
+from rain_debug.bench.case import Case, Experiment
+from rain_debug.bench.store import Result, Store
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case and a ranker over `runs` seeds; standard deviations are the population's, as the authors' are.
+
+    `curve` and `spread` are mean and standard deviation of the recall at `metrics.POINTS` shares of K, `seconds` the
+    median of a round by phase, `best` what no ranking can pass.
+    """
+
+    experiment: str
+    case: str
+    ranker: str
+    wrong: int
+    runs: int
+    auccr: float
+    std: float
+    recall: float
+    curve: tuple[float, ...]
+    spread: tuple[float, ...]
+    seconds: dict[str, float]
+    best: float
+    target: float | None = None
+    authors: Published | None = None
+    each: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference to the authors' mean; theirs counts where their deviation is known.
+
+        The authors ran most points four times.
+        """
+        own = self.std**2 / max(1, self.runs - 1)
+        theirs = (self.authors.std or 0.0) ** 2 / 3 if self.authors else 0.0
+        return math.sqrt(own + theirs)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the authors' mean is more than two standard errors away; one run has no error to tell by."""
+        return self.authors is not None and self.runs > 1 and abs(self.auccr - self.authors.auccr) > 2 * self.error
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def rows(experiments: Iterable[Experiment], folder: Path, damping: float | None = None) -> list[Row]:
+    """Every case with every ranker that has results, cases in the experiments' order and rankers by name."""
+    stores: dict[str, Store] = {}
+    out = []
+    for experiment in experiments:
+        if experiment.family not in stores:
+            stores[experiment.family] = Store(folder, experiment.family)
+        known = [r for r in stores[experiment.family] if r.damping == damping]
+        for case in experiment.cases:
+            for ranker in dict.fromkeys(r.ranker for r in known):
+                name = protocol.stored_as(case, ranker)
+                found = sorted((r for r in known if (r.case, r.ranker) == (name, ranker)), key=lambda r: r.seed)
+                if found:
+                    out.append(_row(experiment, case, ranker, found))
+    return out
+
+
+def _row(experiment: Experiment, case: Case, ranker: str, found: Sequence[Result]) -> Row:
+    scores = np.array([r.auccr for r in found])
+    curves = np.array([r.curve for r in found])
+    wrong = round(float(np.median([r.wrong for r in found])))
+    return Row(
+        experiment.name,
+        case.name,
+        ranker,
+        wrong,
+        len(found),
+        float(scores.mean()),
+        float(scores.std()),
+        float(np.mean([r.recall for r in found])),
+        tuple(np.round(curves.mean(axis=0), 4).tolist()),
+        tuple(np.round(curves.std(axis=0), 4).tolist()),
+        {p: float(np.median([r.seconds[p] for r in found])) for p in protocol.PHASES},
+        metrics.perfect(wrong) if case.best is None else case.best,
+        case.target if ranker == "holistic" else None,
+        published(case.name, ranker),
+        tuple(scores.tolist()),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ranker beside Holistic, over the cases that both have results for.
+
+    `closed` is the share of the way from Holistic's mean to the best possible one, `worst` the case where the ranker
+    loses the most (or wins the least), and `loss` by how much.
+    """
+
+    ranker: str
+    cases: int
+    mean: float
+    holistic: float
+    best: float
+    worst: str
+    loss: float
+
+    @property
+    def closed(self) -> float:
+        """
+        >>> Comparison("rain", 2, 0.9, 0.8, 1.0, "dblp 30%", 0.0).closed
+        0.5
+        """
+        way = self.best - self.holistic
+        return round((self.mean - self.holistic) / way, 10) if way > 0 else math.nan
+
+
+def comparisons(all_rows: Sequence[Row], beside: str = "holistic") -> list[Comparison]:
+    """Every other ranker beside Holistic, over the cases that both have; best first."""
+    base = {r.case: r for r in all_rows if r.ranker == beside}
+    out = []
+    for ranker in dict.fromkeys(r.ranker for r in all_rows if r.ranker != beside):
+        pairs = [(r, base[r.case]) for r in all_rows if r.ranker == ranker and r.case in base]
+        if not pairs:
+            continue
+        differences = [(own.auccr - other.auccr, own.case) for own, other in pairs]
+        worst, where = min(differences)
+        mean, holistic, best = np.mean([(a.auccr, b.auccr, b.best) for a, b in pairs], axis=0).tolist()
+        out.append(Comparison(ranker, len(pairs), mean, holistic, best, where, -worst))
+    return sorted(out, key=lambda c: -(c.mean - c.holistic))
