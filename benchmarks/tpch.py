@@ -228,7 +228,7 @@ class Recorder:
 
     def _time_features(self) -> None:
         """Features are what the model reads: their seconds are not the lineage's."""
-        for function in (variables.fetch_block, variables.fetch_rows):
+        for function in (variables.fetch_block, variables.fetch_along, variables.fetch_rows):
             timed = self._timed(function)
             for name, module in list(sys.modules.items()):
                 if name.startswith("rain_debug.") and getattr(module, function.__name__, None) is function:

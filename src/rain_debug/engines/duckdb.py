@@ -17,9 +17,21 @@ import duckdb
 import numpy as np
 
 from rain_debug.engines import arrow
-from rain_debug.engines.table import Column, Table, column
+from rain_debug.engines.table import Column, Table, column, from_numpy
 from rain_debug.errors import EngineError
 
+_NUMBERS = {
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "FLOAT",
+    "DOUBLE",
+}
 _FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
 
 
@@ -118,6 +130,9 @@ class DuckDB:
     def table(self, sql: str) -> Table:
         relation = self._plain(sql)
         try:
+            if {str(t) for t in relation.types} <= _NUMBERS:
+                # DuckDB fills one array a column; Arrow's batches would have to be copied once more.
+                return Table({n: from_numpy(values) for n, values in relation.fetchnumpy().items()})
             return arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
         except duckdb.Error as error:
             raise _refused(error, sql) from None

@@ -2,8 +2,9 @@
 
 from rain_debug.lineage.alternatives import Forest, capture_forest
 from rain_debug.lineage.answer import DOUBT, answer_sql, nested_answer, one_pass_sql
-from rain_debug.lineage.capture import Lineage, Place, capture_tuples, place_join
+from rain_debug.lineage.capture import Lineage, capture_tuples
 from rain_debug.lineage.exports import Axis
+from rain_debug.lineage.places import Place, find_places
 from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
 from rain_debug.lineage.sides import SplitLineage, capture_sides, split_sides
 from rain_debug.lineage.variables import Block
@@ -20,12 +21,12 @@ __all__ = [
     "Forest",
     "answer_sql",
     "capture_forest",
+    "find_places",
     "nested_answer",
     "capture_sides",
     "capture_tuples",
     "materialise",
     "one_pass_sql",
-    "place_join",
     "prepare_sources",
     "rows_key",
     "split_sides",

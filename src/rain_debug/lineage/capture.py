@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rain_debug.engines import Engine, Table
 from rain_debug.errors import LineageError
 from rain_debug.lineage.exports import Exports, Reading
-from rain_debug.lineage.variables import Block, fetch_block, number_variables
+from rain_debug.lineage.places import Place, find_places
+from rain_debug.lineage.variables import Block, fetch_along, fetch_block, number_variables
 from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Atom, Expr, ModelInfo, Plan
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
 """How many numbers a capture may hold: its tuples times their row ids, columns and classes."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in an answer: values of output expressions, `pure` compared by the engine, `predicted` by the program."""
-
-    pure: tuple[tuple[Expr, Any], ...]
-    predicted: tuple[tuple[Expr, Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +47,12 @@ def capture_tuples(
 ) -> Lineage:
     """The candidate tuples of `places`, ready to read `numbers` and `raws`; LineageError where there are too many."""
     exports = collect_exports(plan, engine, models, places, numbers, raws)
-    sql, table = fetch_tuples(plan, engine, exports, places)
+    found = fetch_tuples(plan, engine, exports, places)
+    table = found.table
     rids = {a: table[f"rid_{i}"].values for i, a in enumerate(_aliases(plan))}
     numbering = number_blocks(plan, [(atom, rids) for atom in plan.atoms])
-    blocks = fetch_blocks(plan, engine, models, numbering)
-    place = table["place"].values.astype(np.int64)
-    return Lineage(Reading(exports, table), place, numbering.rows, numbering.block_of, blocks, sql)
+    blocks = fetch_blocks(plan, engine, models, numbering, found.rows_sql)
+    return Lineage(Reading(exports, table), found.place, numbering.rows, numbering.block_of, blocks, found.sql)
 
 
 def collect_exports(
@@ -81,17 +73,32 @@ def collect_exports(
     return exports
 
 
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """Candidate tuples as they came: their columns, the number of each one's place (n,), and the text that asked.
+
+    `rows_sql` is FROM … WHERE of the tuples of a plan of one source, each of which is one of its rows; None for others.
+    """
+
+    table: Table
+    place: Array
+    sql: str
+    rows_sql: str | None
+
+
 def fetch_tuples(
     plan: Plan, engine: Engine, exports: Exports, places: Sequence[Place], items: Sequence[str] = ()
-) -> tuple[str, Table]:
-    """Tuples that may belong to a place: columns `place`, `rid_0`, … per alias of `plan.sources`, exports, `items`."""
-    join, place_item = place_join(plan, engine, places)
+) -> Fetched:
+    """Tuples that may belong to a place: columns `rid_0`, … per alias of `plan.sources`, exports, `items`."""
+    where_from = find_places(plan, engine, places)
     rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
-    where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"
-    body = f"FROM {plan.from_sql} {join} WHERE {where}"
+    conditions = [f for f in map(weaken, plan.conjuncts) if f != "TRUE"] + list(where_from.where)
+    body = f"FROM {plan.from_sql} {where_from.join} WHERE {' AND '.join(conditions) or 'TRUE'}"
     most = MAX_NUMBERS // (1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes))
     limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
-    sql = f"{plan.with_sql} SELECT {', '.join([place_item, *rids, *exports.select_list(), *items])} {body}"
+    place = [where_from.item] if where_from.item is not None else []
+    selected = [*place, *rids, *exports.select_list(), *items] or ["1 AS one"]
+    sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}"
     table = engine.table(sql + limit)
     if limit and table.n_rows > most:
         raise LineageError(
@@ -99,7 +106,11 @@ def fetch_tuples(
             where=plan.from_sql,
             hint="join on equal columns, or complain about an aggregate over predict(l) = predict(r)",
         )
-    return sql, table
+    number = table["place"].values.astype(np.int64, copy=False) if place else np.zeros(table.n_rows, dtype=np.int64)
+    if where_from.loose and (number < 0).any():
+        there = number >= 0
+        table, number = table.take(there), number[there]
+    return Fetched(table, number, sql, body if len(plan.sources) == 1 and not where_from.join else None)
 
 
 def _aliases(plan: Plan) -> list[str]:
@@ -130,7 +141,7 @@ def number_blocks(plan: Plan, calls: Sequence[tuple[Atom, Mapping[str, Array]]])
         same = [(a, r) for a, r in calls if a.identity == identity]
         groups: dict[tuple[str, ...], Array] = {}
         for atom, rids in same:
-            groups.setdefault(atom.aliases, np.stack([rids[x].astype(np.int64) for x in atom.aliases], axis=1))
+            groups.setdefault(atom.aliases, _side_by_side([rids[x].astype(np.int64, copy=False) for x in atom.aliases]))
         distinct, numbers = number_variables(list(groups.values()))
         for atom, _ in same:
             rows[atom.index] = numbers[list(groups).index(atom.aliases)]
@@ -141,30 +152,20 @@ def number_blocks(plan: Plan, calls: Sequence[tuple[Atom, Mapping[str, Array]]])
     return Numbering(rows, block_of, tuple(distincts), tuple(uses))
 
 
+def _side_by_side(columns: Sequence[Array]) -> Array:
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
 def fetch_blocks(
-    plan: Plan, engine: Engine, models: Mapping[str, ModelInfo], numbering: Numbering
+    plan: Plan, engine: Engine, models: Mapping[str, ModelInfo], numbering: Numbering, rows_sql: str | None = None
 ) -> tuple[Block, ...]:
-    """The blocks of numbered variables, features fetched."""
+    """The blocks of numbered variables, features fetched: from the rows of `rows_sql` where it is given."""
+    if rows_sql is not None and all(len(uses) == 1 for uses in numbering.uses):
+        return tuple(
+            fetch_along(plan, engine, uses[0][0], models[uses[0][0].model].features, rids, rows_sql)
+            for uses, rids in zip(numbering.uses, numbering.rids, strict=True)
+        )
     return tuple(
         fetch_block(plan, engine, uses, models[uses[0][0].model].features, rids)
         for uses, rids in zip(numbering.uses, numbering.rids, strict=True)
     )
-
-
-def place_join(plan: Plan, engine: Engine, places: Sequence[Place]) -> tuple[str, str]:
-    """SQL that joins tuples with the places they belong to, and the select item of the place's number."""
-    keys = list({e.sql: e for p in places for e, _ in p.pure}.values())
-    for p in places:
-        assert {e.sql for e, _ in p.pure} == {k.sql for k in keys}, "places of one capture name the same columns"
-    if not keys and len(places) == 1:
-        return "", "0 AS place"
-    text = f"{plan.with_sql} SELECT {', '.join(f'{k.sql} AS k{i}' for i, k in enumerate(keys))} FROM {plan.from_sql}"
-    kinds = [t for _, t in engine.types(text)] if keys else []
-    rows = []
-    for number, place in enumerate(places):
-        values = {e.sql: v for e, v in place.pure}
-        cells = [engine.literal(values[k.sql], t) for k, t in zip(keys, kinds, strict=True)]
-        rows.append("(" + ", ".join([str(number), *cells]) + ")")
-    names = ", ".join(["id", *(f"k{i}" for i in range(len(keys)))])
-    on = " AND ".join(f"{k.sql} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(keys)) or "TRUE"
-    return f"JOIN (VALUES {', '.join(rows)}) AS __place({names}) ON {on}", "__place.id AS place"

@@ -308,6 +308,8 @@ class Reading:
     def _tall(self, name: str) -> tuple[Array, Array]:
         found = self.table[name]
         tail = (1,) * (self.ndim - 1)
+        if found.valid is None and found.values.dtype != object:
+            return found.values.reshape(-1, *tail), np.zeros((1, *tail), dtype=bool)
         return found.values.reshape(-1, *tail), _missing(found).reshape(-1, *tail)
 
     def _wide(self, e: Expr) -> tuple[Array, Array]:
@@ -331,7 +333,7 @@ class Reading:
             if null.all():
                 return grid.plain(np.zeros(null.shape), null)
             raise self.exports.refuse(e, "a value that is text is used as a number")
-        return grid.plain(values.astype(float), null)
+        return grid.plain(values, null)
 
 
 def kind_of(sql_type: str) -> str:

@@ -16,7 +16,9 @@ def numbered(values: Array) -> tuple[Array, Array]:
     >>> distinct.tolist(), numbers.tolist()
     ([5, 7], [1, 0, 1])
     """
-    if values.dtype.kind not in "iu" or not len(values):
+    if values.dtype.kind in "iu" and bool((values[1:] > values[:-1]).all()):
+        return values, np.arange(len(values))
+    if values.dtype.kind not in "iu":
         distinct, numbers = np.unique(values, return_inverse=True)
         return distinct, numbers.reshape(-1)
     low, high = int(values.min()), int(values.max())
@@ -25,8 +27,6 @@ def numbered(values: Array) -> tuple[Array, Array]:
         distinct, numbers = np.unique(values, return_inverse=True)
         return distinct, numbers.reshape(-1)
     offset = values - low if low else values
-    if width == len(values) and bool((np.diff(values) == 1).all()):
-        return values, offset.astype(np.int64, copy=False)
     there = np.zeros(width, dtype=bool)
     there[offset] = True
     distinct = np.flatnonzero(there)

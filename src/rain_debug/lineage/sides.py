@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rain_debug.engines import Column, Engine
-from rain_debug.lineage.capture import Place, collect_exports, fetch_blocks, fetch_tuples, number_blocks
+from rain_debug.engines import Column, Engine, Table
+from rain_debug.lineage.capture import collect_exports, fetch_blocks, fetch_tuples, number_blocks
 from rain_debug.lineage.exports import Reading
 from rain_debug.lineage.numbering import numbered
+from rain_debug.lineage.places import Place
 from rain_debug.lineage.variables import Block
 from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Expr, ModelInfo, Plan
@@ -176,25 +177,27 @@ def capture_sides(
         if split.order is not None:
             items.append(f"{(split.order[1], split.order[2])[number].sql} AS ranked")
         keyed = any(p.pure for p in here)
-        _, table = fetch_tuples(sub, engine, exports, here if keyed else [Place((), ())], items)
-        fetched.append((exports, table, keyed))
+        found = fetch_tuples(sub, engine, exports, here if keyed else [Place((), ())], items)
+        fetched.append((exports, found.table, found.place if keyed else None))
     columns = [[t[f"key_{i}"] for i in range(len(split.keys))] for _, t, _ in fetched]
     sizes = [t.n_rows for _, t, _ in fetched]
     keys = _number_keys(columns, sizes)
     ranks = _number_keys([[t["ranked"]] if split.order is not None else [] for _, t, _ in fetched], sizes)
     if keys is None or ranks is None:
         return None
-    kept = []
-    for (_, table, _), key, rank in zip(fetched, keys, ranks, strict=True):
+    kept: list[tuple[Table, Array | None, Array, Array]] = []
+    for (_, table, place), key, rank in zip(fetched, keys, ranks, strict=True):
         keep = (key >= 0) & (rank >= 0)
-        kept.append((table, key, rank) if keep.all() else (table.take(keep), key[keep], rank[keep]))
+        if not keep.all():
+            table, key, rank = table.take(keep), key[keep], rank[keep]
+            place = None if place is None else place[keep]
+        kept.append((table, place, key, rank))
     atoms = [plan.atoms[k] for k in split.atoms]
     numbering = number_blocks(
-        plan, [(a, {a.aliases[0]: t["rid_0"].values}) for a, (t, _, _) in zip(atoms, kept, strict=True)]
+        plan, [(a, {a.aliases[0]: t["rid_0"].values}) for a, (t, _, _, _) in zip(atoms, kept, strict=True)]
     )
     sides = []
-    for atom, (exports, _, keyed), (table, key, rank) in zip(atoms, fetched, kept, strict=True):
-        place = table["place"].values.astype(np.int64) if keyed else None
+    for atom, (exports, _, _), (table, place, key, rank) in zip(atoms, fetched, kept, strict=True):
         sides.append(Side(Reading(exports, table), numbering.rows[atom.index], key, place, rank))
     block_of = (numbering.block_of[split.atoms[0]], numbering.block_of[split.atoms[1]])
     return SplitLineage(split, (sides[0], sides[1]), block_of, fetch_blocks(plan, engine, models, numbering))

@@ -43,7 +43,7 @@ def number_variables(rids: Sequence[Array]) -> tuple[Array, list[Array]]:
     >>> distinct.tolist(), [n.tolist() for n in numbers]
     ([[5], [7]], [[1, 0], [0, 0]])
     """
-    everything = np.concatenate(rids)
+    everything = rids[0] if len(rids) == 1 else np.concatenate(rids)
     if everything.shape[1] == 1:
         distinct, inverse = numbered(everything[:, 0])
         distinct = distinct[:, None]
@@ -93,6 +93,17 @@ def fetch_rows(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], 
     order = np.argsort(found["__v"].values, kind="stable")
     assert len(order) == len(rids), "every variable's row is found again, once"
     return found.select([n for n in found if n != "__v"]).take(order)
+
+
+def fetch_along(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array, rows_sql: str) -> Block:
+    """The variables at `rids` (n_variables, 1) with the features of their rows, which are among those of `rows_sql`."""
+    found = engine.table(f"{plan.with_sql} SELECT {atom.rids[0]} AS __v, {feature_list(atom, features)} {rows_sql}")
+    there, wanted = found["__v"].values.astype(np.int64, copy=False), rids[:, 0]
+    table = found.select([n for n in found if n != "__v"])
+    if not np.array_equal(there, wanted):
+        order = np.argsort(there, kind="stable")
+        table = table.take(order[np.searchsorted(there[order], wanted)])
+    return Block(atom.model, atom.identity, atom, rids, table)
 
 
 def feature_list(atom: Atom, features: Sequence[str]) -> str:

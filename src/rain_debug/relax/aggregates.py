@@ -18,7 +18,13 @@ def total(tuples: Tuples, weight: Array, value: Grid | None) -> int:
     known = weight if value is None else weight * ~value.null
     node: int | None = None
     for monomial, coefficient in terms.items():
-        part = tuples.by_place(tuples.expectation(known * coefficient, monomial))
+        if len(known) == 1 and coefficient.size == len(coefficient):
+            # A number of its own for each tuple, and weights that are the same for all: no table of both.
+            chance = tuples.expectation(known, monomial)
+            each = tuples.builder.op("mul", chance, tuples.builder.const(coefficient.reshape(-1)))
+            part = tuples.by_place(each)
+        else:
+            part = tuples.by_place(tuples.expectation(known * coefficient, monomial))
         node = part if node is None else tuples.builder.op("add", node, part)
     assert node is not None
     return node

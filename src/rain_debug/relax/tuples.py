@@ -83,11 +83,13 @@ class Tuples:
         parts: list[int] = []
         order: list[Array] = []
         for chosen, groups in self._patterns(axes):
-            part = table if len(table) == 1 or len(chosen) == self.n else table[chosen]
+            whole = len(chosen) == self.n
+            part = table if len(table) == 1 or whole else table[chosen]
             factors = []
             for group in groups:
                 axis = axes[group[0]]
-                factors.append(self._factor(axis, self.rows[self.axes[axis].atom][chosen]))
+                rows = self.rows[self.axes[axis].atom]
+                factors.append(self._factor(axis, rows if whole else rows[chosen]))
             parts.append(self.builder.op("contract", *factors, attrs=(_diagonals(part, groups),)))
             order.append(chosen)
         if len(parts) == 1:
