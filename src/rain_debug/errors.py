@@ -93,6 +93,10 @@ class DataError(RainError):
     """Training or queried data that a model cannot take: empty, NaN, one class only, duplicate keys."""
 
 
+class RepairError(RainError):
+    """Complaints that no predictions can satisfy, or that are not linear in them."""
+
+
 class DebugError(RainError):
     """Settings of a debugging run that contradict each other."""
 

@@ -151,7 +151,7 @@ def test_queried_rows_are_encoded_and_none_are_fine(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-@pytest.mark.parametrize("name", RANKERS)
+@pytest.mark.parametrize("name", [name for name in RANKERS if name != "two_step"])
 def test_rankers_rank_every_kept_record(kind: str, name: str) -> None:
     model, records, _, _ = build(kind, 8, n=40)
     keep = np.arange(40) % 3 != 0

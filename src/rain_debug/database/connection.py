@@ -327,6 +327,7 @@ class Database:
         loss: Loss = "l1",
         damping: float | None = None,
         seed: int = 0,
+        options: Mapping[str, Any] | None = None,
         progress: bool | None = None,
         on_round: Callable[[Round], None] | None = None,
     ) -> Report:
@@ -338,7 +339,7 @@ class Database:
         """
         run = debug(
             self, complaints, budget=budget, step=step, ranker=ranker, until=until, judge=judge, scale=scale, loss=loss,
-            damping=damping, seed=seed, progress=progress, on_round=on_round,
+            damping=damping, seed=seed, options=options, progress=progress, on_round=on_round,
         )  # fmt: skip
         return Report(run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,6 +51,7 @@ def debug(
     loss: Loss = "l1",
     damping: float | None = None,
     seed: int = 0,
+    options: Mapping[str, Any] | None = None,
     progress: bool | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Run:
@@ -65,10 +66,11 @@ def debug(
     Several models share one budget; their records are merged by score, ties by model name, then key. Ctrl-C keeps what
     is done: the models are refitted once more for the answer after the last removal (a second Ctrl-C drops that
     round). `progress` shows a bar on stderr, by default where that is a terminal; `on_round` sees each round when it
-    is done. Raises DebugError for settings that make no sense, ComplaintError for complaints that hold already or
-    contradict each other, ProgramError where the program and the database disagree about a complained cell.
+    is done; `options` are the ranker's own (`rankers.OPTIONS`). Raises DebugError for settings that make no sense,
+    ComplaintError for complaints that hold already or contradict each other, ProgramError where the program and the
+    database disagree about a complained cell, RepairError where the ranker needs a repair and there is none.
     """
-    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed)
+    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}))
     settings.check()
     return _Loop(session, _complaints(complaints), settings, on_round).run(progress)
 
@@ -369,7 +371,7 @@ class _Loop:
             m = part.members
             goals_ = tuple(self.goals[i] for i in m)
             queries.append(Complained(part.capture.program, blocks, goals_, weights[m], exact[m], relaxed[m]))
-        return Evidence(tuple(queries), self.memory)
+        return Evidence(tuple(queries), self.memory, len(self.rounds) + 1)
 
     def _gradient(self, seen: list[tuple[Predicted, ...]], weights: np.ndarray) -> dict[str, np.ndarray]:
         """∇q(θ) of every model, (n_params,): through the programs to the probabilities, then through the model."""
@@ -412,6 +414,7 @@ class _Loop:
                     self.start[name],
                     name,
                     evidence,
+                    s.options,
                 )
                 ranking = RANKERS[s.ranker](problem)
                 scores, solution = ranking.scores, ranking.solution

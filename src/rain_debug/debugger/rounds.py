@@ -10,7 +10,7 @@ import numpy as np
 from rain_debug.complaints import Goal, Judge, Loss, Scale, Term
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
-from rain_debug.rankers import RANKERS
+from rain_debug.rankers import OPTIONS, RANKERS, checked
 
 Until = Literal["resolved", "budget"]
 Stopped = Literal["resolved", "budget", "no positive score", "no gradient", "last of a class", "interrupted"]
@@ -18,7 +18,7 @@ Stopped = Literal["resolved", "budget", "no positive score", "no gradient", "las
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run goes: every field as `debug` was given it."""
+    """How a run goes: every field as `debug` was given it; `options` are the ranker's own."""
 
     budget: int
     step: int = 10
@@ -29,6 +29,7 @@ class Settings:
     loss: Loss = "l1"
     damping: float | None = None
     seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises DebugError for a value that is out of range, naming it and the values that are known."""
@@ -47,6 +48,7 @@ class Settings:
             value = getattr(self, name)
             if value not in names:
                 raise DebugError(f"there is no {name} {value!r}", hint=nearest(str(value), names))
+        checked(self.ranker, self.options, OPTIONS)
         if self.damping is None:
             return
         number = isinstance(self.damping, int | float | np.number) and not isinstance(self.damping, bool)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from rain_debug.rankers.auto import AutoOptions, auto
 from rain_debug.rankers.base import Complained, Evidence, Predicted, Problem, Ranker, Ranking
 from rain_debug.rankers.holistic import holistic
 from rain_debug.rankers.loss import loss
+from rain_debug.rankers.options import checked
 from rain_debug.rankers.order import order
 from rain_debug.rankers.random import random
 from rain_debug.rankers.self_influence import self_influence
+from rain_debug.rankers.two_step import TwoStepOptions, two_step
 
 RANKERS: dict[str, Ranker] = {
     "holistic": holistic,
+    "two_step": two_step,
+    "auto": auto,
     "loss": loss,
     "self_influence": self_influence,
     "random": random,
 }
 
+OPTIONS: dict[str, type] = {"two_step": TwoStepOptions, "auto": AutoOptions}
+"""The settings of the rankers that have some, each a frozen dataclass with defaults."""
+
 __all__ = [
+    "OPTIONS",
     "RANKERS",
     "Complained",
     "Evidence",
@@ -24,9 +33,12 @@ __all__ = [
     "Problem",
     "Ranker",
     "Ranking",
+    "auto",
+    "checked",
     "holistic",
     "loss",
     "order",
     "random",
     "self_influence",
+    "two_step",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,11 @@ class Complained:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is complained about, behind ∇q: every query as this round sees it; `memory` lasts for the whole run."""
+    """What is complained about, behind ∇q: every query as round `round` sees it; `memory` lasts for the whole run."""
 
     queries: tuple[Complained, ...]
     memory: MutableMapping[str, Any] = field(default_factory=dict)
+    round: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Problem:
 
     `keep` (n_records,) bool marks the records not removed yet, `query_gradient` (n_params,) is ∇q, `start` the solution
     of the last round's solve, `seed` the run's own. `evidence` is what ∇q was made of, for rankers that look behind it;
-    the blocks of this model are those called `name`.
+    the blocks of this model are those called `name`. `options` are the ranker's own (`rankers.OPTIONS`).
     """
 
     model: Model
@@ -72,6 +73,7 @@ class Problem:
     start: np.ndarray | None = None
     name: str = ""
     evidence: Evidence | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rain_debug.influence import ihvp, products, scores
 from rain_debug.rankers.base import Problem, Ranking
 
 
 def holistic(problem: Problem) -> Ranking:
     """Records by how much removing each lowers q; positive = it does."""
+    return along_gradient(problem, problem.query_gradient)
+
+
+def along_gradient(problem: Problem, gradient: np.ndarray) -> Ranking:
+    """Records by how much removing each lowers the q that `gradient` (n_params,) is of."""
     p = problem
-    solution = ihvp(p.model, p.records, p.keep, p.theta, p.query_gradient, p.damping, p.start)
+    solution = ihvp(p.model, p.records, p.keep, p.theta, gradient, p.damping, p.start)
     along = products(p.model, p.records, p.keep, p.theta, solution.value)
     note = "" if solution.converged else _doubt(solution.residual, solution.iterations)
     if not along.any() and solution.value.any():
