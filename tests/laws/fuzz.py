@@ -120,13 +120,15 @@ def as_columns(plain: str) -> str:
     return re.sub(r"\bpair_(\w)\(", r"\1_of(", plain)
 
 
-def run_shop(seed: int, shop: int, law: str, only: int | None = None) -> tuple[Count, list[tuple[int, Case, Verdict]]]:
-    """All queries of one database, or one of them: how they came out, and those that differ."""
+def run_shop(
+    seed: int, shop: int, law: str, only: int | None = None, having: frozenset[str] = frozenset()
+) -> tuple[Count, list[tuple[int, Case, Verdict]]]:
+    """All queries of one database, one of them, or those with a feature: how they came out, and those that differ."""
     count, failed = Count(), []
     made, cases = random_cases(seed, shop, PER_SHOP, small=law == "worlds")
     twins = Twins(made)
     for i, case in cases:
-        if only is not None and i != only:
+        if (only is not None and i != only) or (having and not having & case.features):
             continue
         verdict = verdict_of(twins, case, law, i)
         if verdict is None:
@@ -162,6 +164,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--shop", type=int, default=0, help="the first database's number")
     parser.add_argument("--case", type=int, default=None, help="only this query of that database")
+    parser.add_argument(
+        "--feature", nargs="*", default=[], choices=FEATURES, help="only queries that have one of these"
+    )
     parser.add_argument("--most", type=int, default=4, help="failing cases of a kind to shrink and print (default 4)")
     given = parser.parse_args()
     count, printed = Count(), Counter[str]()
@@ -171,7 +176,8 @@ def main() -> int:
             shops = range(shop, shop + given.jobs)
             laws = [given.law if given.law != "both" else ("exact", "worlds")[s % 2] for s in shops]
             run = pool.map if given.jobs > 1 else map
-            done = list(run(run_shop, [given.seed] * len(shops), shops, laws, [given.case] * len(shops)))
+            every = [[x] * len(shops) for x in (given.case, frozenset(given.feature))]
+            done = list(run(run_shop, [given.seed] * len(shops), shops, laws, *every))
             for number, law, (more, failed) in zip(shops, laws, done, strict=True):
                 count.join(more)
                 for i, case, verdict in failed:

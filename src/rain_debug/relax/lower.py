@@ -73,17 +73,14 @@ class _Lowering:
                 return node, "always there", False
             return node, "1 − Π(1 − w)" + self._thresholds, len(used) > 1 or bool(self._thresholds)
         assert w.expr is not None
+        loose = bool(self._thresholds)
         if w.kind == "is":
-            return self._is(w.expr, w.value), "probability of the class", False
+            return self._is(w.expr, w.value), "probability of the class" + self._thresholds, loose
         if self.plan.is_aggregate:
             grouped = Grouped(self)
-            loose = grouped.loose(w.expr) or bool(self._thresholds)
-            return grouped.node(w.expr), grouped.rule(w.expr) + self._thresholds, loose
-        return (
-            self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr))),
-            "value",
-            False,
-        )
+            return grouped.node(w.expr), grouped.rule(w.expr) + self._thresholds, grouped.loose(w.expr) or loose
+        node = self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr)))
+        return node, "value" + self._thresholds, loose
 
     @property
     def _thresholds(self) -> str:
