@@ -15,15 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import dblp
-import mnist
 import numpy as np
 import protocol
-from sklearn.linear_model import LogisticRegression
 
-from rain_debug.datasets import Corrupted, dblp_scholar
-from rain_debug.datasets import mnist as digits
-from rain_debug.models import adapt
+from rain_debug.bench import Case, Corruption, Scene, dblp
+from rain_debug.bench.mnist.counts import count
+from rain_debug.bench.mnist.scene import SIZE, corruption
+from rain_debug.bench.protocol import SETTINGS
 
 PAPER = {"dblp": 0.67, "mnist q5": 0.61}
 ALLOWED = {"dblp": 0.67 / 20, "mnist q5": 0.61}
@@ -52,18 +50,9 @@ def least(call: Any, repeats: int = 5) -> float:
     return min(seconds)
 
 
-def seconds(trial: protocol.Trial, rounds: int) -> dict[str, float]:
+def seconds(case: Case, scene: Scene, rounds: int) -> dict[str, float]:
     """The median round by phase, the first one left out: it trains from scratch and reads the database."""
-    db, complaints = trial.complain()
-    report = db.debug(
-        complaints,
-        budget=10 * rounds,
-        until="budget",
-        judge="relaxed",
-        scale="none",
-        damping=protocol.DAMPING,
-        progress=False,
-    )
+    report = scene.db.debug(case.complain(scene, 0), budget=10 * rounds, progress=False, **SETTINGS)
     acting = [r for r in report.run.rounds if r.chosen][1:]
     out = {p: float(np.median([getattr(r.seconds, p) for r in acting])) for p in protocol.PHASES}
     out["total"] = sum(out.values())
@@ -71,10 +60,8 @@ def seconds(trial: protocol.Trial, rounds: int) -> dict[str, float]:
     return out | {"solver_iterations": float(np.mean(solves))}
 
 
-def refit(made: Corrupted) -> dict[str, float]:
+def refit(model: Any, records: Any) -> dict[str, float]:
     """What a warm refit after ten removals does: seconds, iterations, Hessian-vector products."""
-    model = adapt(LogisticRegression(C=1.0), where="benchmark")
-    records = model.bind(made.training, made.label, made.features, "id", None)
     keep = np.ones(records.n_records, dtype=bool)
     theta = model.fit(records, keep, None).theta
     keep[:10] = False
@@ -89,17 +76,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds on few records: a smoke test")
     parser.add_argument("--out", type=Path, default=protocol.RESULTS)
     options = parser.parse_args()
-    rounds, size = (3, 1_000) if options.quick else (options.rounds, 10_000)
+    rounds, size = (3, 1_000) if options.quick else (options.rounds, SIZE)
     gemm, copy = gemm_rate(), copy_rate()
     print(f"{__doc__.split(chr(10))[0]}\n\nmatrix product {gemm / 1e9:.1f} GFLOP/s, copy {copy / 1e9:.1f} GB/s\n")
     results, claims = {}, []
-    trials = {
-        "dblp": dblp.trial(dblp_scholar(), 0.5, 0),
-        "mnist q5": mnist.trial(digits(), "q5", 0.5, 0, size),
+    cases = {
+        "dblp": Case("dblp", Corruption("dblp", dblp.prepare, (0.5,)), dblp.count),
+        "mnist q5": Case("mnist q5", corruption(0.5, size), count),
     }
-    for name, trial in trials.items():
-        spent, counts = seconds(trial, rounds), refit(trial.corrupted)
-        n, d = trial.corrupted.training.n_rows, len(trial.corrupted.features) + 1
+    for name, case in cases.items():
+        scene = case.corruption.scene(0)
+        (trained,) = scene.db.models.values()
+        spent, counts = seconds(case, scene, rounds), refit(trained.model, trained.records.renewed())
+        n, d = trained.records.n_records, len(trained.model.features) + 1
         margins = max(1, round(counts["params"] / d))
         # A pass is one product with the records or with their transpose. Newton: margins and gradient an iteration, two
         # a Hessian product. Solve: two a step. Besides, ∇q over the queried rows, and one product for all scores.

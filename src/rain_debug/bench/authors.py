@@ -6,22 +6,24 @@ import functools
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Published:
-    """AUCCR, mean over the authors' runs; where they are known, its population standard deviation and recall at K."""
+    """AUCCR, mean over the authors' `runs`; where they are known, its population standard deviation and recall at K."""
 
     auccr: float
     std: float | None = None
     recall: float | None = None
+    runs: int = 4
 
 
 def published(case: str, ranker: str) -> Published | None:
     """The authors' figure for a case and a ranker; None where there is none.
 
     >>> published("dblp 50%", "holistic")
-    Published(auccr=0.987, std=0.026, recall=0.909)
+    Published(auccr=0.987, std=0.026, recall=0.909, runs=4)
     >>> published("dblp 50%", "random")
     """
     found = _all().get(case, {}).get(ranker)
@@ -34,8 +36,8 @@ def cases() -> tuple[str, ...]:
 
 
 @functools.cache
-def _all() -> dict[str, dict[str, dict[str, float]]]:
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(
+def _all() -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = json.loads(
         files("rain_debug.bench").joinpath("authors.json").read_text(encoding="utf-8")
     )
     return found

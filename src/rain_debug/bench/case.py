@@ -42,7 +42,8 @@ class Case:
     """One point of a figure: complaints about a scene.
 
     `best` is the AUCCR that no order of the records can pass, where that is not a perfect one's; `target` what Holistic
-    has to reach for `--check`; `settings` are given to `Database.debug` in place of the protocol's.
+    has to reach for `--check`; `settings` are given to `Database.debug` in place of the protocol's. `at` places the
+    case on a curve over numbers of complaints: which curve, and how many.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Case:
     best: float | None = None
     target: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    at: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +71,8 @@ class Experiment:
     cases: tuple[Case, ...]
     notes: str = ""
     slow: frozenset[str] = frozenset()
+
+    @property
+    def over_numbers(self) -> bool:
+        """Whether its figure is a curve over numbers of complaints; cases without a number are its level lines."""
+        return any(c.at for c in self.cases)

@@ -69,7 +69,7 @@ class Store:
         line = json.dumps(asdict(result), separators=(",", ":")) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if result.key in self._found:
+            if result.key in self._found or self._cut_off():
                 self._replace(result.key, line)
             else:
                 with self.path.open("a", encoding="utf-8") as file:
@@ -99,6 +99,14 @@ class Store:
             return []
         except (OSError, UnicodeDecodeError) as error:
             raise ReportError(f"the results cannot be read: {error}", where=str(self.path)) from None
+
+    def _cut_off(self) -> bool:
+        """Whether the file ends within a line."""
+        try:
+            with self.path.open("rb") as file:
+                return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n"
+        except FileNotFoundError:
+            return False
 
     def _replace(self, key: Key, line: str) -> None:
         self._read()  # another process may have added to it

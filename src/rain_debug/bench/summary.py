@@ -21,7 +21,7 @@ class Row:
     """A case and a ranker over `runs` seeds; standard deviations are the population's, as the authors' are.
 
     `curve` and `spread` are mean and standard deviation of the recall at `metrics.POINTS` shares of K, `seconds` the
-    median of a round by phase, `best` what no ranking can pass.
+    median of a round by phase, `best` what no ranking can pass, `each` the AUCCR of every seed.
     """
 
     experiment: str
@@ -38,16 +38,18 @@ class Row:
     best: float
     target: float | None = None
     authors: Published | None = None
-    each: tuple[float, ...] = field(default=(), repr=False)
+    each: dict[int, float] = field(default_factory=dict, repr=False)
 
     @property
     def error(self) -> float:
-        """The standard error of the difference to the authors' mean; theirs counts where their deviation is known.
-
-        The authors ran most points four times.
+        """The standard error of the difference to the authors' mean: theirs has one too, from our deviation where
+        they did not publish their own.
         """
-        own = self.std**2 / max(1, self.runs - 1)
-        theirs = (self.authors.std or 0.0) ** 2 / 3 if self.authors else 0.0
+        variance = self.std**2 * self.runs / max(1, self.runs - 1)
+        own, theirs = variance / self.runs, 0.0
+        if self.authors:
+            known = self.authors.std is not None and self.authors.runs > 1
+            theirs = (self.authors.std or 0.0) ** 2 / (self.authors.runs - 1) if known else variance / self.authors.runs
         return math.sqrt(own + theirs)
 
     @property
@@ -96,13 +98,13 @@ def _row(experiment: Experiment, case: Case, ranker: str, found: Sequence[Result
         metrics.perfect(wrong) if case.best is None else case.best,
         case.target if ranker == "holistic" else None,
         published(case.name, ranker),
-        tuple(scores.tolist()),
+        {r.seed: r.auccr for r in found},
     )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A ranker beside Holistic, over the cases that both have results for.
+    """A ranker beside Holistic, over the cases and seeds that both have results for.
 
     `closed` is the share of the way from Holistic's mean to the best possible one, `worst` the case where the ranker
     loses the most (or wins the least), and `loss` by how much.
@@ -127,15 +129,28 @@ class Comparison:
 
 
 def comparisons(all_rows: Sequence[Row], beside: str = "holistic") -> list[Comparison]:
-    """Every other ranker beside Holistic, over the cases that both have; best first."""
+    """Every other ranker beside Holistic, over what both have results for; best first."""
+    all_rows = list({(r.case, r.ranker): r for r in all_rows}.values())  # a case may stand in two experiments
     base = {r.case: r for r in all_rows if r.ranker == beside}
     out = []
     for ranker in dict.fromkeys(r.ranker for r in all_rows if r.ranker != beside):
-        pairs = [(r, base[r.case]) for r in all_rows if r.ranker == ranker and r.case in base]
+        pairs = [
+            (own, other, row.best, row.case)
+            for row in all_rows
+            if row.ranker == ranker and row.case in base
+            for own, other in [shared(row, base[row.case])]
+            if len(own)
+        ]
         if not pairs:
             continue
-        differences = [(own.auccr - other.auccr, own.case) for own, other in pairs]
-        worst, where = min(differences)
-        mean, holistic, best = np.mean([(a.auccr, b.auccr, b.best) for a, b in pairs], axis=0).tolist()
+        worst, where = min((float(np.mean(own - other)), case) for own, other, _, case in pairs)
+        means = np.mean([(own.mean(), other.mean(), best) for own, other, best, _ in pairs], axis=0)
+        mean, holistic, best = means.tolist()
         out.append(Comparison(ranker, len(pairs), mean, holistic, best, where, -worst))
     return sorted(out, key=lambda c: -(c.mean - c.holistic))
+
+
+def shared(*some: Row) -> list[np.ndarray]:
+    """The AUCCR of each row at the seeds that all of them have, (n_seeds,) each."""
+    seeds = [s for s in some[0].each if all(s in row.each for row in some)]
+    return [np.array([row.each[s] for s in seeds]) for row in some]

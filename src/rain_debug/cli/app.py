@@ -160,6 +160,18 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
 )
 @click.option("--again", is_flag=True, help="Run what is kept already once more.")
 @click.option("--check", is_flag=True, help="Exit with 1 where Holistic misses what is claimed of it.")
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Draw the experiments into DIR, as SVG.",
+)
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Write them up as a Markdown page, its figures in images/ beside it.",
+)
 @talk
 def bench(
     names: tuple[str, ...],
@@ -169,6 +181,8 @@ def bench(
     out: Path,
     again: bool,
     check: bool,
+    figures: Path | None,
+    page: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -185,7 +199,7 @@ def bench(
     asked = [r.strip() for r in rankers.split(",") if r.strip()] if rankers else []
     return command.bench(
         names, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, check=check,
-        quiet=quiet, as_json=as_json,
+        page=page, figures=figures, quiet=quiet, as_json=as_json,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from rain_debug.bench import EXPERIMENTS, Job, chosen, jobs, pending, run
+from rain_debug.bench import EXPERIMENTS, Experiment, Job, chosen, jobs, pending, run
 from rain_debug.bench.protocol import PHASES
 from rain_debug.bench.summary import Comparison, Row, comparisons, rows
 from rain_debug.debugger.rounds import Round
+from rain_debug.errors import ReportError
 
 MET, NOT_MET, INTERRUPTED = 0, 1, 130
 
@@ -28,10 +30,14 @@ def bench(
     folder: Path,
     again: bool,
     check: bool,
+    page: Path | None,
+    figures: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Run what is named and not stored yet, then print it all; 1 where a run failed or a checked claim is broken."""
+    if page or figures:
+        _need_matplotlib()
     experiments = chosen(names)
     work = jobs(experiments, rankers or None, seeds, damping)
     todo = work if again else pending(work, folder)
@@ -52,6 +58,8 @@ def bench(
         click.echo(table(found))
         if beside := comparisons(found):
             click.echo("\n" + beside_holistic(beside))
+    if not stopped:
+        _draw(experiments, found, page, figures, quiet)
     for text in failed:
         click.echo(f"failed: {text}", err=True)
     for row in broken if check else ():
@@ -61,6 +69,31 @@ def bench(
         click.echo(f"stopped; {len(work) - left} of {len(work)} runs are kept, the same command goes on", err=True)
         return INTERRUPTED
     return NOT_MET if failed or (check and broken) else MET
+
+
+def _need_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ReportError("figures are drawn with matplotlib, which is not installed",
+                          hint="pip install 'rain-debug[bench]'")  # fmt: skip
+
+
+def _draw(
+    experiments: Sequence[Experiment], found: Sequence[Row], page: Path | None, figures: Path | None, quiet: bool
+) -> None:
+    made = []
+    if figures:
+        from rain_debug.bench.figures import draw
+
+        for experiment in experiments:
+            own = [r for r in found if r.experiment == experiment.name]
+            if own:
+                made.append(draw(experiment, own, figures / f"{experiment.name}.svg"))
+    if page:
+        from rain_debug.bench.page import write
+
+        made.append(write(page, experiments, found))
+    for path in () if quiet else made:
+        click.echo(f"written: {path}", err=True)
 
 
 def listing() -> str:

@@ -8,12 +8,18 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from rain_debug.bench.case import Corruption, Scene
+from rain_debug.complaints import Complaint
 from rain_debug.database import connect
 from rain_debug.datasets import Mnist, mnist
 from rain_debug.datasets.corrupt import with_column
 
 SIZE = 10_000
 """Images to train on, and images to query."""
+
+SLOW = frozenset({"self_influence"})
+"""It factorises a matrix of 7,850 × 7,850 in every round."""
+
+PREDICTED = "SELECT id, shows, predict(digits, m) AS said FROM mnist m ORDER BY id"
 
 
 def prepare(share: float, size: int, seed: int) -> Scene:
@@ -41,3 +47,15 @@ def _data() -> Mnist:
 def corruption(share: float, size: int = SIZE) -> Corruption:
     """A share of the ones that say seven."""
     return Corruption(f"mnist {share:.0%}", prepare, (share, size))
+
+
+def predicted(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The id of every queried image, the digit that it shows, and the one that is predicted, (n_rows,) each."""
+    answer = scene.db.query(PREDICTED).answer
+    ids, shows, said = (np.asarray(answer[name].values) for name in ("id", "shows", "said"))
+    return ids, shows, said
+
+
+def labelled(scene: Scene, image: int, digit: int) -> Complaint:
+    """The prediction for one image should be the digit that it shows."""
+    return scene.db.prediction("digits", image, table="mnist").should_be(digit)

@@ -1,0 +1,63 @@
+"""MNIST, Q5: how many ones? And what becomes of it where the complaint itself is wrong."""
+
+from __future__ import annotations
+
+import functools
+
+from rain_debug.bench.case import Case, Experiment, Scene
+from rain_debug.bench.mnist.scene import SLOW, corruption
+from rain_debug.complaints import Complaint
+from rain_debug.debugger import check
+
+SQL = "SELECT count(*) AS n FROM mnist m WHERE predict(digits, m) = 1"
+TARGETS = {0.3: 0.95, 0.5: 0.95}
+
+
+def count(scene: Scene, seed: int) -> list[Complaint]:
+    """How many images really show a one."""
+    return [scene.db.query(SQL).cell("n").should_be(int((scene.right == 1).sum()))]
+
+
+def wrong(how: str, scene: Scene, seed: int) -> list[Complaint]:
+    """A count that is not the true one: beyond it, half-way to it, or on the other side of the answer."""
+    cell, true = scene.db.query(SQL).cell("n"), int((scene.right == 1).sum())
+    answer = check(scene.db, cell.should_be(true))[0][1].relaxed
+    up = answer < true
+    said = {
+        "overshoot": (1.2 if up else 0.8) * true,
+        "partial": (answer + true) / 2,
+        "wrong direction": (0.8 if up else 1.2) * answer,
+    }
+    return [cell.should_be(said[how])]
+
+
+ONES = Experiment(
+    "mnist_ones",
+    "mnist",
+    "MNIST: how many ones",
+    "Fig. 11",
+    "10,000 images to train on and 10,000 to query, a logistic regression of the pixels. A share of the ones to "
+    f"train on says 7. One complaint: the number of predicted ones, `{SQL}`, should be the true one.",
+    tuple(
+        Case(f"mnist ones {share:.0%}", corruption(share), count, target=TARGETS.get(share))
+        for share in (0.1, 0.3, 0.5, 0.7)
+    ),
+    notes="At 10% the database's own count is right already (about 1,127 of 1,125) and only the relaxed one "
+    "(about 1,010) is not: a user would see no error, and only the papers' protocol goes on.",
+    slow=SLOW,
+)
+
+WRONG = Experiment(
+    "mnist_wrong",
+    "mnist",
+    "MNIST: wrong complaints",
+    "Fig. 10",
+    "30% of the ones say 7, and the number that is asked for is not the true one: beyond it by a fifth "
+    "(*overshoot*), the mean of the answer and the true one (*partial*), or a fifth on the other side of the "
+    "answer (*wrong direction*). The answer is the relaxed one, as the protocol judges.",
+    tuple(
+        Case(f"mnist {how}", corruption(0.3), functools.partial(wrong, how))
+        for how in ("overshoot", "partial", "wrong direction")
+    ),
+    slow=SLOW,
+)
