@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 _FUNCTIONS = {"abs": "abs", "sqrt": "sqrt", "exp": "exp", "ln": "ln", "floor": "floor", "ceil": "ceil"}
 FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+INVERSE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "=", "and": "or", "or": "and"}
+
+
+def _inverse(e: Expr) -> Expr | None:
+    """What is true where `e` is false, and not where it is NULL; None where `e` is no comparison or a few of them."""
+    if e.op not in INVERSE:
+        return None
+    args = tuple(replace(a, op="not", args=(a,), sql=f"NOT ({a.sql})") for a in e.args)
+    return replace(e, op=INVERSE[e.op], args=args if e.op in ("and", "or") else e.args, sql=f"NOT ({e.sql})")
 
 
 class Expressions:
@@ -140,6 +150,8 @@ class Expressions:
                 both = b.op("mul", node, other)
                 node = both if e.op == "and" else b.op("sub", b.op("add", node, other), both)
             return node
+        if e.op == "not" and (inverse := _inverse(e.args[0])) is not None:
+            return self.condition(inverse)
         if e.op == "not":
             return b.op("sub", b.const(np.ones(1)), self.condition(e.args[0]))
         if e.op == "is_null":

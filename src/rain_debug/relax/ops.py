@@ -165,7 +165,7 @@ FORWARD: dict[str, Forward] = {
     "round": lambda x, digits: x,
     "whole": lambda x: x,
     "fill": lambda x, refined, value: _where(np.isnan(refined), value, refined),
-    "null_at": lambda x, value: x,
+    "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
 
 EXACT: dict[str, Forward] = {
@@ -175,8 +175,10 @@ EXACT: dict[str, Forward] = {
     "round": half_away,
     "whole": np.rint,
     "fill": lambda x, refined, value: _where(np.isnan(x), value, x),
-    "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
+
+BY_ANSWER = frozenset({"rank_by"})
+"""Operations that the relaxed reading takes from the exact one, at the predicted classes."""
 
 # Each entry: (gradient of the result, operands…, attributes…) → gradients of the operands, None where there is none.
 GRADIENT: dict[str, VJP] = {
@@ -197,7 +199,7 @@ GRADIENT: dict[str, VJP] = {
     "round": lambda g, x, digits: (g,),
     "whole": lambda g, x: (g,),
     "fill": lambda g, x, refined, value: (None, _where(np.isnan(refined), 0.0, g)),
-    "null_at": lambda g, x, value: (g,),
+    "null_at": lambda g, x, value: (_where(x == value, 0.0, g),),
 }
 
 for _more in (pointwise, extremes, segments, tails, variance, windows):

@@ -121,6 +121,7 @@ class Outcomes:
         """The variance (n_places,) of Σ s / Σ n, to first order."""
         b, attrs = self.builder, (self.cluster, len(self.cluster_place))
         n_o, s_o = self._by_outcome(n), self._by_outcome(s)
+        s_o = s_o - self._a_value(n_o, s_o) * n_o  # equal values then vary by nothing, not by what rounding leaves
 
         def each(x: Array) -> int:
             return b.op("segment_sum", b.op("mul", self.weight, b.const(x)), attrs=attrs)
@@ -138,6 +139,14 @@ class Outcomes:
         whole = b.op("add", b.op("sub", ss, cross), b.op("mul", b.op("mul", ratio, ratio), nn))
         positive = b.op("maximum", whole, b.const(np.zeros(1)))
         return b.op("div", positive, b.op("mul", count, count))
+
+    def _a_value(self, n: Array, s: Array) -> Array:
+        """For each outcome (m,), the mean s / n of one outcome at its place."""
+        place, known = self.cluster_place[self.cluster], np.flatnonzero(n > 0)
+        first = np.zeros(self.n_places)
+        first[place[known[::-1]]] = (s[known] / n[known])[::-1]
+        found: Array = first[place]
+        return found
 
     def tail(self, values: Array, op: str, threshold: Array) -> int:
         """P(Σ values of what happens  op  threshold), (n_places,)."""

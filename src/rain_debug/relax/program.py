@@ -6,13 +6,14 @@ target. It knows neither SQL nor models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from rain_debug.relax.ops import EXACT, FORWARD, GRADIENT
+from rain_debug.relax.ops import BY_ANSWER, EXACT, FORWARD, GRADIENT
 
 Array = np.ndarray
 
@@ -47,19 +48,15 @@ class Program:
 
     def relaxed(self, probabilities: Sequence[Array]) -> Array:
         """The expectation of each target, shape (n_targets,), from P (n_variables, n_classes) per block."""
-        return self._collect(self._run(probabilities, probabilities, {}))
+        return self._collect(self._relaxed(probabilities))
 
     def exact(self, probabilities: Sequence[Array], codes: Sequence[Array]) -> Array:
         """Each target with every variable at its predicted class (`codes`, shape (n_variables,)); NaN where NULL."""
-        hard = [
-            np.eye(shape[1])[np.asarray(c, dtype=int)] if shape[1] > 1 else np.ones(shape)
-            for c, shape in zip(codes, self.shapes, strict=True)
-        ]
-        return self._collect(self._run(hard, probabilities, EXACT))
+        return self._collect(self._exact(probabilities, codes))
 
     def gradient(self, probabilities: Sequence[Array], weights: Array) -> list[Array]:
         """Σ_t weights_t · ∂target_t/∂P for each block, in the shape of its P."""
-        values = self._run(probabilities, probabilities, {})
+        values = self._relaxed(probabilities)
         grads: list[Array | None] = [None] * len(self.nodes)
         for weight, (node, position) in zip(np.asarray(weights, dtype=float), self.outputs, strict=True):
             if weight != 0:
@@ -80,10 +77,34 @@ class Program:
                     grads[arg] = part if grads[arg] is None else grads[arg] + part
         return out
 
-    def _run(self, hard: Sequence[Array], soft: Sequence[Array], override: dict[str, Any]) -> list[Array]:
+    def _exact(self, probabilities: Sequence[Array], codes: Sequence[Array]) -> list[Array]:
+        hard = [
+            np.eye(shape[1])[np.asarray(c, dtype=int)] if shape[1] > 1 else np.ones(shape)
+            for c, shape in zip(codes, self.shapes, strict=True)
+        ]
+        return self._run(hard, probabilities, EXACT)
+
+    def _relaxed(self, probabilities: Sequence[Array]) -> list[Array]:
+        """The value of each node; ranks are those of the likeliest classes, which are the predicted ones."""
+        known: dict[int, Array] = {}
+        fixed = [i for i, node in enumerate(self.nodes) if node.op in BY_ANSWER]
+        if fixed:
+            answer = self._exact(probabilities, [np.argmax(p, axis=1) for p in probabilities])
+            known = {i: answer[i] for i in fixed}
+        return self._run(probabilities, probabilities, {}, known)
+
+    def _run(
+        self,
+        hard: Sequence[Array],
+        soft: Sequence[Array],
+        override: dict[str, Any],
+        known: Mapping[int, Array] = MappingProxyType({}),
+    ) -> list[Array]:
         values: list[Array] = []
-        for node in self.nodes:
-            if node.op == "const":
+        for i, node in enumerate(self.nodes):
+            if i in known:
+                values.append(known[i])
+            elif node.op == "const":
                 values.append(node.attrs[0])
             elif node.op == "classes":
                 values.append(np.asarray(hard[node.attrs[0]]))

@@ -34,6 +34,7 @@ def take_values(select: exp.Select, values: dict[str, Below], atoms: list[Atom],
         for column in list(select.find_all(exp.Column)):
             if column.table != alias or column.name.lower() not in moving:
                 continue
+            _refuse_in_subquery(column, select, scopes)
             name = moving[column.name.lower()]
             identity = ("value", source.name, name)
             number = next((a.index for a in atoms if a.identity == identity), None)
@@ -44,6 +45,20 @@ def take_values(select: exp.Select, values: dict[str, Below], atoms: list[Atom],
             mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
             mark.meta.update(meta_of(scopes.convert.extent(column)), done=True)
             column.replace(mark)
+
+
+def _refuse_in_subquery(column: exp.Column, select: exp.Select, scopes: Scopes) -> None:
+    """SQLError where a subquery of `select` reads the column, or is compared with it."""
+    at = column.find_ancestor(exp.Select)
+    while at is not None and at is not select and at.find_ancestor(exp.Select) is not select:
+        at = at.find_ancestor(exp.Select)
+    subquery = at.parent if at is not None and at is not select else column.find_ancestor(exp.Anonymous)
+    if subquery is None or (isinstance(subquery, exp.Anonymous) and not (is_atom(subquery) and is_placed(subquery))):
+        return
+    if subquery.meta.get("outer"):
+        raise scopes.refuse_tree(column, "an outer join on a number that predictions move is not supported")
+    what = "a subquery that reads a number that predictions move, or is compared with one, is not supported"
+    raise scopes.refuse_tree(subquery, what)
 
 
 def take_calls(select: exp.Select, sources: dict[str, Source], atoms: list[Atom], scopes: Scopes) -> None:
@@ -70,6 +85,7 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
     moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
     if not moving:
         return
+    _push_nots(select, moving, scopes)
     known: dict[str, int] = {}
     kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
     for node in reversed(list(select.find_all(*kinds))):  # the innermost first
@@ -100,10 +116,42 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
         node.replace(exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0])
 
 
+_INVERSE: dict[type[exp.Expr], type[exp.Expr]] = {
+    exp.EQ: exp.NEQ, exp.NEQ: exp.EQ, exp.LT: exp.GTE, exp.GTE: exp.LT, exp.GT: exp.LTE, exp.LTE: exp.GT,
+}  # fmt: skip
+
+
+def _push_nots(select: exp.Select, moving: set[int], scopes: Scopes) -> None:
+    """NOT (a < b) as a >= b, also through AND and OR: an event that is not true need not be false, it may be NULL."""
+    pending = list(select.find_all(exp.Not))
+    while pending:
+        node = pending.pop(0)
+        inner = node.this.unnest()
+        if not any(is_atom(n) and atom_number(n) in moving for n in inner.walk()) or node.parent is None:
+            continue
+        parts: list[exp.Expr] = []
+        if isinstance(inner, exp.Between):
+            parts = [exp.LT(this=inner.this.copy(), expression=inner.args["low"].copy()),
+                     exp.GT(this=inner.this.copy(), expression=inner.args["high"].copy())]  # fmt: skip
+        elif isinstance(inner, exp.And | exp.Or):
+            parts = [exp.Not(this=exp.paren(part.copy())) for part in (inner.left, inner.right)]
+        elif type(inner) in _INVERSE:
+            parts = [_INVERSE[type(inner)](this=inner.this.copy(), expression=inner.expression.copy())]
+        elif isinstance(inner, exp.Not):
+            parts = [exp.paren(inner.this.copy())]
+        for part in parts:
+            part.meta.update(meta_of(scopes.convert.extent(inner)))
+        if parts:
+            new = parts[0] if len(parts) == 1 else (exp.and_ if isinstance(inner, exp.Or) else exp.or_)(*parts)
+            new = exp.paren(new)
+            node.replace(new)
+            pending += list(new.find_all(exp.Not))
+
+
 def placed(node: exp.Expr, kind: str, name: str, keys: Sequence[exp.Expr], scopes: Scopes) -> list[exp.Expr]:
     """Put an atom in the place of `node`; its keys stay in it while the calls among them are numbered."""
     mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.string(f"{kind}:{name}"), *keys])
-    mark.meta.update(meta_of(scopes.convert.extent(node)))
+    mark.meta.update(meta_of(scopes.convert.extent(node)), outer=node.meta.get("outer"))
     node.replace(mark)
     return list(mark.expressions[1:])
 

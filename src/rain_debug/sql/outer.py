@@ -51,7 +51,7 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
     parts = _parts(select, at, refuse)
     for one, absent in parts:
         one.set("expressions", [named(_seen(node, absent), name) for name, node in items.values()])
-        for gone in ("group", "having", "qualify", "order", "limit", "offset", "distinct"):
+        for gone in ("group", "having", "qualify", "order", "limit", "offset", "distinct", "with_"):
             one.set(gone, None)
     union: exp.Query = parts[0][0]
     for other, _ in parts[1:]:
@@ -119,7 +119,9 @@ def _unmatched(
     where = select.args.get("where")
     if where is not None:
         select.set("where", exp.Where(this=_seen(where.this, absent)))
-    select.where(exp.Not(this=exp.Exists(this=inner)), copy=False)
+    met = exp.Exists(this=inner)
+    met.meta["outer"] = True
+    select.where(exp.Not(this=met), copy=False)
     return select
 
 
