@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rain_debug.engines import Engine
-from rain_debug.errors import ComplaintError
-from rain_debug.lineage import Block, Place, capture_sides, capture_tuples, split_sides
+from rain_debug.errors import ComplaintError, LineageError
+from rain_debug.lineage import FEW_PAIRS, Block, Lineage, Place, capture_sides, capture_tuples, split_sides
 from rain_debug.relax import Program, Target, Wanted, lower, lower_split
 from rain_debug.sql import Expr, ModelInfo, Plan
 
@@ -134,11 +134,31 @@ def _part(
     numbers, raws = _needs(plan, wanted)
     if contract:
         split = split_sides(plan, [*numbers, *raws], places)
-        sides = capture_sides(plan, engine, models, split, places, numbers, raws) if split is not None else None
+        sides = None
+        if split is not None and split.may_be_few:
+            try:
+                few = capture_tuples(plan, engine, models, places, numbers, raws, FEW_PAIRS)
+                return _one_by_one(plan, few, places, wanted, targets, members)
+            except LineageError:
+                pass  # the sides are less than their pairs
+        if split is not None:
+            sides = capture_sides(plan, engine, models, split, places, numbers, raws)
         if sides is not None:
             text = "both sides apart, pairs never formed: " + " × ".join(s.alias for s in plan.sources)
             return lower_split(plan, sides, places, wanted), sides.blocks, text, sum(b.n for b in sides.blocks)
     lineage = capture_tuples(plan, engine, models, places, numbers, raws)
+    return _one_by_one(plan, lineage, places, wanted, targets, members)
+
+
+def _one_by_one(
+    plan: Plan,
+    lineage: Lineage,
+    places: Sequence[Place],
+    wanted: Sequence[Wanted],
+    targets: Sequence[Target],
+    members: Sequence[int],
+) -> tuple[Program, tuple[Block, ...], str, int]:
+    """The program of captured tuples; ComplaintError for a target that none of them can produce."""
     found = np.bincount(lineage.place, minlength=len(places))
     for w, i in zip(wanted, members, strict=True):
         if found[w.place] == 0 and (plan.group_by or not plan.is_aggregate):

@@ -12,11 +12,12 @@ from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, Joined
 from rain_debug.database.places import find_name, find_row, matches, unique_names
 from rain_debug.database.query import Query, number_of, scalar
-from rain_debug.engines import Table
+from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
 from rain_debug.lineage.alternatives import BlockRows
 from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.places import uploaded_places
 from rain_debug.relax import Asked, Target, lower_forest
 from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe
 
@@ -32,6 +33,7 @@ class NestedQuery(Query):
         self.nested = nested
         self.sql = nested.sql
         self._names = unique_names([_shown(nested, i) for i in range(len(nested.columns))])
+        self._positions: dict[Any, int] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -193,13 +195,19 @@ class NestedQuery(Query):
         """The tree, printed."""
         return describe(self.nested.body)
 
+    def _position(self, name: Any) -> int:
+        """The position of a column, by its name as a user writes it."""
+        if name not in self._positions:
+            self._positions[name] = self._names.index(find_name(self._names, str(name)))
+        return self._positions[name]
+
     def _place(self, target: Target) -> dict[int, Any]:
         given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]
         for name, _ in target.where:
-            if self._uncertain(find_name(self._names, str(name))):
+            if self.nested.columns[self._position(name)].uncertain:
                 raise ComplaintError(f"'{name}' is a number that predictions move: it names no row",
                                      hint=f"columns that name one: {', '.join(self.keys) or 'none'}")  # fmt: skip
-        place = {self._names.index(find_name(self._names, str(n))): v for n, v in given}
+        place = {self._position(n): v for n, v in given}
         return {i: v for i, v in place.items() if not self.nested.columns[i].uncertain}
 
     def _asked(self, forest: Forest, targets: Sequence[Target], places: Sequence[Mapping[int, Any]]) -> list[Asked]:
@@ -211,7 +219,7 @@ class NestedQuery(Query):
         for number, (target, place) in enumerate(zip(targets, places, strict=True)):
             item = "CAST(NULL AS DOUBLE)"
             if target.kind == "value" and target.column is not None:
-                column = self.nested.columns[self._names.index(find_name(self._names, target.column))]
+                column = self.nested.columns[self._position(target.column)]
                 if not column.uncertain:
                     if kind_of(kinds[column.name.lower()]) not in ("number", "bool"):
                         hint = "say should_be(…) of its class, or complain about the row"
@@ -221,24 +229,16 @@ class NestedQuery(Query):
         found: list[Table] = []
         for (positions, item), members in groups.items():
             named = [self.nested.columns[i].name for i in positions]
-            rows = []
-            for number in members:
-                cells = [
-                    f"TRY_CAST({engine.literal(places[number][i])} AS {kinds[n.lower()]})"
-                    for i, n in zip(positions, named, strict=True)
-                ]
-                # A value that is not of the column's type names no row; NULL names the rows that are NULL.
-                sound = " AND ".join(c + " IS NOT NULL" for c, i in zip(cells, positions, strict=True)
-                                     if places[number][i] is not None) or "TRUE"  # fmt: skip
-                rows.append(f"({', '.join([str(number), *cells, sound])})")
-            names = ", ".join(["spot", *(f"k{j}" for j in range(len(named))), "sound"])
+            rows = [[places[number][i] for i in positions] for number in members]
+            # A value that is not of the column's type names no row; NULL names the rows that are NULL.
+            given = uploaded_places(engine, rows, [kinds[n.lower()] for n in named])
             on = " AND ".join(f"t.{_quoted(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
-            found.append(
-                engine.table(
-                    f"SELECT p.spot AS spot, t.__rain_row AS x, {item} AS v FROM {table} AS t "
-                    f"JOIN (VALUES {', '.join(rows)}) AS p({names}) ON {on} WHERE p.sound"
-                )
+            met = engine.table(
+                f"SELECT p.id AS spot, t.__rain_row AS x, {item} AS v FROM {table} AS t JOIN {given} AS p ON {on} "
+                f"WHERE p.sound"
             )
+            spot = np.asarray(members, dtype=np.int64)[met["spot"].values.astype(np.int64)]
+            found.append(Table({"spot": Column(spot, "number"), "x": met["x"], "v": met["v"]}))
         spots = np.concatenate([f["spot"].values.astype(np.int64) for f in found])
         at_rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
         values = np.concatenate([_with_nan(f["v"]) for f in found])
@@ -254,7 +254,7 @@ class NestedQuery(Query):
                     where=self.sql,
                     hint="check the values that name the place; Rain changes predictions, not the queried rows",
                 )
-            at = None if target.column is None else self._names.index(find_name(self._names, target.column))
+            at = None if target.column is None else self._position(target.column)
             if target.kind == "value":
                 asked.append(Asked("value", at_rows[here], at, values[here] if number in plain else None))
             elif target.kind == "is" and at is not None and self.nested.columns[at].uncertain:

@@ -6,11 +6,12 @@ from rain_debug.lineage.capture import Lineage, capture_tuples
 from rain_debug.lineage.exports import Axis
 from rain_debug.lineage.places import Place, find_places
 from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
-from rain_debug.lineage.sides import SplitLineage, capture_sides, split_sides
+from rain_debug.lineage.sides import FEW_PAIRS, SplitLineage, capture_sides, split_sides
 from rain_debug.lineage.variables import Block
 
 __all__ = [
     "DOUBT",
+    "FEW_PAIRS",
     "Axis",
     "Block",
     "Lineage",

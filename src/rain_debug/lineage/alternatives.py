@@ -19,6 +19,7 @@ from rain_debug.engines import Engine, Table
 from rain_debug.engines.arrow import concatenate
 from rain_debug.errors import LineageError, SQLError
 from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.places import MOST_LISTED, uploaded_places
 from rain_debug.lineage.predictions import prepare_sources
 from rain_debug.lineage.variables import Block as Variables
 from rain_debug.lineage.variables import fetch_rows, number_variables
@@ -26,8 +27,6 @@ from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Wind
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
-MOST_PLACES = 16
-"""Of more places than these, all rows are captured."""
 ROW = "__rain_row"
 NUMBERS = ("value", "number", "proba", "lookup", "window")
 
@@ -236,11 +235,8 @@ class _Capture:
         where = " AND ".join(f"({c})" for c in conditions) or "TRUE"
         selected = ", ".join(f"{sql} AS {self._quoted(n)}" for n, sql in items.items()) or "1 AS one"
         sql = f"{plan.with_sql} SELECT {selected} FROM {' '.join(froms)} WHERE {where}"
-        self._refuse_too_many(
-            block, f"{plan.with_sql} SELECT count(*) AS n FROM {' '.join(froms)} WHERE {where}", len(items)
-        )
-        alternatives = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({sql})")
-        relation, n_rows, join = self._relation(block, alternatives, keys, outputs, events_table)
+        alternatives = self._alternatives(block, sql, len(items))
+        relation, join, number = self._relation(block, alternatives, keys, outputs, events_table)
         found_events: dict[str, Rows] = {}
         event_rows: dict[str, str] = {}
         for event in events:
@@ -255,7 +251,7 @@ class _Capture:
             event_rows[event.name] = f"{made}.{ROW}"
             join += f" JOIN {made} ON {on or 'TRUE'}"
             found_events[event.name] = self._block(event.body, None, made)
-        fetched = self._fetched(alternatives, items, texts, kinds, relation, event_rows, join)
+        fetched = self._fetched(alternatives, items, texts, kinds, number, event_rows, join)
         n = fetched.n_rows
         literals: list[Literals] = []
         for atom in states:
@@ -284,75 +280,91 @@ class _Capture:
                 name = atom.identity[1]
                 rows = fetched[f"event_{name}"].values.astype(np.int64)
                 numbers_found[atom.index] = Literals("event", name, rows, np.zeros(n, dtype=np.int64))
-        row = fetched["row"].values.astype(np.int64)
+        row = fetched["row"].values.astype(np.int64, copy=False) if number else np.arange(n)
+        if events_table is not None:
+            n_rows = self._count(relation)
+        else:
+            n_rows = 1 if plan.group_by == () else int(row.max(initial=-1)) + 1
         return BlockRows(
             block, relation, n_rows, row, literals, numbers_found, fetched, texts, below, found_events, sql, kinds
         )
 
+    def _alternatives(self, block: Block, sql: str, width: int) -> str:
+        """A table of the alternatives, whose row ids are in their order; LineageError where there are too many."""
+        if len(block.plan.sources) + len(block.below) < 2:
+            return self._keep(sql)
+        most = MAX_NUMBERS // (width + 2)
+        table = self._keep(f"{sql} LIMIT {most + 1}")
+        if self._count(table) > most:
+            raise LineageError(
+                f"this query has more than {most:,} alternatives of tuples: they do not fit in memory",
+                where=block.plan.from_sql, hint="join on equal columns, or name fewer places",
+            )  # fmt: skip
+        return table
+
     def _restricted(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> list[str]:
-        if places is None or len(places) > MOST_PLACES:
+        """Conditions of the places' own columns."""
+        certain = {i for place in places or () for i in place if not block.columns[i].uncertain}
+        here = {i: text(block.plan.outputs[i].expr.sql) for i in sorted(certain)}
+        if not places or not here:
             return []
-        either = []
-        for place in places:
-            parts = []
-            for i, value in place.items():
-                if block.columns[i].uncertain:
-                    continue
-                here = text(block.plan.outputs[i].expr.sql)
-                kind = self.engine.types(f"{block.plan.with_sql} SELECT {here} AS x FROM {' '.join(froms)}")[0][1]
-                if value is None:
-                    parts.append(f"({here}) IS NULL")
-                else:
-                    cast = f"TRY_CAST({self.engine.literal(value)} AS {kind})"
-                    parts.append(f"coalesce(({here}) = {cast}, FALSE)")
-            either.append("(" + (" AND ".join(parts) or "TRUE") + ")")
-        return ["(" + (" OR ".join(either) or "TRUE") + ")"]
+        asked = ", ".join(f"{sql} AS x{i}" for i, sql in here.items())
+        found = self.engine.types(f"{block.plan.with_sql} SELECT {asked} FROM {' '.join(froms)}")
+        kinds = dict(zip(here, (t for _, t in found), strict=True))
+        if len(places) > MOST_LISTED:
+            rows = [[place.get(i) for i in here] for place in places]
+            if any(v is None for row in rows for v in row):
+                return []
+            values = uploaded_places(self.engine, rows, list(kinds.values()))
+            names = ", ".join(f"k{j}" for j in range(len(here)))
+            return [f"({', '.join(here.values())}) IN (SELECT {names} FROM {values})"]
+
+        def equal(i: int, value: Any) -> str:
+            if value is None:
+                return f"({here[i]}) IS NULL"
+            return f"({here[i]}) = TRY_CAST({self.engine.literal(value)} AS {kinds[i]})"
+
+        each = [[equal(i, v) for i, v in place.items() if i in here] for place in places]
+        if len(each) == 1:
+            return each[0]
+        return [" OR ".join(f"({' AND '.join(one) or 'TRUE'})" for one in each)]
 
     def _relation(
         self, block: Block, alternatives: str, keys: Sequence[Expr], outputs: Any, events_table: str | None
-    ) -> tuple[str, int, str]:
-        """The table of the block's rows, how many they are, and the SQL that joins alternatives `a` with it."""
+    ) -> tuple[str, str, str]:
+        """The table of the block's rows, the SQL that joins alternatives `a` with it, and the row of each of these.
+
+        Where that is empty each alternative is a row of its own.
+        """
         plan = block.plan
         named = [f"{self._quoted(f'out_{i}')} AS {self._quoted(block.columns[i].name)}" for i, _ in outputs]
         if plan.group_by is None:
-            items = ", ".join([ROW, *named])
-            table = self._keep(f"SELECT {items} FROM {alternatives}")
-            return table, self._count(table), f"JOIN {table} AS rel ON rel.{ROW} = a.{ROW}"
-        key_names = [f"key_{i}" for i in range(len(keys))]
+            items = ", ".join([f"row_number() OVER (ORDER BY rowid) - 1 AS {ROW}", *named])
+            return self._keep(f"SELECT {items} FROM {alternatives}"), "", ""
         if events_table is not None:
             # One row for each event, whether anything meets it or not.
-            table = self._keep(f"SELECT {ROW} FROM {events_table}")
-            return (
-                table,
-                self._count(table),
-                f"JOIN {table} AS rel ON rel.{ROW} = a.{self._quoted(f'out_{outputs[-1][0]}')}",
-            )
+            return events_table, "", f"a.{self._quoted(f'out_{outputs[-1][0]}')}"
         if not keys:
-            table = self._keep(
-                f"SELECT 0 AS {ROW}" + "".join(f", NULL AS {self._quoted(block.columns[i].name)}" for i, _ in outputs)
-            )
-            if outputs:
-                values = ", ".join(
-                    f"any_value({self._quoted(f'out_{i}')}) AS {self._quoted(block.columns[i].name)}"
-                    for i, _ in outputs
-                )
-                table = self._keep(f"SELECT 0 AS {ROW}, {values} FROM {alternatives}")
-            return table, 1, f"JOIN {table} AS rel ON TRUE"
+            some = [f"any_value({self._quoted(f'out_{i}')}) AS {self._quoted(block.columns[i].name)}"
+                    for i, _ in outputs]  # fmt: skip
+            source = f" FROM {alternatives}" if some else ""
+            return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}"), "", "0"
+        key_names = [f"key_{i}" for i in range(len(keys))]
         seen = [f"{self._quoted(f'out_{i}')}" for i, _ in outputs]
         distinct = ", ".join(dict.fromkeys([*key_names, *seen]))
-        inner = self._keep(
-            f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM (SELECT DISTINCT {distinct} FROM {alternatives})"
+        table = self._keep(
+            f"SELECT {', '.join([f'row_number() OVER () - 1 AS {ROW}', *named, *key_names])} "
+            f"FROM (SELECT DISTINCT {distinct} FROM {alternatives})"
         )
-        table = self._keep(f"SELECT {', '.join([ROW, *named, *key_names])} FROM {inner}")
         on = " AND ".join(f"rel.{k} IS NOT DISTINCT FROM a.{k}" for k in key_names)
-        return table, self._count(table), f"JOIN {table} AS rel ON {on}"
+        return table, f"JOIN {table} AS rel ON {on}", f"rel.{ROW}"
 
     def _fetched(
         self, alternatives: str, items: Mapping[str, str], texts: Mapping[str, str], kinds: dict[str, str],
-        relation: str, event_rows: Mapping[str, str], join: str,
+        number: str, event_rows: Mapping[str, str], join: str,
     ) -> Table:  # fmt: skip
         types = dict(self.engine.types(f"SELECT * FROM {alternatives}"))
-        selected = [f"rel.{ROW} AS row"]
+        selected = [f"{number or 0} AS row"]
         for name in items:
             if name.startswith(("code_", "rid_", "below_")):
                 selected.append(f"a.{self._quoted(name)} AS {self._quoted(name)}")
@@ -366,7 +378,7 @@ class _Capture:
                 selected.append(f"dense_rank() OVER (ORDER BY {quoted}) AS {name}_id")
         for name, text in event_rows.items():
             selected.append(f"{text} AS {self._quoted(f'event_{name}')}")
-        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join} ORDER BY a.{ROW}")
+        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join} ORDER BY a.rowid")
 
     def _variables(self, plan: Plan, atom: Atom, table: Table, rids: Sequence[str], codes: Array) -> Literals:
         columns = [_known(table, f"rid_{rids.index(r)}") for r in atom.rids]
@@ -381,16 +393,6 @@ class _Capture:
 
     def _quoted(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'
-
-    def _refuse_too_many(self, block: Block, count_sql: str, width: int) -> None:
-        if len(block.plan.sources) + len(block.below) < 2:
-            return
-        n = int(self.engine.table(count_sql)["n"].values[0])
-        if n * (width + 2) > MAX_NUMBERS:
-            raise LineageError(
-                f"this query has {n:,} alternatives of tuples, more than fit in memory",
-                where=block.plan.from_sql, hint="join on equal columns, or name fewer places",
-            )  # fmt: skip
 
     # -- set operations and windows -----------------------------------------------------------------------------
 

@@ -44,10 +44,14 @@ def capture_tuples(
     places: Sequence[Place],
     numbers: Sequence[Expr],
     raws: Sequence[Expr] = (),
+    most: int | None = None,
 ) -> Lineage:
-    """The candidate tuples of `places`, ready to read `numbers` and `raws`; LineageError where there are too many."""
+    """The candidate tuples of `places`, ready to read `numbers` and `raws`.
+
+    LineageError where there are more than `most`, or than fit in memory.
+    """
     exports = collect_exports(plan, engine, models, places, numbers, raws)
-    found = fetch_tuples(plan, engine, exports, places)
+    found = fetch_tuples(plan, engine, exports, places, most=most)
     table = found.table
     rids = {a: table[f"rid_{i}"].values for i, a in enumerate(_aliases(plan))}
     numbering = number_blocks(plan, [(atom, rids) for atom in plan.atoms])
@@ -87,14 +91,19 @@ class Fetched:
 
 
 def fetch_tuples(
-    plan: Plan, engine: Engine, exports: Exports, places: Sequence[Place], items: Sequence[str] = ()
+    plan: Plan,
+    engine: Engine,
+    exports: Exports,
+    places: Sequence[Place],
+    items: Sequence[str] = (),
+    most: int | None = None,
 ) -> Fetched:
     """Tuples that may belong to a place: columns `rid_0`, … per alias of `plan.sources`, exports, `items`."""
     where_from = find_places(plan, engine, places)
     rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
     conditions = [f for f in map(weaken, plan.conjuncts) if f != "TRUE"] + list(where_from.where)
     body = f"FROM {plan.from_sql} {where_from.join} WHERE {' AND '.join(conditions) or 'TRUE'}"
-    most = MAX_NUMBERS // (1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes))
+    most = most or MAX_NUMBERS // (1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes))
     limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
     place = [where_from.item] if where_from.item is not None else []
     selected = [*place, *rids, *exports.select_list(), *items] or ["1 AS one"]

@@ -78,18 +78,30 @@ def _listed(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Se
         cells = [engine.literal(v, t) for v, t in zip(row, kinds, strict=True)]
         values.append("(" + ", ".join([str(number), *cells]) + ")")
     columns = ", ".join(["id", *(f"k{i}" for i in range(len(names)))])
-    return f"JOIN (VALUES {', '.join(values)}) AS __place({columns}) ON {_same(names)}"
+    on = " AND ".join(f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names))
+    return f"JOIN (VALUES {', '.join(values)}) AS __place({columns}) ON {on}"
 
 
 def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
     """A join with places in a temporary table."""
+    same = [f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)]
+    return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*same, '__place.sound'])}"
+
+
+def uploaded_places(engine: Engine, rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> str:
+    """A subquery of places in a temporary table: `id`, values `k0`, … of the types `kinds`, and `sound`.
+
+    A value that is not of its type is NULL, and its place not `sound`.
+    """
     columns: dict[str, Any] = {"id": np.arange(len(rows))}
-    for i in range(len(names)):
-        columns[f"k{i}"] = np.array([None if row[i] is None else str(row[i]) for row in rows], dtype=object)
+    for i in range(len(kinds)):
+        columns[f"k{i}"] = np.array([_text(row[i]) for row in rows] + [""], dtype=object)[:-1]
     engine.upload(TABLE, Table.of(**columns))
-    items = ", ".join(["id", *(f"CAST(k{i} AS {t}) AS k{i}" for i, t in enumerate(kinds))])
-    return f"JOIN (SELECT {items} FROM {TABLE}) AS __place ON {_same(names)}"
+    casts = [f"TRY_CAST(k{i} AS {t})" for i, t in enumerate(kinds)]
+    items = ["id", *(f"{cast} AS k{i}" for i, cast in enumerate(casts))]
+    sound = " AND ".join(f"(k{i} IS NULL OR {cast} IS NOT NULL)" for i, cast in enumerate(casts)) or "TRUE"
+    return f"(SELECT {', '.join(items)}, {sound} AS sound FROM {TABLE})"
 
 
-def _same(names: Sequence[str]) -> str:
-    return " AND ".join(f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)) or "TRUE"
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)

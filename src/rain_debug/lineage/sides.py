@@ -17,7 +17,6 @@ from rain_debug.lineage.exports import Reading
 from rain_debug.lineage.numbering import numbered
 from rain_debug.lineage.places import Place
 from rain_debug.lineage.variables import Block
-from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Expr, ModelInfo, Plan
 
 Array = np.ndarray
@@ -39,6 +38,11 @@ class Split:
     keys: tuple[tuple[Expr, Expr], ...]
     between: tuple[Expr, ...]
     order: tuple[str, Expr, Expr] | None = None
+
+    @property
+    def may_be_few(self) -> bool:
+        """True where keys alone tie the sides: their pairs may be no more than the rows of a large side."""
+        return bool(self.keys) and not self.between and self.order is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +167,7 @@ def capture_sides(
     numbers: Sequence[Expr],
     raws: Sequence[Expr] = (),
 ) -> SplitLineage | None:
-    """Both sides of `plan`, their rows fetched; None where pairs are few, or the hard keys differ in their types."""
-    if split.keys and not split.between and split.order is None and _pairs_are_few(plan, engine):
-        return None
+    """Both sides of `plan`, their rows fetched; None where the hard keys differ in their types."""
     fetched = []
     for number in (0, 1):
         sub = _sub_plan(plan, split, number)
@@ -201,14 +203,6 @@ def capture_sides(
         sides.append(Side(Reading(exports, table), numbering.rows[atom.index], key, place, rank))
     block_of = (numbering.block_of[split.atoms[0]], numbering.block_of[split.atoms[1]])
     return SplitLineage(split, (sides[0], sides[1]), block_of, fetch_blocks(plan, engine, models, numbering))
-
-
-def _pairs_are_few(plan: Plan, engine: Engine) -> bool:
-    """True where a join along keys does not fan out: its tuples are no more than the rows of a large side."""
-    where = " AND ".join(f for f in map(weaken, plan.conjuncts) if f != "TRUE") or "TRUE"
-    some = f"SELECT 1 AS x FROM {plan.from_sql} WHERE {where} LIMIT {FEW_PAIRS + 1}"
-    found = engine.table(f"{plan.with_sql} SELECT count(*) AS n FROM ({some}) AS __some")
-    return int(found["n"].values[0]) <= FEW_PAIRS
 
 
 def _sub_plan(plan: Plan, split: Split, number: int) -> Plan:

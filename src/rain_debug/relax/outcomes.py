@@ -255,6 +255,15 @@ def _shared(place: Array, cluster: Array, ids: Array) -> bool:
         return False
     first = np.zeros(int(cluster.max(initial=-1)) + 1, dtype=np.int64)
     first[cluster] = np.arange(len(cluster))
-    pairs = [np.stack([place[first], ids[first, j]], axis=1)[ids[first, j] != 0] for j in range(ids.shape[1])]
-    flat = np.concatenate(pairs)
-    return len(np.unique(flat, axis=0)) < len(flat)
+    there = ids[first] != 0
+    variables = ids[first][there]
+    places = np.broadcast_to(place[first][:, None], there.shape)[there]
+    if not len(variables):
+        return False
+    low = int(variables.min())
+    width = int(variables.max()) - low + 1
+    if width * (int(places.max()) + 1) >= 2**62:
+        variables, low = numbered(variables)[1], 0
+        width = int(variables.max()) + 1
+    met = np.sort(places * width + (variables - low))
+    return bool((met[1:] == met[:-1]).any())
