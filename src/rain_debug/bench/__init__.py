@@ -7,6 +7,7 @@ takes means, `figures` draws them, `page` writes them up beside the authors' own
 
 from __future__ import annotations
 
+from rain_debug.bench import own
 from rain_debug.bench.case import Case, Corruption, Experiment, Scene
 from rain_debug.bench.registry import EXPERIMENTS, chosen
 from rain_debug.bench.runner import Job, jobs, pending, run
@@ -23,6 +24,7 @@ __all__ = [
     "Store",
     "chosen",
     "jobs",
+    "own",
     "pending",
     "run",
 ]

@@ -50,11 +50,12 @@ def measure(
     began = time.perf_counter()
     wrong = len(scene.truth)
     settings = {**SETTINGS, **case.settings}
+    if damping is not None:
+        settings["damping"] = damping
     report = scene.db.debug(
         case.complain(scene, seed),
         budget=max(1, int(1.1 * wrong)),
         ranker=ranker,
-        damping=damping,
         seed=seed,
         progress=False,
         on_round=on_round,

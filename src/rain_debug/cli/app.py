@@ -158,7 +158,14 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
     metavar="DIR",
     help="The folder that keeps the results.",
 )
+@click.option(
+    "--corrupt",
+    multiple=True,
+    metavar="TEXT",
+    help="Which labels of a project become wrong: \"label=1->0:30% WHERE plan = 'basic'\".",
+)
 @click.option("--again", is_flag=True, help="Run what is kept already once more.")
+@click.option("--kept", is_flag=True, help="Run nothing; show what is kept.")
 @click.option("--check", is_flag=True, help="Exit with 1 where Holistic misses what is claimed of it.")
 @click.option(
     "--figures",
@@ -179,17 +186,21 @@ def bench(
     seeds: int | None,
     damping: float | None,
     out: Path,
+    corrupt: tuple[str, ...],
     again: bool,
+    kept: bool,
     check: bool,
     figures: Path | None,
     page: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Run experiments of the papers: which ranker finds wrong labels, and how many of them.
+    """Run experiments of the papers, or on your own data: which ranker finds wrong labels, and how many of them.
 
-    NAME is an experiment or a family of them, or "all"; without one, the experiments are listed. Every run (a case, a
-    ranker, a seed) is kept in DIR as soon as it is done: Ctrl-C loses nothing, and the same command goes on.
+    NAME is an experiment or a family of them, "all", or a project file whose labels are made wrong on purpose
+    (--corrupt); its complaints then ask for the answers that the right labels lead to. Without one, the experiments
+    are listed. Every run (a case, a ranker, a seed) is kept in DIR as soon as it is done: Ctrl-C loses nothing, and
+    the same command goes on.
     """
     from rain_debug.cli import bench as command
 
@@ -198,7 +209,7 @@ def bench(
         return MET
     asked = [r.strip() for r in rankers.split(",") if r.strip()] if rankers else []
     return command.bench(
-        names, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, check=check,
+        names, corrupt=corrupt, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, kept=kept, check=check,
         page=page, figures=figures, quiet=quiet, as_json=as_json,
     )  # fmt: skip
 

@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from rain_debug.bench import EXPERIMENTS, Experiment, Job, chosen, jobs, pending, run
+from rain_debug.bench import EXPERIMENTS, Experiment, Job, chosen, jobs, own, pending, run
 from rain_debug.bench.protocol import PHASES
 from rain_debug.bench.summary import Comparison, Row, comparisons, rows
 from rain_debug.debugger.rounds import Round
-from rain_debug.errors import ReportError
+from rain_debug.errors import ConfigError, ReportError
 
 MET, NOT_MET, INTERRUPTED = 0, 1, 130
 
@@ -24,11 +24,13 @@ MET, NOT_MET, INTERRUPTED = 0, 1, 130
 def bench(
     names: Sequence[str],
     *,
+    corrupt: Sequence[str],
     rankers: Sequence[str],
     seeds: int | None,
     damping: float | None,
     folder: Path,
     again: bool,
+    kept: bool,
     check: bool,
     page: Path | None,
     figures: Path | None,
@@ -38,8 +40,13 @@ def bench(
     """Run what is named and not stored yet, then print it all; 1 where a run failed or a checked claim is broken."""
     if page or figures:
         _need_matplotlib()
-    experiments = chosen(names)
-    work = jobs(experiments, rankers or None, seeds, damping)
+    files = [Path(n) for n in names if n.endswith(".toml")]
+    if corrupt and not files:
+        raise ConfigError(
+            "--corrupt is about a project file, and none is named", hint="rain bench FILE.toml --corrupt …"
+        )
+    experiments = [*chosen([n for n in names if not n.endswith(".toml")]), *(own.experiment(f, corrupt) for f in files)]
+    work = [] if kept else jobs(experiments, rankers or None, seeds, damping)
     todo = work if again else pending(work, folder)
     failed: list[str] = []
     stopped = False

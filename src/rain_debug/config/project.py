@@ -77,7 +77,7 @@ class ComplaintSpec:
 
 @dataclass(frozen=True)
 class Project:
-    """All that a project file says; `debug` holds the arguments of `Database.debug`."""
+    """All that a project file says; `debug` holds the arguments of `Database.debug`, `bench` labels to make wrong."""
 
     file: Path
     database: DatabaseSpec
@@ -85,6 +85,7 @@ class Project:
     queries: tuple[QuerySpec, ...]
     complaints: tuple[ComplaintSpec, ...]
     debug: dict[str, Any]
+    bench: tuple[str, ...] = ()
 
 
 def load(path: str | Path) -> Project:
@@ -123,8 +124,11 @@ def parse(text: str, file: Path) -> Project:
         _complaint(s, [m.name for m in models], [q.name for q in queries]) for s in top.items("complaints")
     )
     debug = _debug(top.section("debug"))
+    bench = top.section("bench")
+    corrupt = bench.names("corrupt") or ()
+    bench.done()
     top.done()
-    return Project(file, database, models, queries, complaints, debug)
+    return Project(file, database, models, queries, complaints, debug, corrupt)
 
 
 def _database(section: Section, folder: Path) -> DatabaseSpec:
