@@ -209,8 +209,8 @@ def bench(
         return MET
     asked = [r.strip() for r in rankers.split(",") if r.strip()] if rankers else []
     return command.bench(
-        names, corrupt=corrupt, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, kept=kept, check=check,
-        page=page, figures=figures, quiet=quiet, as_json=as_json,
+        names, corrupt=corrupt, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, kept=kept,
+        check=check, page=page, figures=figures, quiet=quiet, as_json=as_json,
     )  # fmt: skip
 
 
