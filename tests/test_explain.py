@@ -120,3 +120,38 @@ def test_a_table_prints_its_first_rows_below_names_and_kinds() -> None:
     lines = repr(Table.of(id=np.arange(12), name=["a", None] * 6)).split("\n")
     assert [line.split() for line in lines[:4]] == [["id", "name"], ["number", "text"], ["0", "a"], ["1", "NULL"]]
     assert len(lines) == 13 and lines[-1] == "… 2 more rows"
+
+
+def test_each_column_has_its_own_rules(db: Any) -> None:
+    found = rules(db, f"WITH w AS ({COUNT}) SELECT plan, n, n - lag(n) OVER (ORDER BY plan) AS d FROM w")
+    assert found["n"].startswith("exact") and "LAG" not in found["n"]
+    assert found["d"].startswith("approximate") and "LAG OVER by linearity" in found["d"]
+
+
+@pytest.mark.parametrize(
+    ("item", "rule"),
+    [
+        ("avg(CASE WHEN predict(churn, u) = 'yes' THEN 1 ELSE 0 END)", "exact: AVG by linearity"),
+        ("avg(CASE WHEN predict(churn, u) = 'yes' THEN 1 END)", "approximate: AVG as a corrected ratio"),
+        ("avg(predict(worth, u))", "exact: a group is there: 1 − Π(1 − w); AVG by linearity"),
+        ("sum(predict(worth, u)) / avg(predict(worth, u))", "approximate: "),
+    ],
+)
+def test_an_average_over_certain_rows_is_exact(db: Any, item: str, rule: str) -> None:
+    assert rules(db, f"SELECT plan, {item} AS a FROM users u GROUP BY plan")["a"].startswith(rule)
+
+
+@pytest.mark.parametrize(
+    ("item", "word"),
+    [
+        ("lag(predict_proba(churn, u, 'yes')) OVER (ORDER BY id)", "exact"),
+        ("avg(predict_proba(churn, u, 'yes')) OVER (ORDER BY id ROWS 2 PRECEDING)", "exact"),
+        ("sum(predict(worth, u)) OVER (PARTITION BY plan)", "exact"),
+        ("rank() OVER (ORDER BY predict_proba(churn, u, 'yes'))", "approximate"),
+        ("predict(worth, u) / sum(predict(worth, u)) OVER ()", "approximate"),
+    ],
+)
+def test_linear_windows_over_certain_rows_are_exact(db: Any, item: str, word: str) -> None:
+    assert rules(db, f"SELECT id, {item} AS a FROM users u")["a"].startswith(word)
+    uncertain = rules(db, f"SELECT id, {item} AS a FROM users u WHERE predict(churn, u) = 'yes'")
+    assert uncertain["a"].startswith("approximate")

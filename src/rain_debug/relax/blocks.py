@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 class AlternativeNumbers(Expressions):
     """Expressions of single alternatives."""
 
-    def __init__(self, block: BlockNumbers, rules: list[str]) -> None:
-        super().__init__(block.lowering, len(block.rows.row), rules)
+    def __init__(self, block: BlockNumbers) -> None:
+        super().__init__(block.lowering, len(block.rows.row), block.notes)
         self.block = block
 
     def leaf(self, e: Expr) -> int | None:
@@ -75,13 +77,13 @@ class BlockNumbers(Expressions):
     """One block; as expressions, those over its groups."""
 
     def __init__(self, lowering: Lowering, rows: BlockRows) -> None:
-        super().__init__(lowering, rows.n_rows, [])
+        super().__init__(lowering, rows.n_rows)
         self.rows = rows
         self.plan = rows.block.plan
         self.moving = set(rows.numbers)
         self.below = {name: lowering.relation(r) for name, r in rows.below.items()}
         self.events: dict[str, int] = {}
-        self.alternatives = AlternativeNumbers(self, self.rules)
+        self.alternatives = AlternativeNumbers(self)
         self.weight = self._weight()
         self.outcomes = self._outcomes(rows.row, rows.n_rows)
         self._aggregates: dict[str, Number] = {}
@@ -101,10 +103,7 @@ class BlockNumbers(Expressions):
         for i, (column, output) in enumerate(zip(block.columns, self.plan.outputs, strict=True)):
             if column.uncertain:
                 try:
-                    if self._is_text(output.expr):
-                        raise self.lowering.refuse(output.expr, "CASE of what is no number cannot be complained about")
-                    node = scope.number(output.expr)
-                    numbers[i] = Number(self._full(node), self._spread(scope, output.expr))
+                    numbers[i] = self.apart(partial(self._output, scope, output.expr))
                 except SQLError as error:  # only who asks for this column has to know
                     failed[i] = error
         if not grouped:
@@ -118,20 +117,28 @@ class BlockNumbers(Expressions):
         if block.having:
             presence = self._having(presence)
         shared = self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals)
-        self.loose = self.loose or (grouped and any(_may_be_null(o.expr) for o in self.plan.outputs))
-        loose = self.loose or self.alternatives.loose or (shared and grouped and self._nonlinear())
         if shared and grouped and self._nonlinear():
             self.rules.append("tuples that share predictions as if independent")
-        loose = loose or bool(block.having and numbers)
+            self.loose = True
         for below in self.below.values():
-            loose = loose or below.loose or below.nullable
-            self.rules += below.rules
+            self.loose = self.loose or below.loose or below.nullable
+            self.rules.extend(below.rules)
+        if block.having:
+            numbers = {i: replace(x, loose=True) for i, x in numbers.items()}
         if presence is not None and block.event_table is None:
-            numbers = {i: Number(self.b.op("there", x.node, presence), x.spread) for i, x in numbers.items()}
+            numbers = {i: replace(x, node=self.b.op("there", x.node, presence)) for i, x in numbers.items()}
         return Relation(
-            self.rows.n_rows, presence, numbers, self.rules, loose, self.outcomes, self._counts(), self._indicator,
-            self.nullable, failed,
+            self.rows.n_rows, presence, numbers, self.rules, self.loose, self.outcomes, self._counts(),
+            self._indicator, self.nullable, failed,
         )  # fmt: skip
+
+    def _output(self, scope: Expressions, e: Expr) -> Number:
+        """One column that predictions move."""
+        if self._is_text(e):
+            raise self.lowering.refuse(e, "CASE of what is no number cannot be complained about")
+        node = scope.number(e)
+        self.loose = self.loose or (self.plan.group_by is not None and _may_be_null(e))
+        return Number(self._full(node), self._spread(scope, e))
 
     def _is_text(self, e: Expr) -> bool:
         """True for a CASE whose values are text: it has no number."""
@@ -219,7 +226,7 @@ class BlockNumbers(Expressions):
                 found = self.lowering.relation(self.rows.events[name])
                 assert found.presence is not None
                 self.events[name] = found.presence
-                self.rules += ["EXISTS as 1 − Π(1 − w)", *found.rules]
+                self.rules.extend(["EXISTS as 1 − Π(1 − w)", *found.rules])
                 self.loose = self.loose or found.loose
             else:
                 event = next(e for e in self.rows.block.events if e.name == name)
@@ -257,7 +264,7 @@ class BlockNumbers(Expressions):
             return Number(node, b.const(np.full(len(literal.rows), spread if np.isfinite(spread) else 0.0)))
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
-            number = found.number(0)
+            number = self.read(found.number(0))
             return Number(
                 b.op("gather", number.node, attrs=(literal.rows,)),
                 None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
@@ -267,7 +274,7 @@ class BlockNumbers(Expressions):
         body = self.rows.below[name]
         columns = (body.block if isinstance(body, BlockRows) else body.body).columns
         position = 0 if column is None else next(i for i, c in enumerate(columns) if c.name == column)
-        number = relation.number(position)
+        number = self.read(relation.number(position))
         return Number(
             b.op("gather", number.node, attrs=(literal.rows,)),
             None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
@@ -320,8 +327,8 @@ class BlockNumbers(Expressions):
 
     def aggregate(self, e: Expr) -> Number:
         if e.sql not in self._aggregates:
-            self._aggregates[e.sql] = self._aggregate(e)
-        return self._aggregates[e.sql]
+            self._aggregates[e.sql] = self.apart(partial(self._aggregate, e))
+        return self.read(self._aggregates[e.sql])
 
     def known(self, e: Expr) -> int | None:
         if e.op != "agg" or e.name not in ("sum", "avg", "min", "max", "bool_and", "bool_or") or not e.args:
@@ -422,7 +429,7 @@ class BlockNumbers(Expressions):
         b, at = self.b, (self.rows.row, self.n)
         x = self._full_alternatives(self.alternatives.number(argument))
         weight = b.op("mul", self.weight, b.const(mask))
-        known = b.op("mul", weight, b.op("not_null", x))
+        known = weight if self._never_null(argument) else b.op("mul", weight, b.op("not_null", x))
         count = b.op("segment_sum", known, attrs=at)
         if e.name == "count":
             return Number(self._if_there(count))
@@ -436,7 +443,7 @@ class BlockNumbers(Expressions):
             self.rules.append("SUM of expectations")
             return Number(b.op("known", self._if_there(total), count), self._moving_spread(argument, known))
         if e.name == "avg":
-            self.rules.append("AVG as a ratio of expectations")
+            self.rules.append("AVG as a ratio of expectations" if b.depends(count) else "AVG by linearity")
             self.loose = self.loose or b.depends(count)
             spread = self._moving_spread(argument, known)
             spread = None if spread is None else b.op("div", spread, count)
@@ -451,6 +458,16 @@ class BlockNumbers(Expressions):
             value = b.op("div", inner, b.op("sub", count, b.const(np.full(1, less))))
             return Number(b.op("sqrt", value) if e.name.startswith("stddev") else value)
         raise self.lowering.refuse(e, f"{e.name.upper()} of numbers that predictions move is not supported")
+
+    def _never_null(self, e: Expr) -> bool:
+        """True for arithmetic of predictions and of values that are all known."""
+        if e.op == "atom":
+            literal = self.rows.numbers.get(e.atoms[0])
+            return literal is not None and literal.kind == "class"
+        leaf = self.alternatives.leaf(e)
+        if leaf is not None:
+            return not np.isnan(self.b.value(leaf)).any()
+        return e.op in ("+", "-", "*", "neg") and all(self._never_null(a) for a in e.args)
 
     def _moving_spread(self, argument: Expr, weight: int) -> int | None:
         """The standard deviation (n_places,) of a sum of numbers that predictions move, as if independent."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rain_debug.relax.relation import Number
+from rain_debug.relax.relation import Notes, Number
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -30,12 +31,41 @@ def _inverse(e: Expr) -> Expr | None:
 class Expressions:
     """Expressions over numbers that predictions move, as nodes (n,): arithmetic and functions by value."""
 
-    def __init__(self, lowering: Lowering, n: int, rules: list[str]) -> None:
+    def __init__(self, lowering: Lowering, n: int, notes: Notes | None = None) -> None:
         self.lowering = lowering
         self.b = lowering.b
         self.n = n
-        self.rules = rules
-        self.loose = False
+        self.notes = notes if notes is not None else Notes()
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules that were taken."""
+        return self.notes.rules
+
+    @property
+    def loose(self) -> bool:
+        """True where one of the rules is only an approximation."""
+        return self.notes.loose
+
+    @loose.setter
+    def loose(self, value: bool) -> None:
+        self.notes.loose = value
+
+    def apart(self, make: Callable[[], Number]) -> Number:
+        """What `make` returns, with the rules that it took, which then are nobody else's."""
+        notes, before = self.notes, (self.notes.rules, self.notes.loose)
+        notes.rules, notes.loose = [], False
+        try:
+            number = make()
+            return replace(number, rules=(*number.rules, *notes.rules), loose=number.loose or notes.loose)
+        finally:
+            notes.rules, notes.loose = before
+
+    def read(self, number: Number) -> Number:
+        """`number`, whose rules are now those of what reads it too."""
+        self.notes.rules += number.rules
+        self.notes.loose = self.notes.loose or number.loose
+        return number
 
     def leaf(self, e: Expr) -> int | None:
         """A part that no prediction moves; None where `e` is none."""
@@ -178,6 +208,7 @@ class Expressions:
         assert variance[0] is not None and variance[1] is not None
         spread = b.op("sqrt", b.op("add", variance[0], variance[1]))
         self.rules.append("comparison as Φ((a − b)/σ)")
+        self.loose = True
         return b.op("compare", left, right, spread, attrs=(e.op,))
 
     def variance_of(self, e: Expr) -> int | None:

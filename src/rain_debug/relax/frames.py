@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ class WindowNumbers(Expressions):
     """Window functions over the rows of a relation."""
 
     def __init__(self, lowering: Lowering, rows: WindowRows) -> None:
-        super().__init__(lowering, rows.n_rows, [])
+        super().__init__(lowering, rows.n_rows)
         self.rows = rows
         self.plan = rows.body.plan
         self.relation_below = lowering.relation(rows.below)
@@ -36,17 +38,23 @@ class WindowNumbers(Expressions):
             if not column.uncertain:
                 continue
             try:
-                node = b.op("add", self.number(output.expr), b.const(np.zeros(self.n)))
-                variance = self.variance_of(output.expr) if output.expr.op == "atom" else None
-                numbers[i] = Number(node, None if variance is None else b.op("sqrt", variance))
+                numbers[i] = self.apart(partial(self._output, output.expr))
             except SQLError as error:  # only who asks for this column has to know
                 failed[i] = error
         presence = below.presence
         for condition in self.rows.body.qualify:
             node = self._qualified(condition)
             presence = node if presence is None else b.op("mul", presence, node)
-        loose = self.loose or below.loose or below.presence is not None
+        if self.rows.body.qualify:
+            numbers = {i: replace(x, loose=True) for i, x in numbers.items()}
+        loose = self.loose or below.loose
         return Relation(self.n, presence, numbers, [*below.rules, *self.rules], loose, failed=failed)
+
+    def _output(self, e: Expr) -> Number:
+        """One column that predictions move."""
+        node = self.b.op("add", self.number(e), self.b.const(np.zeros(self.n)))
+        variance = self.variance_of(e) if e.op == "atom" else None
+        return Number(node, None if variance is None else self.b.op("sqrt", variance))
 
     def _qualified(self, e: Expr) -> int:
         if e.op in ("<", "<=", ">", ">=", "=", "<>") and any(
@@ -54,6 +62,7 @@ class WindowNumbers(Expressions):
             for k in e.atoms
         ):
             self.rules.append("QUALIFY on ranks by the exact answer")
+            self.loose = True
             zero = self.b.const(np.zeros(self.n))
             return self.b.op(
                 "add", self.b.op("hard", self.number(e.args[0]), self.number(e.args[1]), attrs=(e.op, 0.0)), zero
@@ -75,21 +84,24 @@ class WindowNumbers(Expressions):
         if atom.kind == "value":
             body = self.rows.below
             columns = (body.block if isinstance(body, BlockRows) else body.body).columns
-            return self.relation_below.number(next(i for i, c in enumerate(columns) if c.name == atom.identity[2]))
+            position = next(i for i, c in enumerate(columns) if c.name == atom.identity[2])
+            return self.read(self.relation_below.number(position))
         if atom.kind == "event":
             event = next(e for e in self.rows.body.events if e.name == atom.identity[1])
             assert event.condition is not None
             return Number(self.condition(event.condition))
         if k not in self._windows:
             ranks = self._window(k).function in ("row_number", "rank", "dense_rank")
-            self._windows[k] = Number(self._made(k), self.b.const(np.zeros(self.n)) if ranks else None)
-        return self._windows[k]
+            spread = self.b.const(np.zeros(self.n)) if ranks else None
+            self._windows[k] = self.apart(lambda: Number(self._made(k), spread))
+        return self.read(self._windows[k])
 
     def _made(self, k: int) -> int:
         b, window, number = self.b, self._window(k), int(self.plan.atoms[k].identity[1])
         order, partition, peer = self.rows.order[number], self.rows.partition[number], self.rows.peer[number]
         there = self.relation_below.presence
         present = there if there is not None else self.lowering.ones(self.n)
+        self.loose = self.loose or b.depends(present)
         inverse = np.empty(self.n, dtype=np.int64)
         inverse[order] = np.arange(self.n)
         if window.by:
@@ -98,6 +110,7 @@ class WindowNumbers(Expressions):
             values = [b.op("add", self.number(e), b.const(np.zeros(self.n))) for e in window.by]
             descending = tuple("DESC" in t.upper().split() for t in window.order)
             self.rules.append(f"{window.function.upper()} by the exact answer")
+            self.loose = True
             return b.op("rank_by", *values, present, attrs=(by_row, descending, window.function))
         sorted_there = b.op("gather", present, attrs=(order,))
         unit, low, high = window.frame

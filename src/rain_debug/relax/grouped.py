@@ -28,6 +28,9 @@ class Source(Protocol):
     def absent(self, e: Expr) -> int | None:
         """The probability that SUM or AVG `e` has nothing to add up; None where it is not known."""
 
+    def counts_move(self, e: Expr) -> bool:
+        """True where predictions decide how many values AVG `e` is taken over."""
+
     def constant(self, e: Expr) -> Array:
         """A pure expression's value at each place."""
 
@@ -85,9 +88,11 @@ class Grouped:
 
     def rule(self, e: Expr) -> str:
         """The relaxation rule of `e`, in words."""
-        names = {a.name for a in e.walk() if a.op == "agg"}
-        words = {"count": "COUNT by linearity", "sum": "SUM by linearity", "avg": "AVG as a corrected ratio"}
-        rules = [words[n] for n in ("count", "sum", "avg") if n in names]
+        found = [a for a in e.walk() if a.op == "agg"]
+        by_ratio = any(a.name == "avg" and self.source.counts_move(a) for a in found)
+        average = "AVG as a corrected ratio" if by_ratio else "AVG by linearity"
+        words = {"count": "COUNT by linearity", "sum": "SUM by linearity", "avg": average}
+        rules = [words[n] for n in words if n in {a.name for a in found}]
         if e.op != "agg":
             rules.append("arithmetic by value")
         return ", ".join(rules)
@@ -95,7 +100,11 @@ class Grouped:
     def loose(self, e: Expr) -> bool:
         """True where the rule of `e` is only an approximation."""
         nonlinear = any(x.op in ("/", "*", "round", "coalesce", "nullif", "cast") for x in e.walk() if x.has_aggregate)
-        return nonlinear or _bare_sum(e) or any(x.op == "agg" and x.name == "avg" for x in e.walk())
+        return (
+            nonlinear
+            or _bare_sum(e)
+            or any(x.op == "agg" and x.name == "avg" and self.source.counts_move(x) for x in e.walk())
+        )
 
 
 def _bare_sum(e: Expr) -> bool:

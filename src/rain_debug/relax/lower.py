@@ -106,8 +106,17 @@ class _Lowering:
         """The node (n_places,) of one aggregate."""
         return self._once("agg", e.sql, lambda: self._aggregate(e))
 
+    def _weight_of(self, e: Expr) -> Array:
+        """The tuples' weight in one aggregate."""
+        return self.weight if e.filter is None else self.weight * self.reading.truth(e.filter).true
+
+    def counts_move(self, e: Expr) -> bool:
+        """True where predictions decide how many values AVG `e` is taken over."""
+        known = self._weight_of(e) * ~self.number(e.args[0]).null
+        return any(np.ptp(known, axis=1 + i).any() for i in self.tuples.used(known))
+
     def _aggregate(self, e: Expr) -> int:
-        weight = self.weight if e.filter is None else self.weight * self.reading.truth(e.filter).true
+        weight = self._weight_of(e)
         if e.name == "count":
             if not e.args:
                 return total(self.tuples, weight, None)
@@ -120,8 +129,7 @@ class _Lowering:
 
     def absent(self, e: Expr) -> int | None:
         """The probability that an aggregate has no tuple to read."""
-        weight = self.weight if e.filter is None else self.weight * self.reading.truth(e.filter).true
-        there = presence(self.tuples, weight * ~self.number(e.args[0]).null)
+        there = presence(self.tuples, self._weight_of(e) * ~self.number(e.args[0]).null)
         return self.builder.op("sub", self.builder.const(np.ones(1)), there)
 
     def _count(self, weight: Array, e: Expr) -> int:

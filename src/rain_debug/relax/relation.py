@@ -17,10 +17,23 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Number:
-    """A column that predictions move: `node` (n,) and, where it is known, `spread` (n,), its standard deviation."""
+    """A column that predictions move: `node` (n,) and, where it is known, `spread` (n,), its standard deviation.
+
+    `rules` and `loose` are those of this column alone, as a `Relation` has them for its rows.
+    """
 
     node: int
     spread: int | None = None
+    rules: tuple[str, ...] = ()
+    loose: bool = False
+
+
+@dataclass
+class Notes:
+    """The rules that something took, and whether one of them is only an approximation."""
+
+    rules: list[str] = field(default_factory=list)
+    loose: bool = False
 
 
 @dataclass
@@ -28,7 +41,7 @@ class Relation:
     """Rows of a body: `presence` (n,) is None where every row is there; `numbers` by column position.
 
     A number is what it is given that its row is there; `counts` are COUNTs that read as 0 where it is not. `rules` say
-    how each part was relaxed; `loose` is True where one of them is only an approximation.
+    how its rows were relaxed; `loose` is True where that is only an approximation.
     """
 
     n: int

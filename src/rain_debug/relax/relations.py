@@ -12,7 +12,7 @@ from rain_debug.lineage.alternatives import BlockRows, Forest, MergeRows, Rows
 from rain_debug.relax.blocks import BlockNumbers
 from rain_debug.relax.frames import WindowNumbers
 from rain_debug.relax.program import Builder, Program
-from rain_debug.relax.relation import Array, Asked, Number, Relation, first_by_row, plain
+from rain_debug.relax.relation import Array, Asked, Notes, Number, Relation, first_by_row, plain
 
 
 def lower_forest(
@@ -36,12 +36,32 @@ class Lowering:
         """The program whose targets are `asked`."""
         relation = self.relation(top)
         outputs, rules, loose = [], [], []
+        columns: dict[int, tuple[int, str, bool]] = {}
         for one in asked:
-            node, rule, approximate = self._target(top, relation, one)
-            outputs.append((node, 0))
+            at = 0
+            if one.kind == "value" and one.values is None and len(one.rows) == 1:
+                # Cells of one column are positions in one node: thousands of them cost what one does.
+                assert one.column is not None
+                if one.column not in columns:
+                    columns[one.column] = self._column(relation, one.column)
+                (node, rule, approximate), at = columns[one.column], int(one.rows[0])
+            else:
+                node, rule, approximate = self._target(top, relation, one)
+            outputs.append((node, at))
             rules.append(rule)
             loose.append(approximate)
         return self.b.program(outputs, rules, loose)
+
+    def _column(self, relation: Relation, column: int) -> tuple[int, str, bool]:
+        """A number of every row, NULL where the row is not there."""
+        b, number = self.b, relation.number(column)
+        rules = "; ".join(dict.fromkeys([*relation.rules, *number.rules])) or "by linearity"
+        loose = relation.loose or number.loose
+        if relation.presence is None:
+            return b.op("or_zero", number.node), rules, loose
+        if column in relation.counts:
+            return relation.counts[column], rules, loose
+        return b.op("hidden", b.op("or_zero", number.node), relation.presence), rules, loose
 
     def _target(self, top: Rows, relation: Relation, asked: Asked) -> tuple[int, str, bool]:
         b = self.b
@@ -56,7 +76,7 @@ class Lowering:
                 found = relation.outcomes.of(chosen)
                 others = any(x.kind != "class" for x in top.literals)
                 loose = relation.loose or found.shared or (others and len(rows) > 1)
-                return found.any(), "; ".join(dict.fromkeys([*relation.rules, "1 − Π(1 − w)"])), loose
+                return found.any(), "; ".join(dict.fromkeys(relation.rules or ["1 − Π(1 − w)"])), loose
             p = b.op("gather", relation.presence, attrs=(rows,))
             if len(rows) == 1:
                 return p, rules, relation.loose
@@ -70,21 +90,23 @@ class Lowering:
             p = self.ones(len(rows)) if there is None else b.op("gather", there, attrs=(rows,))
             both = b.op("segment_sum", b.op("mul", node, p), attrs=(zeros, 1))
             return both, f"{rules}; CASE by the chance of each branch", True
+        loose = relation.loose
         if asked.values is not None:
             x = b.const(asked.values)
         else:
-            x = b.op("or_zero", b.op("gather", relation.number(asked.column).node, attrs=(rows,)))
+            number = relation.number(asked.column)
+            x = b.op("or_zero", b.op("gather", number.node, attrs=(rows,)))
+            rules = "; ".join(dict.fromkeys([*relation.rules, *number.rules])) or "by linearity"
+            loose = loose or number.loose
         if relation.presence is None and len(rows) == 1:
-            return x, rules, relation.loose
+            return x, rules, loose
         p = (
             b.const(np.ones(len(rows)))
             if relation.presence is None
             else b.op("gather", relation.presence, attrs=(rows,))
         )
         if len(rows) == 1:
-            if asked.column in relation.counts:
-                return b.op("gather", relation.counts[asked.column], attrs=(rows,)), rules, relation.loose
-            return b.op("hidden", x, p), rules, relation.loose
+            return b.op("hidden", x, p), rules, loose
         whole = b.op("segment_sum", b.op("mul", p, b.op("null_to", x, b.const(np.zeros(1)))), attrs=(zeros, 1))
         count = b.op("segment_sum", b.op("mul", p, b.op("not_null", x)), attrs=(zeros, 1))
         return b.op("mean", whole, count, b.op("div", whole, count)), f"{rules}; weighted by presence", True
@@ -117,17 +139,21 @@ class Lowering:
             for i, column in enumerate(rows.body.columns):
                 if column.uncertain:
                     found: list[int] = []
+                    notes = Notes()
                     spreads: list[int | None] = []
                     for part, below in zip(parts, rows.parts, strict=True):
                         if i in part.numbers or i in part.failed:
-                            found.append(part.number(i).node)
-                            spreads.append(part.number(i).spread)
+                            number = part.number(i)
+                            found.append(number.node)
+                            spreads.append(number.spread)
+                            notes.rules += number.rules
+                            notes.loose = notes.loose or number.loose
                         else:
                             spreads.append(b.const(np.zeros(part.n)))
                             found.append(b.const(_plain_column(below, i, part.n)))
                     known = [x for x in spreads if x is not None]
                     spread = b.op("concat", *known) if len(known) == len(spreads) else None
-                    numbers[i] = Number(b.op("concat", *found), spread)
+                    numbers[i] = Number(b.op("concat", *found), spread, tuple(notes.rules), notes.loose)
             return Relation(rows.n_rows, presence, numbers, rules, loose)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):

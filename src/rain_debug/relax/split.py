@@ -267,6 +267,10 @@ class _SplitLowering:
     def _reading(self, e: Expr) -> Reading:
         return self.lineage.sides[max(side_of(e, self.plan, self.split.aliases) or 0, 0)].reading
 
+    def counts_move(self, e: Expr) -> bool:
+        """True: a join on predictions decides how many pairs there are."""
+        return True
+
     def absent(self, e: Expr) -> int | None:
         """Not known: pairs share rows, so that their absences are not independent."""
         return None
