@@ -92,11 +92,13 @@ def rows_key(plan: Plan, atom: Atom, how: Predictor) -> Any:
 def row_sources(plan: Plan, atom: Atom) -> list[tuple[Atom, str]]:
     """FROM … WHERE of the rows that `atom`'s block may need, each row once, with the call whose features they have."""
     uses = list({a.aliases: a for a in plan.atoms if a.identity == atom.identity}.values())
-    if len(atom.aliases) > 1:
-        chosen = " UNION ".join(_pairs(plan, a) for a in uses)
-        on = " AND ".join(f"{rid} = __c.r{i}" for i, rid in enumerate(atom.rids))
-        return [(atom, f"{from_sources(plan, atom)} JOIN ({chosen}) AS __c ON {on}")]
     found: list[tuple[Atom, str]] = []
+    if len(atom.aliases) > 1:
+        for i, use in enumerate(uses):  # another order of the aliases may read rows that the first does not have
+            chosen = " EXCEPT ".join(_pairs(plan, a) for a in [use, *uses[:i]])
+            on = " AND ".join(f"{rid} = __c.r{k}" for k, rid in enumerate(use.rids))
+            found.append((use, f"{from_sources(plan, use)} JOIN ({chosen}) AS __c ON {on}"))
+        return found
     seen: list[str] = []
     for use in uses:
         own, rid, source = _own_filter(plan, use), use.rids[0], from_sources(plan, use)
