@@ -155,3 +155,16 @@ def test_linear_windows_over_certain_rows_are_exact(db: Any, item: str, word: st
     assert rules(db, f"SELECT id, {item} AS a FROM users u")["a"].startswith(word)
     uncertain = rules(db, f"SELECT id, {item} AS a FROM users u WHERE predict(churn, u) = 'yes'")
     assert uncertain["a"].startswith("approximate")
+
+
+@pytest.mark.parametrize(
+    "key", ["predict_proba(churn, u, 'yes') > 0.7", "NOT predict_proba(churn, u, 'yes') > 0.7 AND u.fee > 0"]
+)
+def test_a_threshold_may_be_the_group(db: Any, key: str) -> None:
+    query = db.query(f"SELECT {key} AS likely, count(*) AS n FROM users u GROUP BY {key}")
+    inside = db.query(f"SELECT likely, count(*) AS n FROM (SELECT {key} AS likely FROM users u) t GROUP BY likely")
+    assert sorted(query.rows(), key=str) == sorted(inside.rows(), key=str)
+    for row in query.rows():
+        cell = query.cell("n", likely=row["likely"])
+        assert len(query.rows_behind(cell)["row"]) == 6
+    assert set(rules(db, query.sql)) == {"the row is there", "n"}

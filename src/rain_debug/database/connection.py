@@ -201,13 +201,13 @@ class Database:
         statement = parse_statement(sql)
         if statement is not None:
             raise SQLError("this statement makes or drops a model: it has no answer", hint="use db.execute(…)")
+        plan: Plan | None = None
         try:
             plan = plan_query(sql, self, self.engine.dialect)
         except SQLError as error:
             if not is_unsupported(error):
                 raise
-            return self._nested(sql, name)
-        if not is_flat(plan):
+        if plan is None or not is_flat(plan):  # outside the handler: its errors are not about the flat block
             return self._nested(sql, name)
         infos = {a.model: self._handle(a.model).info for a in plan.atoms}
         query = Query(self, plan, infos, name or f"query {next(self._names)}")
@@ -221,11 +221,8 @@ class Database:
         query = NestedQuery(self, nested, infos, name or f"query {next(self._names)}")
         try:
             query.answer  # noqa: B018 - errors of the whole text should come now
-        except EngineError:
-            wrong = invalid(sql, self, self.engine.dialect)
-            if wrong is not None:
-                raise wrong from None
-            raise
+        except EngineError as error:
+            raise (invalid(sql, self, self.engine.dialect) or error) from None
         return query
 
     def execute(self, sql: str) -> ModelHandle | Query | None:

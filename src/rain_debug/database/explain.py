@@ -64,10 +64,14 @@ def _variables(capture: Capture) -> dict[str, int]:
 
 def _all_targets(query: Query) -> list[Target]:
     """Every predicted cell of the first rows, and whether these are there."""
-    answer, moving = query.answer, query.moving()
+    answer, moving = query.answer.take(np.arange(min(query.answer.n_rows, MOST_ROWS))), query.moving()
     keys = [n for n in (query.keys or query.columns) if n not in moving]
     targets: list[Target] = []
-    for row in answer.take(np.arange(min(answer.n_rows, MOST_ROWS))).rows():
+    places = {tuple(str(row[k]) for k in keys) for row in answer.rows()}
+    if len(places) < answer.n_rows:  # classes are keys too, where columns alone do not tell the rows apart
+        keys = list(query.keys)
+        moving = [n for n in moving if n not in keys]
+    for row in answer.rows():
         place = tuple((k, row[k]) for k in keys)
         if query.keys or keys:
             targets.append(Target("present", None, place))

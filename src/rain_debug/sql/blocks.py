@@ -14,7 +14,6 @@ from rain_debug.sql.expr import Expr
 from rain_debug.sql.marks import atom_sources, placed, take_calls, take_comparisons, take_values
 from rain_debug.sql.nodes import add_source, bare, group_by_text, own_windows, quote
 from rain_debug.sql.plan import Atom, OutputColumn, Plan, Source
-from rain_debug.sql.refusals import NESTED
 from rain_debug.sql.rewrite import has_atoms, sources_of
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.subqueries import correlated, event_select
@@ -102,14 +101,16 @@ class Blocks:
         bag = keys is None
         if keys is None and not any(uncertain):
             keys = self._tuple_keys(select, outputs, sources)
-        self._refuse_moved(keys or (), numbers, "rows are told apart here by a number that predictions move")
+        what = "rows are told apart here by a number that predictions move"
+        self._refuse_moved(keys or (), numbers, what, "compare it with thresholds, … > 10: any number may be predicted")
         texts = {e.sql for e in keys or ()}
         columns = tuple(
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
             for o, u in zip(outputs, uncertain, strict=True)
         )
         conditions = tuple(convert(c) for c in where)
-        self._refuse_moved(conditions, numbers, "this condition on a number that predictions move is not supported")
+        what = "this condition on a number that predictions move is not supported"
+        self._refuse_moved(conditions, numbers, what, "compare it with <, <=, > or >=")
         plan = Plan(
             sql=self.scopes.sql, with_sql=self.scopes.with_sql(select), from_sql=from_sql,
             sources=tuple(sources.values()), atoms=tuple(atoms), conjuncts=conditions, outputs=outputs, group_by=keys,
@@ -121,11 +122,11 @@ class Blocks:
             plan, columns, tuple(below), tuple(events), tuple(convert(h) for h in having), event_table, single, bag
         )
 
-    def _refuse_moved(self, expressions: Sequence[Expr], numbers: set[int], message: str) -> None:
+    def _refuse_moved(self, expressions: Sequence[Expr], numbers: set[int], message: str, hint: str) -> None:
         """SQLError where one of `expressions` reads the atoms `numbers`."""
         for e in expressions:
             if numbers & set(e.atoms):
-                raise SQLError(message, sql=self.scopes.sql, start=e.start, end=e.end, hint=NESTED)
+                raise SQLError(message, sql=self.scopes.sql, start=e.start, end=e.end, hint=hint)
 
     def _tuple_keys(
         self, select: exp.Select, outputs: Sequence[OutputColumn], sources: dict[str, Source]

@@ -174,11 +174,7 @@ class Converter:
         if name is None or isinstance(argument, exp.Distinct):
             if empty.atoms:
                 what = "DISTINCT inside an aggregate" if isinstance(argument, exp.Distinct) else node.key.upper()
-                raise self.refuse(
-                    node,
-                    f"{what} over predictions is not supported",
-                    "COUNT, SUM and AVG are the aggregates that predictions can go through",
-                )
+                raise self.refuse(node, f"{what} over predictions is not supported")
             return replace(empty, name="engine")
         if argument is None or isinstance(argument, exp.Star):
             return replace(empty, name=name)

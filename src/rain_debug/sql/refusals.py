@@ -15,14 +15,12 @@ from rain_debug.sql.plan import Atom, Catalog, Plan
 from rain_debug.sql.rewrite import sources_of
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
-SUPPORTED = (
-    "supported are SELECT … FROM … [JOIN …] WHERE … GROUP BY … ORDER BY … LIMIT with predictions in the select list, "
-    "in COUNT/SUM/AVG and CASE, in WHERE, in inner JOIN … ON and in GROUP BY; subqueries and CTEs without predictions"
-)
 NESTED = "docs/sql lists what is exact, approximate and refused"
-AGGREGATES = "COUNT, SUM and AVG are the aggregates that predictions can go through"
+SUPPORTED = f"supported are SELECTs, CTEs, subqueries, set operations and windows over predictions; {NESTED}"
+AGGREGATES = "predictions go through COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, BOOL_AND, BOOL_OR and COUNT(DISTINCT)"
 _EQUALITIES = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ)
 _ORDERINGS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
+_TRUTHS = ("=", "<>", "<", "<=", ">", ">=", "and", "or", "not")
 
 
 def is_unsupported(error: SQLError) -> bool:
@@ -31,7 +29,10 @@ def is_unsupported(error: SQLError) -> bool:
 
 
 def is_flat(plan: Plan) -> bool:
-    """True where the flat program has a rule for each aggregate's surroundings."""
+    """True where the flat program has a rule for each aggregate's surroundings and each group key."""
+    proba = {a.index for a in plan.atoms if a.kind == "proba"}
+    if any(e.op in _TRUTHS and proba & set(e.atoms) for e in plan.group_by or ()):
+        return False
     return all(_arithmetic(o.expr) for o in plan.outputs if o.expr.has_aggregate)
 
 
