@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rain_debug.bench import own
+from rain_debug.bench import Case, Result, Scene, own, protocol
 from rain_debug.cli import app
 from rain_debug.cli.template import TEMPLATE
 from rain_debug.config.build import build
@@ -135,3 +136,26 @@ def test_misuse_is_a_message(project: Path, capsys: pytest.CaptureFixture[str]) 
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.outcome(["bench"]) == 0
     assert "Fig. 9" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_what_is_kept(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["bench", str(project), "--corrupt", "churned=yes->no:20%", "--rankers", "random,loss", "--seeds", "1"]
+    words += ["--out", str(tmp_path / "kept")]
+    real = protocol.measure
+
+    def impatient(case: Case, scene: Scene, ranker: str, *rest: Any) -> Result:
+        if ranker == "loss":
+            raise KeyboardInterrupt
+        return real(case, scene, ranker, *rest)
+
+    monkeypatch.setattr(protocol, "measure", impatient)
+    assert app.outcome(words) == 130
+    out, err = capsys.readouterr()
+    assert "random" in out and "1 of 2 runs are kept" in err
+    monkeypatch.setattr(protocol, "measure", real)
+    assert app.outcome([*words, "--kept"]) == 0
+    assert "loss" not in capsys.readouterr().out
+    assert app.outcome(words) == 0
+    assert "loss" in capsys.readouterr().out

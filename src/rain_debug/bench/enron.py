@@ -65,6 +65,7 @@ EXPERIMENTS = (
             for word in TARGETS
         ),
         notes="The authors' released code sums the probabilities of both classes here, a constant, and measures "
-        "recall on all mails with the word; with the count of spam alone Holistic is far above their figure.",
+        "recall on all mails with the word; with the count of spam alone Holistic is far above their figure. "
+        "Damping counts too: solved exactly, Holistic reaches 0.283 and 0.568.",
     ),
 )

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rain_debug.bench.authors import published
 from rain_debug.bench.case import Experiment
 from rain_debug.bench.metrics import POINTS
-from rain_debug.bench.summary import Row
+from rain_debug.bench.summary import Row, caught_up
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small files that can be searched
@@ -97,42 +98,53 @@ def _bars(panel: Axes, rows: Sequence[Row], cases: Sequence[str], rankers: Seque
 def _numbers(experiment: Experiment, rows: Sequence[Row]) -> Figure:
     """A panel a curve: AUCCR over the number of labels, the aggregate complaint as a level line."""
     at = {c.name: c.at for c in experiment.cases if c.at}
-    against = [r for r in rows if r.case not in at]
+    levels = {r.ranker: r for r in rows if r.case not in at}
     series = list(dict.fromkeys(name for name, _ in at.values()))
-    rankers = [r for r in dict.fromkeys(r.ranker for r in rows) if any(a.ranker == r for a in against)]
-    figure = Figure(figsize=(5 * len(series), 3.6), layout="constrained")
+    figure = Figure(figsize=(5 * len(series), 3.8), layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, series, strict=True):
-        for ranker in rankers:
-            _over_numbers(
-                panel, [r for r in rows if r.ranker == ranker], against, {k: v for k, v in at.items() if v[0] == name}
-            )
+        numbers = {case: n for case, (series_name, n) in at.items() if series_name == name}
+        for ranker in dict.fromkeys(r.ranker for r in rows if r.case in numbers):
+            own = {numbers[r.case]: r for r in rows if r.ranker == ranker and r.case in numbers}
+            _over_numbers(panel, dict(sorted(own.items())), levels.get(ranker))
+        _published(panel, numbers)
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:.0f}")
         panel.set(title=f"labels of images {name}", xlabel="number of labelled predictions", ylim=(0, 1.05))
-        panel.legend(loc="lower right")
     panels[0].set_ylabel("AUCCR")
+    handles = {line.get_label(): line for panel in panels for line in panel.get_lines() if line.get_label()[0] != "_"}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
     return figure
 
 
-def _over_numbers(panel: Axes, rows: Sequence[Row], against: Sequence[Row], at: dict[str, tuple[str, int]]) -> None:
-    points = sorted((at[r.case][1], r) for r in rows if r.case in at)
+def _over_numbers(panel: Axes, points: dict[int, Row], level: Row | None) -> None:
+    """One ranker's curve with its band, its level line, and a dotted line down from where they meet."""
     if not points:
         return
-    ranker = points[0][1].ranker
-    x = [n for n, _ in points]
-    mean, spread = (np.array([getattr(r, name) for _, r in points]) for name in ("auccr", "std"))
-    colour = _colour(ranker)
-    for level in (r for r in against if r.ranker == ranker):
-        panel.axhline(
-            level.auccr, color=colour, linestyle="--", linewidth=1.2, label=f"{ranker}, one aggregate complaint"
-        )
-        panel.axhspan(level.auccr - level.std, level.auccr + level.std, color=colour, alpha=0.08, linewidth=0)
+    ranker = next(iter(points.values())).ranker
+    mean = np.array([r.auccr for r in points.values()])
+    spread = np.array([r.std for r in points.values()])
+    colour, x = _colour(ranker), list(points)
     panel.plot(x, mean, color=colour, marker="o", markersize=3, label=f"{ranker}, N labels")
     panel.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-    authors = [(n, r.authors.auccr) for n, r in points if r.authors]
-    if authors:
-        panel.plot(*zip(*authors, strict=True), color="black", marker="D", markersize=3.5, markerfacecolor="white",
-                   linestyle="none", label=f"{ranker}, the authors'")  # fmt: skip
+    if level is None:
+        return
+    panel.axhline(level.auccr, color=colour, linestyle="--", linewidth=1.2, label=f"{ranker}, one complaint")
+    panel.axhspan(level.auccr - level.std, level.auccr + level.std, color=colour, alpha=0.08, linewidth=0)
+    met = caught_up(level.auccr, {n: r.auccr for n, r in points.items()})
+    if met is not None:
+        panel.plot([met, met], [0, level.auccr], color=colour, linestyle=":", linewidth=1, label="_")
+        panel.annotate(f"{met} ", (met, 0.02), ha="right", color=colour)
+
+
+def _published(panel: Axes, numbers: dict[str, int]) -> None:
+    """The authors' own curve, a diamond a number of labels."""
+    known = {n: p.auccr for case, n in numbers.items() if (p := published(case, "two_step"))}
+    if known:
+        panel.plot(
+            list(known), list(known.values()), color="black", marker="D", markersize=3.5, markerfacecolor="white",
+            linestyle="none", label="two_step, N labels, the authors'",
+        )  # fmt: skip
 
 
 def _short(case: str, cases: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from rain_debug.bench import protocol
 from rain_debug.bench.case import Experiment
 from rain_debug.bench.figures import draw
-from rain_debug.bench.summary import Row, comparisons, shared
+from rain_debug.bench.summary import Row, caught_up, comparisons, shared
 
 HEAD = """\
 # Evaluation
@@ -105,13 +105,10 @@ def _catching_up(level: Row, pool: str, curve: dict[int, float]) -> str:
     >>> _catching_up(level, "mispredicted", {10: 0.5, 32: 0.95})
     '- `holistic`: one complaint reaches 0.900; labels of images mispredicted catch up with 32 (0.950).'
     """
-    enough = [n for n in sorted(curve) if curve[n] >= level.auccr]
-    most = max(curve)
-    says = (
-        f"catch up with {enough[0]} ({curve[enough[0]]:.3f})"
-        if enough
-        else f"do not catch up with {most} ({curve[most]:.3f})"
-    )
+    met, most = caught_up(level.auccr, curve), max(curve)
+    says = f"do not catch up with {most} ({curve[most]:.3f})"
+    if met is not None:
+        says = f"catch up with {met} ({curve[met]:.3f})"
     return f"- `{level.ranker}`: one complaint reaches {level.auccr:.3f}; labels of images {pool} {says}."
 
 

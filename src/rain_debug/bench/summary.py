@@ -150,6 +150,15 @@ def comparisons(all_rows: Sequence[Row], beside: str = "holistic") -> list[Compa
     return sorted(out, key=lambda c: -(c.mean - c.holistic))
 
 
+def caught_up(level: float, curve: dict[int, float]) -> int | None:
+    """The least number with which a curve (number → AUCCR) reaches `level`; None where it never does.
+
+    >>> caught_up(0.8, {10: 0.5, 54: 0.9, 32: 0.8}), caught_up(0.95, {10: 0.5, 32: 0.8})
+    (32, None)
+    """
+    return min((n for n, auccr in curve.items() if auccr >= level), default=None)
+
+
 def shared(*some: Row) -> list[np.ndarray]:
     """The AUCCR of each row at the seeds that all of them have, (n_seeds,) each."""
     seeds = [s for s in some[0].each if all(s in row.each for row in some)]
