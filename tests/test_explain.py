@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import rain_debug as rain
 from rain_debug.engines import Table
 from rain_debug.errors import ComplaintError, LineageError
+from rain_debug.relax import Target
 
 COUNT = "SELECT plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY plan ORDER BY plan"
 
@@ -168,3 +169,32 @@ def test_a_threshold_may_be_the_group(db: Any, key: str) -> None:
         cell = query.cell("n", likely=row["likely"])
         assert len(query.rows_behind(cell)["row"]) == 6
     assert set(rules(db, query.sql)) == {"the row is there", "n"}
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "=", "<>"])
+def test_a_condition_on_an_extreme_is_exact(db: Any, name: str, op: str) -> None:
+    query = db.query(f"SELECT plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' "
+                     f"GROUP BY plan HAVING {name}(fee) {op} 6")  # fmt: skip
+    fees = np.array([5.0, 7.0, 6.0])  # of the plan 'pro'
+    capture = query.capture([Target("present", None, (("plan", "pro"),))])
+    (block,) = capture.blocks
+    p = np.array([0.3, 0.6, 0.9])[: block.n]
+    fee = dict(zip([0, 3, 5], fees, strict=True))
+    here = [fee[int(r)] for r in block.rids[:, 0]]
+    holds = {
+        "<": np.less,
+        "<=": np.less_equal,
+        ">": np.greater,
+        ">=": np.greater_equal,
+        "=": np.equal,
+        "<>": np.not_equal,
+    }
+    expected = 0.0
+    for world in np.ndindex(*(2,) * block.n):
+        there = [x for x, w in zip(here, world, strict=True) if w]
+        if there and holds[op](max(there) if name == "max" else min(there), 6.0):
+            expected += float(np.prod([q if w else 1 - q for q, w in zip(p, world, strict=True)]))
+    relaxed = capture.program.relaxed([np.stack([1 - p, p], axis=1)])
+    assert relaxed[0] == pytest.approx(expected, abs=1e-12)
+    assert capture.program.approximate == (False,)

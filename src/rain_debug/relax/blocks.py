@@ -525,8 +525,34 @@ class BlockNumbers(Expressions):
                 none = self.b.op("sub", self.b.const(np.ones(1)), self.outcomes.any(known > 0))
                 node = self.b.op("sub", node, none)
             return self._if_there(node)
-        share = self._share(e)
-        return share if share is not None else super().comparison(e)
+        for rule in (self._extreme, self._share):
+            node = rule(e)
+            if node is not None:
+                return node
+        return super().comparison(e)
+
+    def _extreme(self, e: Expr) -> int | None:
+        """max(x) > c where there is a tuple with x > c; its opposite where there are tuples, but none with x > c."""
+        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
+            bound = self._linear(other)
+            if side.op != "agg" or side.name not in ("min", "max") or bound is None or np.any(bound[0]):
+                continue
+            argument = side.args[0]
+            if self.moving & set(argument.atoms) or self.rows.kinds[argument.sql] not in ("number", "bool"):
+                continue
+            values, known = plain(self.rows.exports, self.rows.texts[argument.sql])
+            c = bound[1][self.rows.row]
+            known = known & (self._mask(side) > 0) & ~np.isnan(c)
+            if side.name == "min":
+                values, c, op = -values, -c, FLIP[op]
+            node = self.outcomes.any(known & (values > c if op in (">", "<=") else values >= c))
+            if op in ("=", "<>"):
+                node = self.b.op("sub", node, self.outcomes.any(known & (values > c)))
+            if op in ("<", "<=", "<>"):
+                node = self.b.op("sub", self.outcomes.any(known), node)
+            self.rules.append(f"{side.name.upper()} against a number as 1 − Π(1 − w)")
+            return self._if_there(node)
+        return None
 
     def _share(self, e: Expr) -> int | None:
         """a / b op c as Σ (a − c b) op 0 where b is more than 0; None where b may be less."""

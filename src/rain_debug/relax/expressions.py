@@ -199,7 +199,7 @@ class Expressions:
         variance = self.variance_of(e.args[0]), self.variance_of(e.args[1])
         if any(v is None for v in variance):
             raise self.lowering.refuse(e, "the spread of this number is not known: it cannot be compared",
-                                       "compare a COUNT, SUM or AVG, or sums and differences of them")  # fmt: skip
+                                       "compare a COUNT, SUM, AVG, MIN or MAX with a number")  # fmt: skip
         if all(v is not None and b.nodes[v].op == "const" and not b.value(v).any() for v in variance):
             return b.op("hard", left, right, attrs=(e.op, 0.0))
         if e.op in ("=", "<>"):
