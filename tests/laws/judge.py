@@ -202,10 +202,12 @@ def _held(
         [_per_variable(twins, chances[1], b.model, rows) for b, rows in zip(capture.blocks, at, strict=True)]
     )
     weights = [worlds.probability(chance) for chance in chances]
+    bounds = program.bounds()
     for t, target in enumerate(targets):
         if approximate[t]:
-            if target.kind != "value" and not -1e-9 <= relaxed[t] <= 1 + 1e-9:
-                return Verdict("different", f"law 3: {target}: {relaxed[t]} is no probability")
+            ends = bounds[t] if target.kind == "value" else (0.0, 1.0)
+            if problem := _outside(known[t], (relaxed[t], again[t]), *ends):
+                return Verdict("different", f"law 3: {target}: {problem}")
             if not np.isfinite(relaxed[t]) or absent[t].all():
                 continue
             ends = float(np.nanmin(known[t])), float(np.nanmax(known[t]))
@@ -220,6 +222,16 @@ def _held(
     if problem := _slope(program, P, relaxed, rng):
         return Verdict("different", problem)
     return Verdict("same", n_targets=len(targets), n_exact=int((~approximate).sum()), errors=tuple(errors))
+
+
+def _outside(values: np.ndarray, relaxed: tuple[float, float], low: float, high: float) -> str | None:
+    """What leaves the bound that is stated for a cell: its value in a world, or its relaxed value."""
+    slack = 1e-9 * max(abs(x) for x in (low, high, 1.0) if math.isfinite(x))
+    for what, found in (("in a world it is", values), ("relaxed it is", np.array(relaxed))):
+        wrong = np.isfinite(found) & ~((low - slack <= found) & (found <= high + slack))
+        if wrong.any():
+            return f"{what} {found[wrong][0]:.12g}, out of [{low:.12g}, {high:.12g}]"
+    return None
 
 
 def _expectations(values: np.ndarray, there: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:

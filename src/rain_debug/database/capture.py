@@ -61,6 +61,13 @@ class Joined:
                 out[at] = (rule, loose)
         return out
 
+    def bounds(self) -> Array:
+        """(n_targets, 2): the least and the greatest value that each target can take, infinite where not known."""
+        out = np.empty((self.n_targets, 2))
+        for program, members in self.parts:
+            out[list(members)] = program.bounds()
+        return out
+
     @property
     def approximate(self) -> tuple[bool, ...]:
         """For each target, whether its rule is only an approximation."""

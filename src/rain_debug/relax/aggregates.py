@@ -72,7 +72,21 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     inverse = np.empty(tuples.n_places, dtype=np.int64)
     inverse[np.concatenate(order)] = np.arange(tuples.n_places)
     joined = parts[0] if len(parts) == 1 else b.op("concat", *parts)
-    return b.op("mean", sums, counts, b.op("gather", joined, attrs=(inverse,)))
+    ends = _ends(tuples, known, value)
+    return b.op("mean", sums, counts, b.op("gather", joined, attrs=(inverse,)), attrs=ends)
+
+
+def _ends(tuples: Tuples, known: Array, value: Grid) -> tuple[Array, Array]:
+    """The least and the greatest value of each place's tuples, 0 where it has none."""
+    some, values = np.broadcast_arrays(known > 0, value.plain)
+    flat = len(values), -1
+    low = np.where(some, values, np.inf).reshape(flat).min(axis=1)
+    high = np.where(some, values, -np.inf).reshape(flat).max(axis=1)
+    out = np.full(tuples.n_places, np.inf), np.full(tuples.n_places, -np.inf)
+    np.minimum.at(out[0], tuples.place, np.broadcast_to(low, tuples.place.shape))
+    np.maximum.at(out[1], tuples.place, np.broadcast_to(high, tuples.place.shape))
+    none = out[0] > out[1]
+    return np.where(none, 0.0, out[0]), np.where(none, 0.0, out[1])
 
 
 def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:

@@ -401,7 +401,7 @@ class BlockNumbers(Expressions):
 
     def _if_there(self, node: int) -> int:
         """A sum that is 0 for a group that is not there, given that it is."""
-        return node if self.given is None else self.b.op("div", node, self.given)
+        return node if self.given is None else self.b.op("given", node, self.given)
 
     def _distinct(self, e: Expr, values: Array, known: Array, name: str) -> Number:
         b, exports = self.b, self.rows.exports

@@ -119,7 +119,7 @@ class Expressions:
                     self.loose = self.loose or b.depends(x)
                     node = b.op("null_to", x, node)
                     continue
-                x = b.op("div", x, known) if arg.name == "sum" else x
+                x = b.op("given", x, known) if arg.name == "sum" else x
                 node = b.op("select", known, x, node)
             return node
         if e.op == "nullif":

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.relax.ops import BY_ANSWER, EXACT, FORWARD, GRADIENT
+from rain_debug.relax.ranges import bounds
 
 Array = np.ndarray
 
@@ -76,6 +77,10 @@ class Program:
                 if part is not None and arg in self.needed:
                     grads[arg] = part if grads[arg] is None else grads[arg] + part
         return out
+
+    def bounds(self) -> Array:
+        """(n_targets, 2): the least and the greatest value that each target can take, infinite where not known."""
+        return bounds(self)
 
     def _exact(self, probabilities: Sequence[Array], codes: Sequence[Array]) -> list[Array]:
         hard = [

@@ -12,6 +12,8 @@ from rain_debug.sql.plan import Atom, Source
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.tree import ROW, Below, Event
 
+READS = "a subquery that reads a number that predictions move, or is compared with one, is not supported"
+
 
 def atom_sources(select: exp.Select, scopes: Scopes) -> list[Source]:
     """The sources whose rows this SELECT's own calls predict."""
@@ -57,8 +59,7 @@ def _refuse_in_subquery(column: exp.Column, select: exp.Select, scopes: Scopes) 
         return
     if subquery.meta.get("outer"):
         raise scopes.refuse_tree(column, "an outer join on a number that predictions move is not supported")
-    what = "a subquery that reads a number that predictions move, or is compared with one, is not supported"
-    raise scopes.refuse_tree(subquery, what)
+    raise scopes.refuse_tree(subquery, READS)
 
 
 def take_calls(select: exp.Select, sources: dict[str, Source], atoms: list[Atom], scopes: Scopes) -> None:

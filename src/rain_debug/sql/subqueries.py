@@ -8,7 +8,8 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql import rewrite
-from rain_debug.sql.convert import is_atom
+from rain_debug.sql.convert import atom_number, is_atom
+from rain_debug.sql.marks import READS, is_placed
 from rain_debug.sql.nodes import add_source, meta_of, without
 from rain_debug.sql.rewrite import sources_of
 from rain_debug.sql.scopes import Scopes
@@ -40,6 +41,7 @@ def event_select(node: exp.Expr, query: exp.Query, name: str, scopes: Scopes) ->
             equal = exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside)
             equal.meta.update(meta_of(scopes.convert.extent(node)))
             matches.append(equal)
+            _refuse_moving(left, scopes)
             keys.append(left.copy())
         match: exp.Expr = exp.and_(*matches)
         if _is_negated(node, scopes.refuse_tree):
@@ -65,6 +67,7 @@ def correlated(query: exp.Expr, name: str, scopes: Scopes) -> list[exp.Expr]:
         if (isinstance(node, exp.Column) or is_atom(node)) and external(node):
             text = node.sql(scopes.dialect)
             if text not in texts:
+                _refuse_moving(node, scopes)
                 texts.append(text)
                 keys.append(node.copy())
             node.replace(exp.column(f"x{texts.index(text)}", table=name))
@@ -74,6 +77,15 @@ def correlated(query: exp.Expr, name: str, scopes: Scopes) -> list[exp.Expr]:
 
     visit(query)
     return keys
+
+
+def _refuse_moving(key: exp.Expr, scopes: Scopes) -> None:
+    """SQLError where what a subquery reads from outside is a probability or a regressor's number."""
+    for node in key.find_all(exp.Anonymous):
+        if is_atom(node) and not is_placed(node):
+            call = scopes.calls[atom_number(node)]
+            if call.kind == "proba" or not call.model.classes:
+                raise scopes.refuse_tree(node, READS)
 
 
 def _is_negated(node: exp.Expr, refuse: Callable[[exp.Expr, str], SQLError]) -> bool:
