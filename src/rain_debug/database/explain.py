@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,15 +41,31 @@ def explain(query: Query) -> str:
     lines += [f"  {capture.tuples:,} candidate tuples, {capture.merged:,} after merging"]
     lines += [f"  {n:,} prediction variables of model '{name}'" for name, n in sorted(_variables(capture).items())]
     lines += ["", "rules"]
-    rows: dict[tuple[str, str], None] = {}
-    for target, (rule, loose) in zip(targets, capture.program.rules(), strict=True):
+    rows: dict[tuple[str, str], tuple[float, float] | None] = {}
+    bounds = capture.program.bounds() if any(capture.program.approximate) else np.zeros((len(targets), 2))
+    for target, (rule, loose), (low, high) in zip(targets, capture.program.rules(), bounds.tolist(), strict=True):
         what = target.column if target.kind != "present" and target.column is not None else "the row is there"
-        rows[what, f"{'approximate' if loose else 'exact':<12} {rule}"] = None
+        key = what, f"{'approximate' if loose else 'exact':<12} {rule}"
+        known = rows.setdefault(key, (low, high) if loose and target.kind == "value" else None)
+        if known is not None:
+            rows[key] = min(low, known[0]), max(high, known[1])
     for name, message in refused.items():
         rows[name, f"{'refused':<12} {message}"] = None
     width = max(len(what) for what, _ in rows)
-    lines += [f"  {what:<{width}}  {rule}" for what, rule in rows]
+    lines += [f"  {what:<{width}}  {rule}{_between(ends)}" for (what, rule), ends in rows.items()]
     return "\n".join(lines)
+
+
+def _between(ends: tuple[float, float] | None) -> str:
+    """The bound of an approximate number, in words."""
+    if ends is None:
+        return ""
+    low, high = ends
+    if math.isinf(low) and math.isinf(high):
+        return "; no bound is known"
+    if math.isinf(low) or math.isinf(high):
+        return f"; at most {high:g}" if math.isinf(low) else f"; at least {low:g}"
+    return f"; between {low:g} and {high:g}"
 
 
 def _variables(capture: Capture) -> dict[str, int]:

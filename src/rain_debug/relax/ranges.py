@@ -72,23 +72,36 @@ class _Reading:
         """Σ w·s / Σ w·n lies between the least and the greatest s / n; None where these are no such sums."""
         for segments, n, weight, one in self._sums(above):
             for others, _, same, two in self._sums(below):
-                if weight != same or not (segments is others or np.array_equal(segments, others)):
+                alike = len(weight) == len(same) and all(map(self._same, weight, same))
+                if not alike or not _equal(segments, others):
                     continue
                 low, high, least, count = np.broadcast_arrays(*one, *two)
                 nothing = (count == 0) & (low == 0) & (high == 0)
-                if len(low) == len(segments) and (((least == count) | (least == 0)) & ((count > 0) | nothing)).all():
-                    some = count > 0
-                    return _segmented((low[some] / count[some], high[some] / count[some]), segments[some], n)
+                if (((least == count) | (least == 0)) & ((count > 0) | nothing)).all():
+                    some, place = count > 0, np.broadcast_to(segments[:, None], count.shape)
+                    return _segmented((low[some] / count[some], high[some] / count[some]), place[some], n)
         return None
 
-    def _sums(self, i: int) -> Iterator[tuple[Array, int, int, Interval]]:
-        """Ways to read a node as Σ w·x: the segments and their number, the node of w, and the interval of x."""
+    def _same(self, i: int, j: int) -> bool:
+        """True for one node, or two that compute the same."""
+        one, two = self.nodes[i], self.nodes[j]
+        if i == j:
+            return True
+        return (
+            one.op == two.op
+            and len(one.args) == len(two.args)
+            and all(map(_equal, one.attrs, two.attrs))
+            and all(map(self._same, one.args, two.args))
+        )
+
+    def _sums(self, i: int) -> Iterator[tuple[Array, int, tuple[int, ...], Interval]]:
+        """Ways to read a node as Σ w·x: the segments and their number, the nodes of w, and the interval of x (n, …)."""
         node, factor = self.nodes[i], 1.0
         while node.op in ("given", "known", "there", "defined", "null_at", "mul", "add"):
             at = 0
             if node.op in ("mul", "add"):
                 plain = [k for k in (0, 1) if self.nodes[node.args[k]].op == "const"]
-                values = np.unique(self.nodes[node.args[plain[0]]].attrs[0]) if plain else []
+                values: Array = np.unique(self.nodes[node.args[plain[0]]].attrs[0]) if plain else np.zeros(0)
                 if len(values) != 1 or (node.op == "add" and values[0] != 0):
                     return
                 factor, at = factor * (values[0] if node.op == "mul" else 1.0), 1 - plain[0]
@@ -97,10 +110,17 @@ class _Reading:
             return
         segments, n = node.attrs
         inner = self.nodes[node.args[0]]
-        yield segments, n, node.args[0], (np.full(len(segments), factor),) * 2
+        yield segments, n, node.args[:1], (np.full((len(segments), 1), factor),) * 2
         if inner.op == "mul":
-            low, high = (np.broadcast_to(x, segments.shape) * factor for x in self.of(inner.args[1]))
-            yield segments, n, inner.args[0], (low, high) if factor >= 0 else (high, low)
+            low, high = (np.broadcast_to(x, segments.shape)[:, None] * factor for x in self.of(inner.args[1]))
+            yield segments, n, inner.args[:1], (low, high) if factor >= 0 else (high, low)
+        if inner.op == "contract":
+            table = inner.attrs[0].reshape(len(inner.attrs[0]), -1) * factor
+            yield segments, n, inner.args, (np.broadcast_to(table, (len(segments), table.shape[1])),) * 2
+
+
+def _equal(a: object, b: object) -> bool:
+    return a is b or bool(np.array_equal(a, b))  # type: ignore[arg-type]
 
 
 def _unknown(n: int) -> Interval:
@@ -190,6 +210,10 @@ def _framed(x: Interval, partition: Array, add: bool) -> Interval:
     return low[partition], high[partition]
 
 
+def _neighbour(args: list[Interval], partition: Array, *frame: object) -> Interval:
+    return _framed(args[0], partition, add=False)
+
+
 def _counted(there: Interval, partition: Array) -> Interval:
     return _framed((np.zeros(len(there[0])), np.ones(len(there[0]))), partition, add=True)
 
@@ -265,9 +289,12 @@ RULES: dict[str, Callable[..., Interval]] = {
     "extreme": lambda a, cluster, place, n, value, sign: _extremes(cluster, place, n, value, value),
     "sample_variance": _variance,
     "frame_sum": lambda a, partition, *frame: _framed(a[0], partition, add=True),
-    "frame_avg": lambda a, partition, *frame: _framed(a[0], partition, add=False),
+    "frame_avg": _neighbour,
     "frame_count": lambda a, partition, *frame: _counted(a[0], partition),
-} | dict.fromkeys(("lag", "nth_value", "first_value", "last_value"),
-                  lambda a, partition, *frame: _framed(a[0], partition, add=False)) | dict.fromkeys(
-    ("minimum", "maximum", "least", "greatest", "null_to"), _all
-) | dict.fromkeys(("defined", "known", "there", "hidden", "null_at", "given"), _first)  # fmt: skip
+    "lag": _neighbour,
+    "nth_value": _neighbour,
+    "first_value": _neighbour,
+    "last_value": _neighbour,
+    **dict.fromkeys(("minimum", "maximum", "least", "greatest", "null_to"), _all),
+    **dict.fromkeys(("defined", "known", "there", "hidden", "null_at", "given"), _first),
+}
