@@ -453,9 +453,10 @@ class BlockNumbers(Expressions):
             self.loose = True
             squares = b.op("segment_sum", b.op("mul", known, b.op("mul", filled, filled)), attrs=at)
             mean = b.op("div", total, count)
-            inner = b.op("sub", squares, b.op("mul", mean, total))
+            inner = b.op("maximum", b.op("sub", squares, b.op("mul", mean, total)), b.const(np.zeros(1)))
             less = 1.0 if e.name.endswith("samp") else 0.0
-            value = b.op("div", inner, b.op("sub", count, b.const(np.full(1, less))))
+            some = b.op("sub", count, b.const(np.full(1, less + 1e-9)))  # beyond what rounding leaves of one value
+            value = b.op("known", b.op("div", inner, b.op("sub", count, b.const(np.full(1, less)))), some)
             return Number(b.op("sqrt", value) if e.name.startswith("stddev") else value)
         raise self.lowering.refuse(e, f"{e.name.upper()} of numbers that predictions move is not supported")
 

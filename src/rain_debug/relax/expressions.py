@@ -189,7 +189,8 @@ class Expressions:
         if e.op in ("=", "<>", "<", "<=", ">", ">="):
             return self.comparison(e)
         if e.op == "agg" and e.name in ("bool_and", "bool_or"):
-            return b.op("null_to", self.number(e), b.const(np.zeros(1)))
+            value, known = b.op("null_to", self.number(e), b.const(np.zeros(1))), self.known(e)
+            return value if known is None else b.op("mul", value, known)
         raise self.lowering.refuse(e, "this condition on numbers that predictions move is not supported")
 
     def comparison(self, e: Expr) -> int:

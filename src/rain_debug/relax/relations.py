@@ -89,6 +89,7 @@ class Lowering:
             there = relation.presence
             p = self.ones(len(rows)) if there is None else b.op("gather", there, attrs=(rows,))
             both = b.op("segment_sum", b.op("mul", node, p), attrs=(zeros, 1))
+            rules = "; ".join(dict.fromkeys(relation.rules))  # with those that the branches took
             return both, f"{rules}; CASE by the chance of each branch", True
         loose = relation.loose
         if asked.values is not None:

@@ -240,6 +240,9 @@ class Blocks:
                 moved += conjuncts(on)
                 continue
             inner = False
+            moving = next((n for n in on.walk() if is_atom(n)), None) if on is not None else None
+            if moving is not None:
+                raise self.refuse(moving, "an outer join on a number that predictions move is not supported")
             if moved and side in ("RIGHT", "FULL"):
                 what = f"a {side} JOIN after an inner join is not supported in a query with predictions"
                 raise self.refuse(join, what, side)
