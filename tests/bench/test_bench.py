@@ -186,6 +186,18 @@ def test_comparisons_close_part_of_the_way(tmp_path: Path) -> None:
     (found,) = comparisons(rows([POINTS], tmp_path))
     assert (found.mean, found.holistic, found.best) == pytest.approx((0.9, 0.7, 1.1))
     assert found.closed == pytest.approx(0.5) and found.loss == pytest.approx(-0.2)
+    assert (found.cases, found.worst) == (1, "cloud count")
+
+
+def test_an_experiment_of_many_cases_counts_as_one(tmp_path: Path) -> None:
+    store = Store(tmp_path, "cloud")
+    for case in ("cloud count", "cloud again", "cloud 2 labels"):
+        for ranker, auccr in {"holistic": 0.5, "rain": 0.9 if "labels" in case else 0.4}.items():
+            store.put(replace(RESULT, case=case, ranker=ranker, auccr=auccr))
+    alone = replace(LABELS, cases=LABELS.cases[1:])
+    (found,) = comparisons(rows([POINTS, alone], tmp_path))
+    assert (found.cases, found.mean) == (3, pytest.approx((0.4 + 0.9) / 2))
+    assert found.worst in ("cloud count", "cloud again") and found.loss == pytest.approx(0.1)
 
 
 def test_every_published_figure_has_its_case() -> None:

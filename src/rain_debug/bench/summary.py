@@ -104,10 +104,10 @@ def _row(experiment: Experiment, case: Case, ranker: str, found: Sequence[Result
 
 @dataclass(frozen=True)
 class Comparison:
-    """A ranker beside Holistic, over the cases and seeds that both have results for.
+    """A ranker beside Holistic, over the `cases` and seeds that both have results for.
 
-    `closed` is the share of the way from Holistic's mean to the best possible one, `worst` the case where the ranker
-    loses the most (or wins the least), and `loss` by how much.
+    `mean`, `holistic` and `best` (what no ranking can pass) are means over experiments, each of them the mean of its
+    cases; `worst` is the case where the ranker loses the most (or wins the least), `loss` by how much.
     """
 
     ranker: str
@@ -120,7 +120,8 @@ class Comparison:
 
     @property
     def closed(self) -> float:
-        """
+        """The share of the way from Holistic's mean to the best.
+
         >>> Comparison("rain", 2, 0.9, 0.8, 1.0, "dblp 30%", 0.0).closed
         0.5
         """
@@ -130,24 +131,21 @@ class Comparison:
 
 def comparisons(all_rows: Sequence[Row], beside: str = "holistic") -> list[Comparison]:
     """Every other ranker beside Holistic, over what both have results for; best first."""
-    all_rows = list({(r.case, r.ranker): r for r in all_rows}.values())  # a case may stand in two experiments
-    base = {r.case: r for r in all_rows if r.ranker == beside}
+    once = {(r.case, r.ranker): r for r in all_rows}  # a case may stand in two experiments
     out = []
     for ranker in dict.fromkeys(r.ranker for r in all_rows if r.ranker != beside):
-        pairs = [
-            (own, other, row.best, row.case)
-            for row in all_rows
-            if row.ranker == ranker and row.case in base
-            for own, other in [shared(row, base[row.case])]
-            if len(own)
-        ]
-        if not pairs:
-            continue
-        worst, where = min((float(np.mean(own - other)), case) for own, other, _, case in pairs)
-        means = np.mean([(own.mean(), other.mean(), best) for own, other, best, _ in pairs], axis=0)
-        mean, holistic, best = means.tolist()
-        out.append(Comparison(ranker, len(pairs), mean, holistic, best, where, -worst))
-    return sorted(out, key=lambda c: -(c.mean - c.holistic))
+        of: dict[str, list[tuple[float, float, float]]] = {}
+        lost = {}
+        for row in (r for r in once.values() if r.ranker == ranker and (r.case, beside) in once):
+            own, other = shared(row, once[row.case, beside])
+            if len(own):
+                of.setdefault(row.experiment, []).append((float(own.mean()), float(other.mean()), row.best))
+                lost[row.case] = float(np.mean(other - own))
+        if lost:
+            worst = max(lost, key=lost.__getitem__)
+            mean, holistic, best = np.mean([np.mean(cases, axis=0) for cases in of.values()], axis=0).tolist()
+            out.append(Comparison(ranker, len(lost), mean, holistic, best, worst, lost[worst]))
+    return sorted(out, key=lambda c: c.holistic - c.mean)
 
 
 def caught_up(level: float, curve: dict[int, float]) -> int | None:
