@@ -125,8 +125,8 @@ def _beside_holistic(rows: Sequence[Row]) -> str:
         return ""
     text = (
         "## Beside Holistic\n\nMeans over experiments, each the mean of its cases, where both rankers have results for "
-        "the same seeds. *Best* is what no order passes: (K + 1)/K, and on Adult the bound of its duplicates. *Closed* is "
-        "the share of the way from Holistic to the best.\n\n"
+        "the same seeds. *Best* is what no order passes: (K + 1)/K, and on Adult the bound of its duplicates. *Closed* "
+        "is the share of the way from Holistic to the best.\n\n"
     )
     head = ["ranker", "cases", "mean AUCCR", "Holistic's", "best", "closed", "worst case"]
     return text + _table(head, lines)
