@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,22 +111,12 @@ def cells(db: Any, query: Any, targets: list[Target], answer: Any) -> dict[str, 
     out["predict"] = time.perf_counter() - began
     del design
     weights = np.ones(len(targets))
-    out["relaxed"], _ = best(lambda: capture.program.relaxed(soft))
-    out["exact"], read = best(lambda: capture.program.exact(soft, hard))
-    out["gradient"], _ = best(lambda: capture.program.gradient(soft, weights))
+    out["relaxed"], _ = protocol.best(lambda: capture.program.relaxed(soft), REPEATS)
+    out["exact"], read = protocol.best(lambda: capture.program.exact(soft, hard), REPEATS)
+    out["gradient"], _ = protocol.best(lambda: capture.program.gradient(soft, weights), REPEATS)
     asked = np.ones(len(targets)) if answer is None else np.array([query.read(answer, t) for t in targets])
     out["equal"] = bool(np.allclose(read, asked, rtol=1e-9, equal_nan=True))
     return out
-
-
-def best(call: Callable[[], Any]) -> tuple[float, Any]:
-    """The least seconds of a few calls, and the last result."""
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        result = call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), result
 
 
 def peak() -> int:

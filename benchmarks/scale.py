@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +66,12 @@ def plain(path: str) -> dict[str, Any]:
     )
     got = con.execute(f"SELECT id, {names} FROM users").fetchnumpy()
     x = np.column_stack([got[n] for n in FEATURES])
-    predict, labels = best(lambda: model.predict(x))
+    predict, labels = protocol.best(lambda: model.predict(x), REPEATS)
     con.register("incoming", {"id": got["id"], "predicted": labels})
     # In the user's own table, as it would stand there.
     con.execute("CREATE TEMP TABLE given AS SELECT u.*, i.predicted FROM users u JOIN incoming i USING (id)")
     con.execute("CREATE OR REPLACE TEMP VIEW users AS SELECT * FROM given")
-    seconds, answer = best(lambda: con.execute(PLAIN.replace("FROM users", "FROM given")).fetchall())
+    seconds, answer = protocol.best(lambda: con.execute(PLAIN.replace("FROM users", "FROM given")).fetchall(), REPEATS)
     return {"plain": seconds, "predict": predict, "answer": answer}
 
 
@@ -85,14 +84,15 @@ def ours(path: str) -> dict[str, Any]:
     began = time.perf_counter()
     first_answer = [(r["week"], r["n"]) for r in db.query(SQL).rows()]
     first = time.perf_counter() - began
-    again, answer = best(lambda: [(r["week"], r["n"]) for r in db.query(SQL).rows()])
+    again, answer = protocol.best(lambda: [(r["week"], r["n"]) for r in db.query(SQL).rows()], REPEATS)
     assert answer == first_answer
     # Another condition, true of every row, makes other rows to predict of them: nothing kept fits.
     fresh = itertools.count(1)
-    seconds, answer = best(
+    seconds, answer = protocol.best(
         lambda: [
             (r["week"], r["n"]) for r in db.query(SQL.replace("u.active", f"u.active AND u.id > {-next(fresh)}")).rows()
-        ]
+        ],
+        REPEATS,
     )
     assert answer == first_answer
     complaint = db.query(SQL).cell("n", week=answer[0][0]).too_low()
@@ -112,16 +112,6 @@ def ours(path: str) -> dict[str, Any]:
         "peak_bytes": peak,
         "answer": answer,
     }
-
-
-def best(call: Callable[[], Any]) -> tuple[float, Any]:
-    """The least seconds of a few calls, and the last result."""
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        result = call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), result
 
 
 def apart(step: str, path: str, *numbers: int) -> dict[str, Any]:

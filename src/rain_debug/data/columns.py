@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -155,8 +156,8 @@ def record_keys(table: Table, key: str | None, where: str) -> np.ndarray:
         return column.values
     values = column.values.tolist()
     if len(set(map(_hashable, values))) < len(values):
-        seen: set[Any] = set()
-        twice = next(v for v in values if _hashable(v) in seen or seen.add(_hashable(v)))  # type: ignore[func-returns-value]
+        counts = Counter(map(_hashable, values))
+        twice = next(v for v in values if counts[_hashable(v)] > 1)
         extra = len(values) - len(set(map(_hashable, values)))
         raise DataError(
             f"the key '{key}' is not unique: {twice!r} occurs twice ({extra:,} records too many)",

@@ -527,9 +527,9 @@ class BlockNumbers(Expressions):
                 node = self.b.op("sub", node, none)
             return self._if_there(node)
         for rule in (self._extreme, self._share):
-            node = rule(e)
-            if node is not None:
-                return node
+            found = rule(e)
+            if found is not None:
+                return found
         return super().comparison(e)
 
     def _extreme(self, e: Expr) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def _inverse(e: Expr) -> Expr | None:
     return replace(e, op=INVERSE[e.op], args=args if e.op in ("and", "or") else e.args, sql=f"NOT ({e.sql})")
 
 
-class Expressions:
+class Expressions(ABC):
     """Expressions over numbers that predictions move, as nodes (n,): arithmetic and functions by value."""
 
     def __init__(self, lowering: Lowering, n: int, notes: Notes | None = None) -> None:
@@ -67,13 +68,13 @@ class Expressions:
         self.notes.loose = self.notes.loose or number.loose
         return number
 
+    @abstractmethod
     def leaf(self, e: Expr) -> int | None:
         """A part that no prediction moves; None where `e` is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def atom(self, k: int) -> Number:
         """The number of atom k."""
-        raise NotImplementedError
 
     def known(self, e: Expr) -> int | None:
         """The probability that `e` is not NULL, given that the row is there; None where it has no rule."""

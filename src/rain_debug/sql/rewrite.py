@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from sqlglot import exp
 
@@ -182,6 +183,10 @@ def is_simple(select: exp.Expr) -> bool:
     return not any(n.find_ancestor(exp.Select) is select for n in own)
 
 
+def _named_item(items: Mapping[str, exp.Expr], column: exp.Column) -> exp.Expr:
+    return items[column.name.lower()].copy()
+
+
 def _mergeable(select: exp.Select, source: exp.Subquery) -> bool:
     if not is_simple(source.this) or source.args.get("pivots") or source.args.get("sample"):
         return False
@@ -203,7 +208,7 @@ def _merge(select: exp.Select, source: exp.Subquery) -> None:
     body, alias = source.this, source.alias_or_name
     names = source.alias_column_names or body.named_selects
     items = {n.lower(): e.unalias() for n, e in zip(names, body.expressions, strict=False)}
-    replace_columns(select, alias, lambda column: items[column.name.lower()].copy())
+    replace_columns(select, alias, partial(_named_item, items))
     joins = select.args.get("joins") or []
     conditions = [body.args["where"].this] if body.args.get("where") else []
     inner = body.args.get("joins") or []
@@ -241,7 +246,7 @@ def push_conditions(tree: exp.Expr) -> exp.Expr:
                 for n, e in zip(source.alias_column_names or body.named_selects, body.expressions, strict=False)
             }
             moved = exp.paren(condition.copy())
-            replace_columns(moved, source.alias_or_name, lambda column, items=items: items[column.name.lower()].copy())  # type: ignore[misc]
+            replace_columns(moved, source.alias_or_name, partial(_named_item, items))
             if not any(isinstance(n, exp.AggFunc) for n in moved.walk()):
                 kept.append(condition)
                 continue
