@@ -134,9 +134,9 @@ def test_interrupted_work_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     far = replace(COUNT, name="cloud far", settings={"step": 0})
-    failed = run(jobs([replace(POINTS, cases=(far, COUNT))], ["holistic"], 1), tmp_path)
-    assert len(failed) == 1 and failed[0].startswith("cloud far, holistic, seed 0: step=0")
-    assert len(Store(tmp_path, "cloud")) == 1
+    failed = run(jobs([replace(POINTS, cases=(far, COUNT))], ["holistic"], 2), tmp_path)
+    assert len(failed) == 1 and failed[0].startswith("cloud far, holistic, seed 0 and 1 more: step=0")
+    assert len(Store(tmp_path, "cloud")) == 2
 
 
 def test_unknown_rankers_are_named() -> None:

@@ -76,11 +76,11 @@ def pending(work: Sequence[Job], folder: Path) -> list[Job]:
 def run(work: Sequence[Job], folder: Path, *, watch: Watcher | None = None) -> list[str]:
     """Do all of `work`, and store each run in `folder` when it is done.
 
-    What could not be run, in words: a run that fails does not stop the others. KeyboardInterrupt passes, and leaves
-    all finished runs stored.
+    What could not be run, a text a reason: a run that fails does not stop the others. KeyboardInterrupt passes, and
+    leaves all finished runs stored.
     """
     stores = _stores(work, folder)
-    failed: list[str] = []
+    failed: dict[str, list[Job]] = {}
     last: tuple[Corruption, int, Scene] | None = None
     for job in work:
         if watch:
@@ -93,10 +93,11 @@ def run(work: Sequence[Job], folder: Path, *, watch: Watcher | None = None) -> l
             result = protocol.measure(job.case, last[2], job.ranker, job.seed, job.damping, heard)
             stores[job.experiment.family].put(result)
         except RainError as error:
-            failed.append(f"{job}: {error}")
+            failed.setdefault(str(error), []).append(job)
         if watch:
             watch.finished(job)
-    return failed
+    more = {why: f" and {len(them) - 1} more" if len(them) > 1 else "" for why, them in failed.items()}
+    return [f"{them[0]}{more[why]}: {why}" for why, them in failed.items()]
 
 
 def _stores(work: Sequence[Job], folder: Path) -> dict[str, Store]:

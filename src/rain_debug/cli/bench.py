@@ -18,7 +18,7 @@ from rain_debug.bench.summary import Comparison, Row, comparisons, rows
 from rain_debug.debugger.rounds import Round
 from rain_debug.errors import ConfigError, ReportError
 
-MET, NOT_MET, INTERRUPTED = 0, 1, 130
+MET, NOT_MET, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 
 
 def bench(
@@ -37,7 +37,7 @@ def bench(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Run what is named and not stored yet, then print it all; 1 where a run failed or a checked claim is broken."""
+    """Run what is named and not kept yet, then print it all; 1 where a checked claim is broken, 2 if a run failed."""
     if page or figures:
         _need_matplotlib()
     files = [Path(n) for n in names if n.endswith(".toml")]
@@ -61,7 +61,7 @@ def bench(
     broken = [r for r in found if r.target is not None and r.auccr < r.target]
     if as_json:
         click.echo(json.dumps({"rows": [r.json for r in found], "failed": failed}, ensure_ascii=False, indent=1))
-    else:
+    elif found:
         click.echo(table(found))
         if beside := comparisons(found):
             click.echo("\n" + beside_holistic(beside))
@@ -75,7 +75,7 @@ def bench(
         left = len(pending(work, folder))
         click.echo(f"stopped; {len(work) - left} of {len(work)} runs are kept, the same command goes on", err=True)
         return INTERRUPTED
-    return NOT_MET if failed or (check and broken) else MET
+    return COULD_NOT if failed else NOT_MET if check and broken else MET
 
 
 def _need_matplotlib() -> None:
