@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -158,6 +159,7 @@ def main() -> int:
     """Run; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=1_000_000, help="how many queries (default 1,000,000)")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop then (default: never)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--law", choices=["exact", "worlds", "both"], default="both",
                         help="the exact answer, all worlds of small databases, or half of each")  # fmt: skip
@@ -171,7 +173,8 @@ def main() -> int:
     given = parser.parse_args()
     count, printed = Count(), Counter[str]()
     start = last = time.monotonic()
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+    # Interrupted, it says what it found until then.
+    with suppress(KeyboardInterrupt), ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         for shop in itertools.count(given.shop, given.jobs):
             shops = range(shop, shop + given.jobs)
             laws = [given.law if given.law != "both" else ("exact", "worlds")[s % 2] for s in shops]
@@ -185,10 +188,11 @@ def main() -> int:
                     printed[family] += 1
                     if printed[family] <= given.most:
                         report(given.seed, number, i, case, law)
-            if count.total >= given.cases or given.case is not None:
+            now = time.monotonic()
+            if count.total >= given.cases or given.case is not None or now - start > given.seconds:
                 break
-            if time.monotonic() - last > 20:
-                last = time.monotonic()
+            if now - last > 20:
+                last = now
                 print(f"{last - start:.0f} s, database {shop}: {count}", file=sys.stderr)
     print(f"\n{count} in {time.monotonic() - start:.0f} s")
     print("refused:", ", ".join(f"{f} {100 * s:.0f}%" for f, s in sorted(count.shares().items(), key=lambda x: -x[1])))
