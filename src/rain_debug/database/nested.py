@@ -202,13 +202,16 @@ class NestedQuery(Query):
         return self._positions[name]
 
     def _place(self, target: Target) -> dict[int, Any]:
-        given = [*target.where, *([(target.column, target.value)] if target.kind == "is" else [])]
-        for name, _ in target.where:
-            if self.nested.columns[self._position(name)].uncertain:
+        place: dict[int, Any] = {}
+        for name, value in target.where:
+            at = self._position(name)
+            if self.nested.columns[at].uncertain:
                 raise ComplaintError(f"'{name}' is a number that predictions move: it names no row",
                                      hint=f"columns that name one: {', '.join(self.keys) or 'none'}")  # fmt: skip
-        place = {self._position(n): v for n, v in given}
-        return {i: v for i, v in place.items() if not self.nested.columns[i].uncertain}
+            place[at] = value
+        if target.kind == "is" and not self.nested.columns[self._position(target.column)].uncertain:
+            place[self._position(target.column)] = target.value
+        return place
 
     def _asked(self, forest: Forest, targets: Sequence[Target], places: Sequence[Mapping[int, Any]]) -> list[Asked]:
         """What the program is asked for each target: the rows of the top relation at its place."""
@@ -244,11 +247,11 @@ class NestedQuery(Query):
         values = np.concatenate([_with_nan(f["v"]) for f in found])
         order = np.lexsort((at_rows, spots))
         spots, at_rows, values = spots[order], at_rows[order], values[order]
-        first, last = (np.searchsorted(spots, np.arange(len(targets)), side) for side in ("left", "right"))
+        ends = np.searchsorted(spots, np.arange(len(targets) + 1)).tolist()
         asked = []
         for number, target in enumerate(targets):
-            here = np.arange(first[number], last[number])
-            if not len(here):
+            here = slice(ends[number], ends[number + 1])
+            if here.start == here.stop:
                 raise ComplaintError(
                     f"no row of the queried tables can produce {target}, whatever the model predicts",
                     where=self.sql,

@@ -39,6 +39,9 @@ class Engine(Protocol):
     def table(self, sql: str) -> Table:
         """The answer to a query."""
 
+    def constant(self, sql: str) -> Table:
+        """The answer to a query that reads no table and is always the same: asked once."""
+
     def batches(self, sql: str) -> Iterator[Table]:
         """The answer in batches, each valid until the next: a large one never stands in memory as a whole."""
 

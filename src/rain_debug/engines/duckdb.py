@@ -73,10 +73,13 @@ class DuckDB:
         if not self.read_only or "__rain_" in of:
             return ask()
         if (what, of) not in self._known:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[what, of] = ask()
+            self._remember(what, of, ask())
         return self._known[what, of]
+
+    def _remember(self, what: str, of: str, found: Any) -> None:
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[what, of] = found
 
     def is_table(self, name: str) -> bool:
         return bool(self._once("is_table", name, lambda: self._is_table(name)))
@@ -136,6 +139,12 @@ class DuckDB:
             return arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
         except duckdb.Error as error:
             raise _refused(error, sql) from None
+
+    def constant(self, sql: str) -> Table:
+        if ("constant", sql) not in self._known:
+            self._remember("constant", sql, self.table(sql))
+        found: Table = self._known["constant", sql]
+        return found
 
     def batches(self, sql: str) -> Iterator[Table]:
         relation = self._plain(sql)

@@ -23,6 +23,7 @@ from rain_debug.lineage.places import MOST_LISTED, uploaded_places
 from rain_debug.lineage.predictions import prepare_sources
 from rain_debug.lineage.variables import Block as Variables
 from rain_debug.lineage.variables import fetch_rows, number_variables
+from rain_debug.lineage.weaken import one_group_a_row
 from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Windowed, render
 
 Array = np.ndarray
@@ -235,7 +236,9 @@ class _Capture:
         where = " AND ".join(f"({c})" for c in conditions) or "TRUE"
         selected = ", ".join(f"{sql} AS {self._quoted(n)}" for n, sql in items.items()) or "1 AS one"
         sql = f"{plan.with_sql} SELECT {selected} FROM {' '.join(froms)} WHERE {where}"
-        alternatives = self._alternatives(block, sql, len(items))
+        most = MAX_NUMBERS // (len(items) + 2) if len(plan.sources) + len(block.below) > 1 else None
+        # A table's row ids are in the order of its rows: they number the alternatives.
+        alternatives = self._keep(sql + one_group_a_row(plan) + (f" LIMIT {most + 1}" if most is not None else ""))
         relation, join, number = self._relation(block, alternatives, keys, outputs, events_table)
         found_events: dict[str, Rows] = {}
         event_rows: dict[str, str] = {}
@@ -253,6 +256,11 @@ class _Capture:
             found_events[event.name] = self._block(event.body, None, made)
         fetched = self._fetched(alternatives, items, texts, kinds, number, event_rows, join)
         n = fetched.n_rows
+        if most is not None and n > most:
+            raise LineageError(
+                f"this query has more than {most:,} alternatives of tuples: they do not fit in memory",
+                where=plan.from_sql, hint="join on equal columns, or name fewer places",
+            )  # fmt: skip
         literals: list[Literals] = []
         for atom in states:
             codes = fetched[f"code_{atom.index}"].values.astype(np.int64)
@@ -288,19 +296,6 @@ class _Capture:
         return BlockRows(
             block, relation, n_rows, row, literals, numbers_found, fetched, texts, below, found_events, sql, kinds
         )
-
-    def _alternatives(self, block: Block, sql: str, width: int) -> str:
-        """A table of the alternatives, whose row ids are in their order; LineageError where there are too many."""
-        if len(block.plan.sources) + len(block.below) < 2:
-            return self._keep(sql)
-        most = MAX_NUMBERS // (width + 2)
-        table = self._keep(f"{sql} LIMIT {most + 1}")
-        if self._count(table) > most:
-            raise LineageError(
-                f"this query has more than {most:,} alternatives of tuples: they do not fit in memory",
-                where=block.plan.from_sql, hint="join on equal columns, or name fewer places",
-            )  # fmt: skip
-        return table
 
     def _restricted(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> list[str]:
         """Conditions of the places' own columns."""

@@ -12,7 +12,7 @@ from rain_debug.errors import LineageError
 from rain_debug.lineage.exports import Exports, Reading
 from rain_debug.lineage.places import Place, find_places
 from rain_debug.lineage.variables import Block, fetch_along, fetch_block, number_variables
-from rain_debug.lineage.weaken import weaken
+from rain_debug.lineage.weaken import one_group_a_row, weaken
 from rain_debug.sql import Atom, Expr, ModelInfo, Plan
 
 Array = np.ndarray
@@ -107,7 +107,7 @@ def fetch_tuples(
     limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
     place = [where_from.item] if where_from.item is not None else []
     selected = [*place, *rids, *exports.select_list(), *items] or ["1 AS one"]
-    sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}"
+    sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}{one_group_a_row(plan)}"
     table = engine.table(sql + limit)
     if limit and table.n_rows > most:
         raise LineageError(

@@ -23,6 +23,8 @@ from rain_debug.sql.expr import ARITHMETIC, COMPARISONS, LOGIC
 
 MAX_COMBINATIONS = 64
 MAX_TABLE = 10_000
+_VARYING = ("(", "current", "local")
+"""In the text of an expression whose value may be another one next time: a function, CURRENT_DATE, LOCALTIME."""
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
 
@@ -131,7 +133,7 @@ class Exports:
         if self._has_proba(e):
             raise self.refuse(
                 e,
-                f"{e.name.upper() or e.op} of a probability is not supported",
+                f"{(e.name if e.op == 'other' else e.op).upper()} of a probability is not supported",
                 "probabilities can be added, multiplied, compared with a number, summed and averaged",
             )
         for text in self._combinations(e):
@@ -204,7 +206,8 @@ class Exports:
                 froms.append(f"(VALUES {rows}) AS a{k}(i, c)")
             order = ", ".join(f"a{k}.i" for k in spaces)
             tail = f" FROM {', '.join(froms)} ORDER BY {order}" if froms else ""
-            self._tables[e.sql] = self.engine.table(f"SELECT {text} AS x{tail}")["x"]
+            ask = self.engine.table if any(w in text.lower() for w in _VARYING) else self.engine.constant
+            self._tables[e.sql] = ask(f"SELECT {text} AS x{tail}")["x"]
         return self._tables[e.sql]
 
     def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:

@@ -1,8 +1,8 @@
-"""The strongest filter that the engine can apply before any prediction is known."""
+"""What the engine can do before any prediction is known."""
 
 from __future__ import annotations
 
-from rain_debug.sql import Expr
+from rain_debug.sql import Expr, Plan
 
 
 def weaken(e: Expr, positive: bool = True) -> str:
@@ -20,3 +20,13 @@ def weaken(e: Expr, positive: bool = True) -> str:
     if e.op == "not":
         return f"NOT {weaken(e.args[0], not positive)}"
     return "TRUE" if positive else "FALSE"
+
+
+def one_group_a_row(plan: Plan) -> str:
+    """GROUP BY of rows that are apart by their ids, where the plan is of one source; nothing for most plans.
+
+    It changes no row but their order: below an aggregate, and there alone, DuckDB semi-joins the tables of NOT EXISTS
+    with the rows that are left; elsewhere it reads those tables as a whole.
+    """
+    unmet = any(c.is_pure and "NOT EXISTS" in c.sql for c in plan.conjuncts)
+    return " GROUP BY ALL ORDER BY ALL" if unmet and len(plan.sources) == 1 and plan.inner else ""

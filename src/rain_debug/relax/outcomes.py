@@ -51,7 +51,9 @@ class Outcomes:
         """Group alternatives that presume the same; `columns` are their variables (0: none), `codes` the states."""
         n = len(place)
         chosen = np.arange(n) if chosen is None else chosen
-        if columns:
+        if len(columns) == 1:
+            ids, states = columns[0][:, None], codes[0][:, None]
+        elif columns:
             ids = np.stack(columns, axis=1)
             states = np.stack(codes, axis=1)
             order = np.argsort(ids, axis=1, kind="stable")
