@@ -35,8 +35,9 @@ CLOSE = 0.005
 
 def write(path: Path, experiments: Iterable[Experiment], rows: Sequence[Row]) -> Path:
     """The page at `path` and its figures in `images` beside it, of all experiments that have results."""
-    names = {r.experiment for r in rows}
-    measured = sorted((e for e in experiments if e.name in names), key=lambda e: not e.over_numbers)
+    there = {(r.experiment, r.case) for r in rows}
+    measured = [e for e in experiments if any((e.name, c.name) in there for c in e.cases if c.at or not e.over_numbers)]
+    measured.sort(key=lambda e: not e.over_numbers)
     sections = [_section(e, rows, path.parent / "images") for e in measured]
     parts = [HEAD, *sections, _beside_holistic(rows), _automatic(rows)]
     path.parent.mkdir(parents=True, exist_ok=True)

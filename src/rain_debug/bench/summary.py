@@ -14,6 +14,7 @@ from rain_debug.bench import metrics, protocol
 from rain_debug.bench.authors import Published, published
 from rain_debug.bench.case import Case, Experiment
 from rain_debug.bench.store import Result, Store
+from rain_debug.rankers import RANKERS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Row:
 
 
 def rows(experiments: Iterable[Experiment], folder: Path, damping: float | None = None) -> list[Row]:
-    """Every case with every ranker that has results, cases in the experiments' order and rankers by name."""
+    """Every case with every ranker that has results, in the order of the experiments and of `RANKERS`."""
+    place = {name: i for i, name in enumerate(RANKERS)}
     stores: dict[str, Store] = {}
     out = []
     for experiment in experiments:
@@ -71,7 +73,7 @@ def rows(experiments: Iterable[Experiment], folder: Path, damping: float | None 
             stores[experiment.family] = Store(folder, experiment.family)
         known = [r for r in stores[experiment.family] if r.damping == damping]
         for case in experiment.cases:
-            for ranker in dict.fromkeys(r.ranker for r in known):
+            for ranker in sorted({r.ranker for r in known}, key=lambda r: (place.get(r, len(place)), r)):
                 name = protocol.stored_as(case, ranker)
                 found = sorted((r for r in known if (r.case, r.ranker) == (name, ranker)), key=lambda r: r.seed)
                 if found:

@@ -55,15 +55,14 @@ def bench(
             failed = run(todo, folder, watch=bar)
         except KeyboardInterrupt:
             stopped = True
-    found = rows(experiments, folder, damping)
-    if rankers:
-        found = [r for r in found if r.ranker in rankers]
+    known = rows(experiments, folder, damping)
+    found = [r for r in known if not rankers or r.ranker in rankers]
     broken = [r for r in found if r.target is not None and r.auccr < r.target]
     if as_json:
         click.echo(json.dumps({"rows": [r.json for r in found], "failed": failed}, ensure_ascii=False, indent=1))
     elif found:
         click.echo(table(found))
-        if beside := comparisons(found):
+        if beside := [c for c in comparisons(known) if not rankers or c.ranker in rankers]:
             click.echo("\n" + beside_holistic(beside))
     if not stopped:
         _draw(experiments, found, page, figures, quiet)
