@@ -169,6 +169,9 @@ CASES = [
     Bad("CREATE MODEL without AS", lambda db: db.execute("CREATE MODEL m OPTIONS(input_label_cols = ['churned']) SELECT * FROM training"), SQLError, ("AS SELECT",)),
     Bad("CREATE MODEL through query()", lambda db: db.query("CREATE MODEL m AS SELECT 1"), SQLError, ("db.execute",)),
     # the query
+    Bad("a number compared with text", lambda db: (number(db), db.query("SELECT id FROM users u WHERE predict(churn, u) = 'yes'")), SQLError, ("predicts a number, which is never 'yes'",)),
+    Bad("the probability of a number", lambda db: (number(db), db.query("SELECT id, predict_proba(churn, u, 'yes') AS p FROM users u")), SQLError, ("predicts a number: it has no probabilities", "predict(model, alias)")),
+    Bad("a column that is not grouped by", lambda db: db.query("SELECT week, plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY week"), SQLError, ("'plan' is neither grouped by", "GROUP BY week, plan")),
     Bad("a query without a prediction", lambda db: db.query("SELECT count(*) FROM users"), SQLError, ("no prediction", "predict(model, alias)", "churn")),
     Bad("a query that is no text", lambda db: db.query(None), SQLError, ("text",)),
     Bad("an empty query", lambda db: db.query("  "), SQLError, ("no statement",)),

@@ -115,7 +115,7 @@ class _Formula:
         if self.terms > MOST_TERMS:
             parts = "".join(f"query.part({name!r}), " for name in self.query.parts)
             raise LineageError(
-                f"this cell has {self.terms:,} terms or more; {MOST_TERMS} are what one reads",
+                f"this cell has more terms than the {MOST_TERMS} that one reads",
                 hint=f"take a smaller cell, {parts}or query.rows_behind(cell)",
             )
 

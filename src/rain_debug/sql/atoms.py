@@ -141,6 +141,8 @@ def _class_code(node: exp.Expr, model: ModelInfo, wrong: Any) -> int:
     for code, known in enumerate(model.classes):
         if value == known and isinstance(value, bool) == isinstance(known, bool):
             return code
+    if not model.classes:
+        raise wrong(f"model '{model.name}' predicts a number: it has no probabilities", "write predict(model, alias)")
     raise wrong(f"model '{model.name}' has no class {node.sql()}", f"classes: {class_list(model)}")
 
 

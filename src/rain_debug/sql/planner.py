@@ -129,7 +129,16 @@ class Planner:
         except SqlglotError as error:
             raise self._unresolved(tree, str(error)) from None
         assert isinstance(qualified, exp.Select)
+        self._forget_positions(qualified)
         return qualified
+
+    def _forget_positions(self, tree: exp.Expr) -> None:
+        """A column's table that was not written stands where its alias does: such a place says nothing."""
+        for column in tree.find_all(exp.Column):
+            table, name = column.args.get("table"), column.this.meta
+            if table is not None and "end" in table.meta and "start" in name:
+                if self.sql[table.meta["end"] + 1 : name["start"]].strip(' "') != ".":
+                    table.meta.clear()
 
     def _unresolved(self, tree: exp.Expr, message: str) -> SQLError:
         found = re.search(r"'([^']+)'|: (\S+)", message.split(" Line:")[0])

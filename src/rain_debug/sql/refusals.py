@@ -207,8 +207,8 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom 
                 name = convert.sql[call.start : call.end]
             else:
                 name = convert.sql[slice(*convert.extent(node))] if convert.extent(node)[1] else node.name
-            by = ", ".join(convert.sql[slice(*convert.extent(k))] for k in group.expressions) if group else "nothing"
-            hint = f"the query groups by {by}: add it there, or put it into COUNT, SUM or AVG"
+            by = [convert.sql[slice(*convert.extent(k))] for k in group.expressions] if group else []
+            hint = f"GROUP BY {', '.join([*by, name])}; or put it into an aggregate"
             raise convert.refuse(node, f"'{name}' is neither grouped by nor inside an aggregate", hint, keyword="*")
         for child in node.iter_expressions():
             visit(child)
@@ -224,18 +224,22 @@ def _text(node: exp.Expr, convert: Converter) -> str:
 
 
 def refuse_labels(tree: exp.Expr, convert: Converter, calls: Sequence[AtomCall]) -> None:
-    """SQLError for a class compared with a label that its model does not have, or taken for a truth value."""
+    """SQLError for a prediction that is compared with what its model never says, or taken for a truth value."""
     for node in tree.find_all(exp.Anonymous):
         if not is_atom(node) or calls[atom_number(node)].kind != "class":
             continue
         model = calls[atom_number(node)].model
-        if not model.classes:
-            continue
-        classes = class_list(model)
         inner: exp.Expr = node
         while isinstance(inner.parent, exp.Paren):
             inner = inner.parent
         parent = inner.parent
+        if not model.classes:
+            for label, _ in _labels(inner, parent):
+                if isinstance(_constant(label), str) and not _is_class(_constant(label), (0.0,), exact=False):
+                    what = f"model '{model.name}' predicts a number, which is never {label.sql(convert.dialect)}"
+                    raise convert.refuse(label, what, "compare it with a number")
+            continue
+        classes = class_list(model)
         truth = isinstance(parent, exp.Connector | exp.Not | exp.Where | exp.Filter) or (
             isinstance(parent, exp.If) and parent.this is inner
         )

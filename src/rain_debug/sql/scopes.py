@@ -75,11 +75,7 @@ class Scopes(Planner):
         except SqlglotError as error:
             raise self._unresolved(tree, str(error)) from None
         assert isinstance(qualified, exp.Query)
-        for column in qualified.find_all(exp.Column):  # a table that was not written stands where its alias does
-            table, name = column.args.get("table"), column.this.meta
-            if table is not None and "end" in table.meta and "start" in name:
-                if self.sql[table.meta["end"] + 1 : name["start"]].strip(' "') != ".":
-                    table.meta.clear()
+        self._forget_positions(qualified)
         return qualified
 
     def name_aggregates(self, tree: exp.Expr) -> None:
