@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rain_debug.bench import protocol
+from rain_debug.bench.authors import published
 from rain_debug.bench.case import Experiment
 from rain_debug.bench.figures import draw
 from rain_debug.bench.summary import Row, caught_up, comparisons, shared
@@ -92,9 +93,13 @@ def _labels(experiment: Experiment, rows: Sequence[Row]) -> str:
             curve = {n: r.auccr for r, where, n in points if (r.ranker, where) == (level.ranker, pool)}
             if curve:
                 out.append(_catching_up(level, pool, curve))
-    numbers = list(dict.fromkeys(n for _, _, n in points))
-    curves = list(dict.fromkeys((r.ranker, pool) for r, pool, _ in points))
     cell = {(r.ranker, pool, n): _cell(r) for r, pool, n in points}
+    for case, (pool, n) in at.items():
+        authors = published(case, "two_step")
+        if authors and ("two_step", pool, n) not in cell:
+            cell["two_step", pool, n] = f"<small>{authors.auccr:.3f}</small>"
+    curves = list(dict.fromkeys((ranker, pool) for ranker, pool, _ in cell))
+    numbers = sorted({n for _, _, n in cell})
     lines = ([str(n), *(cell.get((ranker, pool, n), "") for ranker, pool in curves)] for n in numbers)
     return "\n".join([*out, "", _table(["labels", *(f"`{ranker}`, {pool}" for ranker, pool in curves)], lines)])
 
