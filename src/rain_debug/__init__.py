@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ModelError,
         ProgramError,
         RainError,
+        RepairError,
         ReportError,
         SQLError,
     )
@@ -55,6 +56,7 @@ _HOMES = {
     "ModelError": "errors",
     "ProgramError": "errors",
     "RainError": "errors",
+    "RepairError": "errors",
     "ReportError": "errors",
     "SQLError": "errors",
 }
@@ -75,6 +77,7 @@ __all__ = [
     "ProgramError",
     "Query",
     "RainError",
+    "RepairError",
     "Report",
     "ReportError",
     "Row",

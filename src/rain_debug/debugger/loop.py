@@ -29,7 +29,7 @@ from rain_debug.debugger.session import Capture, ComplainedQuery, Session, Train
 from rain_debug.engines.table import Table
 from rain_debug.errors import ComplaintError, DebugError, ProgramError
 from rain_debug.progress import Progress
-from rain_debug.rankers import RANKERS, Complained, Evidence, Predicted, Problem, order
+from rain_debug.rankers import OPTIONS, RANKERS, Complained, Evidence, Predicted, Problem, order
 
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
@@ -466,6 +466,8 @@ class _Loop:
             exact = np.array([r.exact for r in last.readings])
             self.warnings += [f"defect, please report it: {text}" for text in self._disagreements(exact, after)]
         self.warnings += unconverged(self.rounds)
+        if self.settings.ranker in OPTIONS:  # it decides something in the first round, which the reader should know
+            self.warnings += [f"{self.settings.ranker}: {o.note}" for o in self.rounds[0].outcomes if o.note]
         models = []
         for name, t in self.trained.items():
             rows = np.array([c.position for r in self.rounds for c in r.chosen if c.model == name], dtype=np.int64)

@@ -63,7 +63,9 @@ class Forms:
 
     def gather(self, rows: Array) -> Forms:
         """Some of the forms, in this order."""
-        order = np.argsort(self.row, kind="stable")
+        if len(rows) == self.n and bool((rows == np.arange(self.n)).all()):
+            return self
+        order = _sorted(self.row)
         count = np.bincount(self.row, minlength=self.n)
         first = np.cumsum(count) - count
         wanted = count[rows]
@@ -90,6 +92,16 @@ class Forms:
         m.sort_indices()
         return Forms(np.repeat(np.arange(self.n), np.diff(m.indptr)), m.indices.astype(np.int64), m.data, self.constant)
 
+    def apart(self) -> list[Forms]:
+        """One by one."""
+        order = _sorted(self.row)
+        ends = np.cumsum(np.bincount(self.row, minlength=self.n))[:-1]
+        columns, values = np.split(self.column[order], ends), np.split(self.value[order], ends)
+        return [
+            Forms(np.zeros(len(c), dtype=np.int64), c, v, self.constant[i : i + 1])
+            for i, (c, v) in enumerate(zip(columns, values, strict=True))
+        ]
+
     def _as_many_as(self, other: Forms) -> Forms:
         return self._repeated(other.n) if self.n == 1 and other.n != 1 else self
 
@@ -97,6 +109,11 @@ class Forms:
         if self.plain:
             return Forms.of(np.repeat(self.constant, n))
         return self.gather(np.zeros(n, dtype=np.int64))
+
+
+def _sorted(row: Array) -> Array:
+    """An order of ascending rows."""
+    return np.arange(len(row)) if bool((row[1:] >= row[:-1]).all()) else np.argsort(row, kind="stable")
 
 
 def joined(parts: Sequence[Forms]) -> Forms:

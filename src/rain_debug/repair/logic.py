@@ -29,12 +29,13 @@ class Rows:
 
 @dataclass(eq=False)
 class Product:
-    """`column` = a · b of two whole-number columns, each from 0 to its `most`."""
+    """`column` = a · b of two whole-number columns, each from 0 to its `most` and equal to its form in `sides`."""
 
     column: int
     a: int
     b: int
     most: tuple[float, float]
+    sides: tuple[Forms, Forms]
 
 
 @dataclass(eq=False)
@@ -192,6 +193,9 @@ class Logic:
         out: Array = forms.constant == np.round(forms.constant)
         odd = forms.value != np.round(forms.value)
         own = forms.column < self.variables.n_columns
+        if own.all():
+            out[forms.row[odd]] = False
+            return out
         kinds = np.array([*self.whole, True], dtype=bool)
         loose = ~own & ~kinds[np.where(own, -1, forms.column - self.variables.n_columns)]
         ands = self._and_columns()
@@ -208,10 +212,12 @@ class Logic:
         if not len(moving):
             return out
         most_a, most_b = (high_a - low_a)[moving], (high_b - low_b)[moving]
-        sides = self._counts(a0.gather(moving), most_a), self._counts(b0.gather(moving), most_b)
+        left, right = a0.gather(moving), b0.gather(moving)
+        sides = self._counts(left, most_a), self._counts(right, most_b)
         both = self._columns(most_a * most_b, whole=False)
-        for w, x, y, p, q in zip(*(s.tolist() for s in (both, *sides, most_a, most_b)), strict=True):
-            self.products.append(Product(w, x, y, (p, q)))
+        numbers = zip(*(s.tolist() for s in (both, *sides, most_a, most_b)), strict=True)
+        for (w, x, y, p, q), f, g in zip(numbers, left.apart(), right.apart(), strict=True):
+            self.products.append(Product(w, x, y, (p, q), (f, g)))
         return out.plus(Forms(moving, both, np.ones(len(moving)), np.zeros(out.n)))
 
     def _counts(self, forms: Forms, most: Array) -> Array:
@@ -254,7 +260,21 @@ class Logic:
         a, b, s = (Forms.columns(np.atleast_1d(c)) for c in (p.a, p.b, side))
         left = a.plus(s.times(np.full(1, -p.most[0])))
         right = b.plus(s.times(np.full(1, p.most[1])))
-        return [Rows(joined([left, right]), np.full(2, -np.inf), np.array([0.0, p.most[1]]))]
+        rows = [Rows(joined([left, right]), np.full(2, -np.inf), np.array([0.0, p.most[1]]))]
+        if all((f.value >= 0).all() and f.constant[0] >= 0 for f in p.sides):
+            # What stays as it is predicted is part of each side: few, so that the bound is tight.
+            stay = [self._staying(f) for f in p.sides]
+            most = [float(f.value.sum()) for f in stay]
+            left, right = stay[0].plus(s.times(np.full(1, -most[0]))), stay[1].plus(s.times(np.full(1, most[1])))
+            rows.append(Rows(joined([left, right]), np.full(2, -np.inf), np.array([0.0, most[1]])))
+        return rows
+
+    def _staying(self, form: Forms) -> Forms:
+        """The part of a form that counts the predictions as they are."""
+        v = self.variables
+        own = form.column < v.n_columns
+        own[own] = self.kind[form.column[own]] == v.code[self.owner[form.column[own]]]
+        return Forms(form.row[own], form.column[own], form.value[own], np.zeros(1))
 
     def _product_rows(self, p: Product) -> list[Rows]:
         """w = Σ 2ᵏ a · bitₖ(b), exact; and McCormick's envelope, which makes the bound tight."""

@@ -96,6 +96,17 @@ def _known(logic: Logic, wanted: Rows) -> tuple[Array, Array]:
     return low, high
 
 
+def _distinct(key: Array) -> tuple[Array, Array]:
+    """The first place of each distinct number, and the number's number at each place."""
+    order = np.argsort(key)
+    ranked = key[order]
+    new = np.ones(len(key), dtype=bool)
+    new[1:] = ranked[1:] != ranked[:-1]
+    kind = np.empty(len(key), dtype=np.int64)
+    kind[order] = np.cumsum(new) - 1
+    return order[new], kind
+
+
 def _group(
     variables: Variables,
     own: sparse.csc_matrix,
@@ -109,8 +120,7 @@ def _group(
 ) -> Merged:
     rng = np.random.default_rng(0)
     marks = 1 + rng.random((own.shape[0], 2))
-    filled = np.diff(own.indptr) > 0
-    touched = np.unique(np.searchsorted(variables.first, np.flatnonzero(filled), side="right") - 1)
+    touched = np.flatnonzero(np.logical_or.reduceat(np.diff(own.indptr) > 0, variables.first))
     predicted = variables.first[touched] + variables.code[touched]
     base = given + np.asarray(own[:, predicted].sum(axis=1)).reshape(-1)
     most = int(variables.size[touched].max(initial=1))
@@ -122,8 +132,7 @@ def _group(
         has = variables.size[touched] > c
         key[has] += column_mark[variables.first[touched[has]] + c] * spread[c]
     key += rng.random(most)[variables.code[touched]] * 7 + rng.random(most + 1)[variables.size[touched]]
-    _, first, kind = np.unique(key, return_index=True, return_inverse=True)
-    kind = kind.reshape(-1)
+    first, kind = _distinct(key)
     typical = touched[first]
     # Moves of each kind, and kinds with the same moves: one group.
     columns = variables.first[typical][:, None] + np.minimum(np.arange(most), variables.size[typical][:, None] - 1)

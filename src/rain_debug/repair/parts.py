@@ -86,6 +86,8 @@ def parts(merged: Merged) -> tuple[list[Part], Array]:
 
 def _cut(matrix: sparse.csc_matrix, r0: int, r1: int, c0: int, c1: int) -> sparse.csc_matrix:
     """Columns c0 … c1, all of whose entries lie in the rows r0 … r1."""
+    if c0 == c1:
+        return sparse.csc_matrix((r1 - r0, 0))
     begin, end = matrix.indptr[c0], matrix.indptr[c1]
     parts = (matrix.data[begin:end], matrix.indices[begin:end] - r0, matrix.indptr[c0 : c1 + 1] - begin)
     return sparse.csc_matrix(parts, shape=(r1 - r0, c1 - c0))

@@ -56,12 +56,26 @@ Value = OneHot | Number
 def read(program: Program, logic: Logic, variables: Sequence[Array]) -> list[Number]:
     """Each target as one number; `variables` are those of each block. RepairError names what is not linear."""
     reader = _Reader(program, logic, variables)
-    out = []
+    places: dict[int, list[int]] = {}
     for node, position in program.outputs:
+        places.setdefault(node, []).append(position)
+    found: dict[tuple[int, int], Number] = {}
+    for node, positions in places.items():
         value = reader.value(node)
         assert isinstance(value, Number)
-        out.append(_gather(value, np.full(1, position)))
-    return out
+        found.update(zip(((node, p) for p in positions), _apart(value, np.array(positions)), strict=True))
+    return [found[output] for output in program.outputs]
+
+
+def _apart(x: Number, positions: Array) -> list[Number]:
+    """Some of the numbers, one by one."""
+    tops = x.top.gather(positions).apart()
+    belows = [None] * len(tops) if x.below is None else x.below.gather(positions).apart()
+    needs = [f.gather(positions).apart() for f in x.needs]
+    return [
+        replace(x, top=top, below=below, needs=tuple(f[i] for f in needs))
+        for i, (top, below) in enumerate(zip(tops, belows, strict=True))
+    ]
 
 
 def _refuse(what: str, hint: str = ELSE) -> RepairError:
@@ -329,8 +343,8 @@ def histogram(logic: Logic, x: OneHot, rows: Array | None, slots: Array, n: int,
     return Number(joined([p.top for p in parts]), x.size)
 
 
-def mean(logic: Logic, total: Number, count: Number, refined: None) -> Number:
-    """total / count."""
+def mean(logic: Logic, total: Number, count: Number, *relaxed: Any) -> Number:
+    """total / count; what else is given belongs to the relaxed reading."""
     return div(logic, total, count)
 
 

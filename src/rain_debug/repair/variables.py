@@ -51,7 +51,7 @@ class Variables:
     @property
     def n_columns(self) -> int:
         """How many 0/1 columns."""
-        return int(self.size.sum())
+        return int(self.first[-1] + self.size[-1]) if len(self.first) else 0
 
     def owner(self) -> tuple[Array, Array]:
         """The variable and the class of each column."""
