@@ -255,9 +255,14 @@ class BlockNumbers(Expressions):
         if literal.kind != "class" and any(x.kind == "class" for x in self.rows.literals):
             self.loose = True
         if literal.kind == "class":
+            absent = literal.codes < 0  # a row that an outer join did not find has no prediction
+            if absent.all():
+                return Number(b.const(np.full(len(absent), np.nan)))
             leaf = b.leaf("probabilities", literal.block)
             picked = b.op("pick", leaf, attrs=(atom.class_code if atom.kind == "proba" else 0,))
             node = b.op("gather", picked, attrs=(literal.rows,))
+            if absent.any():
+                node = b.op("add", node, b.const(np.where(absent, np.nan, 0.0)))
             if atom.kind == "proba":
                 return Number(node)
             spread = self.lowering.spreads.get(atom.model, 0.0)
@@ -464,7 +469,7 @@ class BlockNumbers(Expressions):
         """True for arithmetic of predictions and of values that are all known."""
         if e.op == "atom":
             literal = self.rows.numbers.get(e.atoms[0])
-            return literal is not None and literal.kind == "class"
+            return literal is not None and literal.kind == "class" and not (literal.codes < 0).any()
         leaf = self.alternatives.leaf(e)
         if leaf is not None:
             return not np.isnan(self.b.value(leaf)).any()

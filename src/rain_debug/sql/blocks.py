@@ -103,6 +103,8 @@ class Blocks:
             keys = self._tuple_keys(select, outputs, sources)
         what = "rows are told apart here by a number that predictions move"
         self._refuse_moved(keys or (), numbers, what, "compare it with thresholds, … > 10: any number may be predicted")
+        what = "rows are told apart here by a comparison that may be NULL, of a number that predictions move"
+        self._refuse_moved(_truths(keys or ()), _compared(atoms, events), what, "CASE WHEN … THEN … ELSE … END is not")
         texts = {e.sql for e in keys or ()}
         columns = tuple(
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
@@ -253,6 +255,18 @@ class Blocks:
     def _source_text(self, node: exp.Expr) -> str:
         made = self.scopes.materialised.get(node.alias_or_name)
         return f"{made} AS {quote(node.alias_or_name)}" if made is not None else str(node.sql(self.scopes.dialect))
+
+
+def _truths(keys: Sequence[Expr]) -> list[Expr]:
+    """Those of the keys that are true, false or NULL."""
+    return [e for e in keys if e.op in ("atom", "and", "or", "not")]
+
+
+def _compared(atoms: Sequence[Atom], events: Sequence[Event]) -> set[int]:
+    """The atoms that stand for comparisons of numbers of subqueries, which may be NULL."""
+    moving = {a.index for a in atoms if a.kind in ("value", "lookup")}
+    names = {e.name for e in events if e.condition is not None and moving & set(e.condition.atoms)}
+    return {a.index for a in atoms if a.kind == "event" and a.identity[1] in names}
 
 
 def _merged_columns(names: Sequence[str], parts: Sequence[Body]) -> tuple[OutColumn, ...]:
