@@ -79,9 +79,9 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
 def _ends(tuples: Tuples, known: Array, value: Grid) -> tuple[Array, Array]:
     """The least and the greatest value of each place's tuples, 0 where it has none."""
     some, values = np.broadcast_arrays(known > 0, value.plain)
-    flat = len(values), -1
-    low = np.where(some, values, np.inf).reshape(flat).min(axis=1)
-    high = np.where(some, values, -np.inf).reshape(flat).max(axis=1)
+    classes = tuple(range(1, values.ndim))
+    low = np.where(some, values, np.inf).min(axis=classes)
+    high = np.where(some, values, -np.inf).max(axis=classes)
     out = np.full(tuples.n_places, np.inf), np.full(tuples.n_places, -np.inf)
     np.minimum.at(out[0], tuples.place, np.broadcast_to(low, tuples.place.shape))
     np.maximum.at(out[1], tuples.place, np.broadcast_to(high, tuples.place.shape))
