@@ -1,0 +1,79 @@
+"""Cells of many groups, or of few: the same tuples, whether places stand in the text or in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import rain_debug
+from rain_debug.errors import RainError
+from rain_debug.lineage.places import MOST_LISTED
+from rain_debug.relax import Target
+
+GROUPS = MOST_LISTED + 4
+FLAT = "SELECT {key} AS k, count(*) AS n, sum(x) AS s FROM u WHERE predict(m, u) = 'b' GROUP BY {key}"
+JOINED = (
+    "SELECT {key} AS k, count(*) AS n, sum(u.x) AS s FROM u JOIN v ON u.id = v.id WHERE predict(m, u) = 'b' "
+    "GROUP BY {key}"
+)
+NESTED = (
+    "SELECT {key} AS k, count(*) AS n, sum(x) AS s FROM u WHERE predict(m, u) = 'b' "
+    "AND NOT EXISTS (SELECT * FROM v WHERE v.id = u.id AND v.y > 0.5) GROUP BY {key}"
+)
+
+
+@pytest.fixture(scope="module")
+def db() -> Any:
+    rng = np.random.default_rng(5)
+    n = 400
+    number = rng.integers(0, GROUPS, n)
+    tables = {
+        "u": {"id": np.arange(n), "x": rng.normal(size=n), "g": number},
+        "v": {"id": np.arange(n)[::-1].copy(), "y": rng.random(n)},
+        "training": {"id": np.arange(60), "x": rng.normal(size=60), "label": np.array(["a", "b"] * 30, dtype=object)},
+    }
+    made = rain_debug.connect(tables)
+    made.create_model("m", LogisticRegression(), training="SELECT * FROM training", key="id", label="label", features=["x"])
+    return made
+
+
+def _read(db: Any, query: Any, targets: Sequence[Target]) -> np.ndarray:
+    capture = query.capture(targets)
+    soft, hard = db.predictions_of(capture.blocks)
+    return np.asarray(capture.program.exact(soft, hard))
+
+
+@pytest.mark.parametrize("sql", [FLAT, JOINED, NESTED], ids=["flat", "joined", "nested"])
+@pytest.mark.parametrize("key", ["g", "nullif(g, 3)", "CAST(g AS VARCHAR)", "DATE '2026-01-01' + CAST(g AS INTEGER)"])
+@pytest.mark.parametrize("cells", [1, 5, GROUPS])
+def test_cells_read_as_the_answer(db: Any, sql: str, key: str, cells: int) -> None:
+    query = db.query(sql.format(key=key))
+    rows = query.answer.rows()
+    assert len(rows) > MOST_LISTED
+    some = rows[:cells]
+    for column in ("n", "s"):
+        read = _read(db, query, [Target("value", column, (("k", row["k"]),)) for row in some])
+        np.testing.assert_allclose(read, [row[column] for row in some], rtol=1e-12)
+
+
+@pytest.mark.parametrize("sql", [FLAT, JOINED, NESTED], ids=["flat", "joined", "nested"])
+def test_equal_values_in_other_words_are_one_place(db: Any, sql: str) -> None:
+    query = db.query(sql.format(key="g"))
+    row = query.answer.rows()[0]
+    read = _read(db, query, [Target("value", "n", (("k", k),)) for k in (row["k"], float(row["k"]))])
+    assert read.tolist() == [row["n"], row["n"]]
+
+
+@pytest.mark.parametrize("sql", [FLAT, JOINED, NESTED], ids=["flat", "joined", "nested"])
+@pytest.mark.parametrize("others", [0, GROUPS - 1])
+def test_a_place_that_no_row_can_have(db: Any, sql: str, others: int) -> None:
+    query = db.query(sql.format(key="g"))
+    targets = [Target("value", "n", (("k", row["k"]),)) for row in query.answer.rows()[:others]]
+    with pytest.raises(RainError):
+        query.capture([*targets, Target("value", "n", (("k", 10_000),))])
+    with pytest.raises(RainError):
+        query.capture([*targets, Target("value", "n", (("k", "no number"),))])
