@@ -15,10 +15,11 @@ from rain_debug.complaints import Cell, Complaint, Judge, Loss, Scale
 from rain_debug.data import Records
 from rain_debug.database.nested import NestedQuery
 from rain_debug.database.options import estimator_from_options, with_features
+from rain_debug.database.predictions import prediction_query
 from rain_debug.database.query import Query
 from rain_debug.debugger import Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
-from rain_debug.errors import ComplaintError, DataError, EngineError, ModelError, SQLError, nearest
+from rain_debug.errors import DataError, EngineError, ModelError, SQLError, nearest
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
@@ -251,7 +252,7 @@ class Database:
         names = tuple(key) if isinstance(key, Mapping) else None
         asked = (handle.name, table, names)
         if asked not in self._predictions:
-            self._predictions[asked] = self._prediction_query(handle, table, names, key)
+            self._predictions[asked] = prediction_query(self, handle, table, names, key)
         query, columns = self._predictions[asked]
         values = list(key.values()) if isinstance(key, Mapping) else [key]
         where = dict(zip(columns, values, strict=True))
@@ -260,54 +261,6 @@ class Database:
         return Cell(
             query, cell.column, cell.where, "class", cell.classes, label=f"the prediction of '{model}' for {words}"
         )
-
-    def _prediction_query(
-        self, handle: ModelHandle, table: str | None, names: tuple[str, ...] | None, key: Any
-    ) -> tuple[Query, tuple[str, ...]]:
-        """The query of every prediction over `table`, and the columns of it that find a row."""
-        name = table or self._queried_table(handle, set(names or ()))
-        try:
-            columns = {c.lower(): c for c, _ in self.relation(name).columns}
-        except EngineError:
-            raise ComplaintError(f"there is no table {name}", hint=nearest(name.strip('"'), self.tables)) from None
-        if names is None:
-            own = next((columns[k.lower()] for k in (handle.key, "id") if k and k.lower() in columns), None)
-            if own is None:
-                raise ComplaintError(
-                    f"table '{name}' has no column '{handle.key or 'id'}' to find {key!r} by",
-                    hint=f"give a dictionary: db.prediction('{handle.name}', {{'column': {key!r}}}); "
-                    f"columns: {', '.join(columns.values())}",
-                )
-            names = (own,)
-        missing = [k for k in names if k.lower() not in columns]
-        if missing:
-            raise ComplaintError(
-                f"table '{name}' has no column '{missing[0]}'", hint=nearest(missing[0], columns.values())
-            )
-        found = tuple(columns[k.lower()] for k in names)
-        selected = ", ".join(map(_quoted, found))
-        sql = f"SELECT {selected}, predict({_quoted(handle.name)}, __t) AS prediction FROM {name} AS __t"
-        return self.query(sql, name=f"predictions of {handle.name}"), found
-
-    def _queried_table(self, handle: ModelHandle, extra: set[str]) -> str:
-        """The one table whose rows the model's queries predict: it has all features, and is not the training set."""
-        needed = {f.lower() for f in handle.model.features} | {c.lower() for c in extra}
-        found = []
-        for name in self.tables:
-            columns = {c.lower() for c, _ in self.relation(_quoted(name)).columns}
-            if needed <= columns:
-                found.append((name, columns))
-        labelled = handle.records.table if handle.records is not None else {}
-        unlabelled = [n for n, columns in found if not {c.lower() for c in labelled} <= columns]
-        names = unlabelled if len(unlabelled) == 1 else [n for n, _ in found]
-        if len(names) != 1:
-            what = "no table has" if not names else f"{len(names)} tables have"
-            raise ComplaintError(
-                f"{what} the features of model '{handle.name}'",
-                hint=f"name one: db.prediction('{handle.name}', key, table=…)"
-                + (f"; {', '.join(names)}" if names else ""),
-            )
-        return _quoted(names[0])
 
     # -- debugging ----------------------------------------------------------------------------------------------
 
@@ -485,7 +438,3 @@ def _plane(estimator: Any) -> Plane | None:
     if type(estimator) is not LogisticRegression or len(estimator.classes_) != 2:
         return None
     return Plane(tuple(map(float, estimator.coef_[0])), float(np.atleast_1d(estimator.intercept_)[0]))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
