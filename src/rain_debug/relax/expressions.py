@@ -186,7 +186,11 @@ class Expressions(ABC):
         if e.op == "not":
             return b.op("sub", b.const(np.ones(1)), self.condition(e.args[0]))
         if e.op == "is_null":
-            return b.op("sub", b.const(np.ones(1)), b.op("not_null", self.number(e.args[0])))
+            known = self.known(e.args[0])
+            if known is None:
+                value = self.number(e.args[0])
+                self.loose, known = self.loose or b.depends(value), b.op("not_null", value)
+            return b.op("sub", b.const(np.ones(1)), known)
         if e.op in ("=", "<>", "<", "<=", ">", ">="):
             return self.comparison(e)
         if e.op == "agg" and e.name in ("bool_and", "bool_or"):
