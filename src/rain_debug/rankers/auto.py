@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, replace
 
 from rain_debug.errors import RepairError
-from rain_debug.rankers.base import Problem, Ranking
+from rain_debug.rankers.base import Evidence, Problem, Ranking
 from rain_debug.rankers.holistic import holistic
-from rain_debug.rankers.two_step import TwoStepOptions, repaired, two_step, ways_text
+from rain_debug.rankers.two_step import TwoStepOptions, repaired, towards, ways_text
 from rain_debug.repair import Repair
 
 CERTAIN = math.log(1.25)
@@ -28,12 +28,16 @@ def auto(problem: Problem) -> Ranking:
     evidence = problem.evidence
     if evidence is None:
         return holistic(problem)
+    settings = TwoStepOptions(time_limit=options.time_limit)
     if "auto" not in evidence.memory:
-        evidence.memory["auto"] = _decide(problem, TwoStepOptions(time_limit=options.time_limit))
-    chosen, why = evidence.memory["auto"]
-    inner = {"time_limit": options.time_limit} if chosen is two_step else {}
-    ranking = chosen(replace(problem, options=inner))
-    return replace(ranking, note=f"{chosen.__name__}: {why}" + (f"; {ranking.note}" if ranking.note else ""))
+        evidence.memory["auto"] = _decide(evidence, settings, problem.seed)
+    known, why = evidence.memory["auto"]
+    if known:
+        ranking = towards(problem, evidence, repaired(evidence, settings, problem.seed))
+    else:
+        ranking = holistic(problem)
+    text = f"{'two_step' if known else 'holistic'}: {why}"
+    return replace(ranking, note=f"{text}; {ranking.note}" if ranking.note else text)
 
 
 def alternatives(repair: Repair) -> float:
@@ -41,19 +45,20 @@ def alternatives(repair: Repair) -> float:
     return repair.log_count / max(1, repair.n_changes)
 
 
-def _decide(problem: Problem, options: TwoStepOptions) -> tuple[object, str]:
-    assert problem.evidence is not None
+def _decide(evidence: Evidence, options: TwoStepOptions, seed: int) -> tuple[bool, str]:
+    """Whether the predictions to change are as good as known, and why."""
     try:
-        repair = repaired(problem.evidence, options, problem.seed).repair
+        repair = repaired(evidence, options, seed).repair
     except RepairError as error:
-        return holistic, error.message
+        return False, error.message
     n = repair.n_changes
     if not n:
-        return holistic, "no prediction has to change"
+        return False, "no prediction has to change"
     if not repair.optimal:
-        return holistic, "no smallest repair was found in time"
-    text = f"the smallest repair changes {n:,} prediction{'s' if n > 1 else ''}, and {ways_text(repair)}"
+        return False, "no smallest repair was found in time"
     each = math.exp(min(alternatives(repair), 50.0))
-    if alternatives(repair) <= CERTAIN and repair.counted:
-        return two_step, f"{text}, {each:.2g} alternatives a change"
-    return holistic, f"{text}, {each:.2g} alternatives a change: it does not say which predictions are wrong"
+    text = f"the smallest repair changes {n:,} prediction{'s' if n > 1 else ''}, and {ways_text(repair)}"
+    text += "" if repair.log_count < 1e-9 else f", {each:.2g} alternatives a change"
+    if repair.counted and alternatives(repair) <= CERTAIN:
+        return True, text
+    return False, f"{text}: it does not say which predictions are wrong"

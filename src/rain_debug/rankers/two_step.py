@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from rain_debug.errors import DebugError
+from rain_debug.complaints import value_text
+from rain_debug.errors import DebugError, ProgramError
 from rain_debug.influence import query_gradient
 from rain_debug.rankers.base import Evidence, Problem, Ranking
 from rain_debug.rankers.holistic import along_gradient
 from rain_debug.repair import Change, Repair, smallest_repair
+
+SOLVER = 1e-5
+"""How far off a bound the solver may end, relative to the bound."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,13 @@ def two_step(problem: Problem) -> Ranking:
     if evidence is None:
         raise DebugError("two_step looks at the predictions behind the complaints", hint="use it through db.debug")
     found = repaired(evidence, options, problem.seed)
-    gradient = _gradient(problem, evidence, found)
-    ranking = along_gradient(problem, gradient)
-    return Ranking(ranking.scores, "; ".join(t for t in (summary(found.repair), ranking.note) if t), ranking.solution)
+    ranking = towards(problem, evidence, found)
+    return replace(ranking, note="; ".join(t for t in (summary(found.repair), ranking.note) if t))
+
+
+def towards(problem: Problem, evidence: Evidence, found: Repaired) -> Ranking:
+    """Records by how much removing each raises the probability of the repairs' labels."""
+    return along_gradient(problem, _gradient(problem, evidence, found))
 
 
 def repaired(evidence: Evidence, options: TwoStepOptions, seed: int) -> Repaired:
@@ -64,9 +72,27 @@ def repaired(evidence: Evidence, options: TwoStepOptions, seed: int) -> Repaired
         repair = smallest_repair(evidence.queries, options.time_limit)
         rng = np.random.default_rng(seed)
         kept = (stamp, Repaired(repair, tuple(repair.draw(rng) for _ in range(options.samples))))
+        _check(evidence, repair, kept[1].drawn[0])
         evidence.memory["repaired"] = kept
     found: Repaired = kept[1]
     return found
+
+
+def _check(evidence: Evidence, repair: Repair, change: Change) -> None:
+    """Raises ProgramError where the queries' own programs do not read what was asked for at the changed predictions."""
+    code = repair.variables.code.copy()
+    code[change.variable] = change.code
+    numbers = iter(repair.variables.number)
+    for q in evidence.queries:
+        hard = [code[next(numbers)] for _ in q.blocks]
+        values = q.program.exact([b.P for b in q.blocks], hard)
+        for goal, value in zip(q.goals, values.tolist(), strict=True):
+            size = max([1.0, *(abs(v) for v in (goal.low, goal.high) if math.isfinite(v))])
+            if not abs(goal.residual(value)) <= goal.tolerance + SOLVER * size:
+                raise ProgramError(
+                    f"a repair of '{goal.complaint.describe()}' leads to {value_text(value, goal.complaint)}",
+                    hint="this is a defect of Rain, not of your data: please report it with the query",
+                )
 
 
 def summary(repair: Repair) -> str:

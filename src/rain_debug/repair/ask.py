@@ -12,7 +12,7 @@ from rain_debug.complaints import Goal
 from rain_debug.errors import RepairError
 from rain_debug.repair.forms import Array, Forms, joined
 from rain_debug.repair.logic import Logic, Rows
-from rain_debug.repair.read import ELSE, Number
+from rain_debug.repair.values import ELSE, Number
 
 EDGE = 1e-9
 """How far from a rounding's edge a value stays, relative to its size."""

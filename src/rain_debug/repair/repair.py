@@ -25,10 +25,11 @@ from rain_debug.repair.forms import Array
 from rain_debug.repair.logic import Logic
 from rain_debug.repair.merge import Merged, merge
 from rain_debug.repair.parts import Part, parts
-from rain_debug.repair.read import Number, read
+from rain_debug.repair.read import read
 from rain_debug.repair.single import solve_single
 from rain_debug.repair.solution import OutOfTime, Solution, Unreachable
 from rain_debug.repair.solve import solve_part
+from rain_debug.repair.values import Number
 from rain_debug.repair.variables import Block, Variables, number_variables
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rain_debug.repair.counts import log_ways, log_ways_of_unit_moves
 from rain_debug.repair.forms import Array
 from rain_debug.repair.parts import Part
-from rain_debug.repair.solution import Fixed, Solution, Unreachable
+from rain_debug.repair.solution import Solution, Unreachable, closed_form
 
 ROUNDING = 1e-9
 
@@ -25,7 +25,7 @@ def solve_single(part: Part) -> Solution | None:
     low, high = float(part.low[0]), float(part.high[0])
     margin = ROUNDING * max(1.0, *(abs(v) for v in (low, high) if np.isfinite(v)), float(np.abs(move).max()))
     if low - margin <= 0 <= high + margin:
-        return Fixed(np.zeros(len(move), dtype=np.int64), 0.0, True)
+        return closed_form(np.zeros(len(move), dtype=np.int64), 0.0, True)
     sign = 1.0 if low > 0 else -1.0
     need, most = (low, high) if sign > 0 else (-high, -low)
     move = sign * move
@@ -55,7 +55,7 @@ def solve_single(part: Part) -> Solution | None:
     if _one_unit(move):
         return _any_of_equals(part, move, taken + rest)
     equal = np.flatnonzero((best == best[g]) & (np.isin(np.arange(len(best)), done, invert=True)))
-    return Fixed(flows, log_ways(part, flows), False, _Marginal(option, equal, rest, part.size, flows))
+    return closed_form(flows, log_ways(part, flows), False, _Marginal(option, equal, rest, part.size, flows))
 
 
 def _one_unit(move: Array) -> bool:
@@ -73,7 +73,7 @@ def _any_of_equals(part: Part, move: Array, k: int) -> Solution:
         flows[up] = _spread(rng, size, k)
         return flows
 
-    return Fixed(draw(np.random.default_rng(0)), log_ways_of_unit_moves(size, ways, k), True, draw)
+    return closed_form(draw(np.random.default_rng(0)), log_ways_of_unit_moves(size, ways, k), True, draw)
 
 
 def _spread(rng: np.random.Generator, size: Array, k: int) -> Array:

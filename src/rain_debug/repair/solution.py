@@ -47,6 +47,6 @@ class Solution:
         return int(self.flows.sum())
 
 
-def Fixed(flows: Array, log_count: float, counted: bool, draw: Draw | None = None) -> Solution:
+def closed_form(flows: Array, log_count: float, counted: bool, draw: Draw | None = None) -> Solution:
     """An optimum in closed form."""
     return Solution(flows, float(flows.sum()), log_count, counted, draw or (lambda rng: flows))
