@@ -37,7 +37,9 @@ def db() -> Any:
         "training": {"id": np.arange(60), "x": rng.normal(size=60), "label": np.array(["a", "b"] * 30, dtype=object)},
     }
     made = rain_debug.connect(tables)
-    made.create_model("m", LogisticRegression(), training="SELECT * FROM training", key="id", label="label", features=["x"])
+    made.create_model(
+        "m", LogisticRegression(), training="SELECT * FROM training", key="id", label="label", features=["x"]
+    )
     return made
 
 
