@@ -61,7 +61,13 @@ def _section(experiment: Experiment, rows: Sequence[Row], images: Path) -> str:
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
+    """
+    >>> print(_table(["a || b"], [["1"]]), end="")
+    | a \\|\\| b |
+    | --- |
+    | 1 |
+    """
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in (head, ["---"] * len(head), *lines)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
