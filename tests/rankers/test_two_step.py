@@ -111,6 +111,9 @@ def test_auto_says_why(db: Any) -> None:
     label = db.prediction("m", key, table="users").should_be("yes")
     unique = db.debug(label, budget=4, ranker="auto", until="budget", progress=False)
     assert notes(unique)[0].startswith("two_step: the smallest repair changes 1 prediction, and it is the only one")
+    right = db.prediction("m", next(r["id"] for r in row if r["k"] == "yes"), table="users").should_be("yes")
+    both = db.debug([label, right], budget=4, ranker="auto", judge="relaxed", until="budget", progress=False)
+    assert notes(both)[0].startswith("holistic: complaints that hold in the predictions count too")
     open_ = db.debug(query.cell("n").too_low(), budget=4, ranker="auto", progress=False)
     assert notes(open_)[0] == "holistic: n is too low: without a value there is no smallest repair"
 

@@ -54,6 +54,8 @@ def _decide(evidence: Evidence, options: TwoStepOptions, seed: int) -> tuple[boo
     n = repair.n_changes
     if not n:
         return False, "no prediction has to change"
+    if any(w and g.resolved(v) for q in evidence.queries for g, v, w in zip(q.goals, q.exact, q.weights, strict=True)):
+        return False, "complaints that hold in the predictions count too, and a repair leaves them out"
     if not repair.optimal:
         return False, "no smallest repair was found in time"
     each = math.exp(min(alternatives(repair), 50.0))

@@ -96,7 +96,14 @@ def _check(evidence: Evidence, repair: Repair, change: Change) -> None:
 
 
 def summary(repair: Repair) -> str:
-    """How many predictions change, and how many repairs are as small, in words."""
+    """How many predictions change, and how many repairs are as small, in words.
+
+    >>> from types import SimpleNamespace as Found
+    >>> summary(Found(n_changes=1, optimal=True, log_count=0.0, counted=True))
+    'the smallest repair changes 1 prediction; it is the only one'
+    >>> summary(Found(n_changes=649, optimal=False, bound=629.0, seconds=60.1))
+    'the best repair found in 60 s changes 649 predictions; at least 629 have to change'
+    """
     n = repair.n_changes
     if not n:
         return "the complaints hold in the predictions as they are: there is nothing to repair"

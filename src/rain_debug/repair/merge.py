@@ -107,6 +107,48 @@ def _distinct(key: Array) -> tuple[Array, Array]:
     return order[new], kind
 
 
+@dataclass(frozen=True, eq=False)
+class _Kinds:
+    """Variables with equal columns and class: `typical` (n_kinds,) one of each, `kind` (n_touched,) of all `touched`.
+
+    `width` is the largest number of classes.
+    """
+
+    touched: Array
+    typical: Array
+    kind: Array
+    width: int
+
+
+def _kinds(variables: Variables, own: sparse.csc_matrix, rng: np.random.Generator) -> _Kinds:
+    """The kinds of the variables that some row reads, told apart by random marks of their columns."""
+    touched = np.flatnonzero(np.logical_or.reduceat(np.diff(own.indptr) > 0, variables.first))
+    size, code = variables.size[touched], variables.code[touched]
+    width = int(size.max(initial=1))
+    mark = own.T @ (1 + rng.random(own.shape[0]))
+    key = 7 * rng.random(width)[code] + rng.random(width + 1)[size]
+    for c, by in enumerate(rng.random(width).tolist()):
+        has = size > c
+        key[has] += mark[variables.first[touched[has]] + c] * by
+    first, kind = _distinct(key)
+    return _Kinds(touched, touched[first], kind, width)
+
+
+def _moves(
+    variables: Variables, own: sparse.csc_matrix, kinds: _Kinds, rng: np.random.Generator
+) -> tuple[sparse.csc_matrix, Array]:
+    """What each class of each kind moves, (n_rows, n_kinds · width), and a mark of it, inf where it moves nothing."""
+    v, typical, width = variables, kinds.typical, kinds.width
+    beyond = np.arange(width) >= v.size[typical][:, None]
+    columns = v.first[typical][:, None] + np.minimum(np.arange(width), v.size[typical][:, None] - 1)
+    stay = np.repeat(v.first[typical] + v.code[typical], width)
+    moves = (own[:, columns.reshape(-1)] - own[:, stay]).tocsc()
+    moves.eliminate_zeros()
+    moves.sort_indices()
+    mark = (moves.T @ (1 + rng.random(own.shape[0]))).reshape(-1, width)
+    return moves, np.where((np.diff(moves.indptr) == 0).reshape(-1, width) | beyond, np.inf, mark)
+
+
 def _group(
     variables: Variables,
     own: sparse.csc_matrix,
@@ -118,66 +160,44 @@ def _group(
     complaint: Array,
     given: Array,
 ) -> Merged:
+    """Kinds with the same moves as one group, equal moves of a group as one option."""
     rng = np.random.default_rng(0)
-    marks = 1 + rng.random((own.shape[0], 2))
-    touched = np.flatnonzero(np.logical_or.reduceat(np.diff(own.indptr) > 0, variables.first))
-    predicted = variables.first[touched] + variables.code[touched]
-    base = given + np.asarray(own[:, predicted].sum(axis=1)).reshape(-1)
-    most = int(variables.size[touched].max(initial=1))
-    # The same columns and class: one kind.
-    column_mark = own.T @ marks[:, 0]
-    spread = rng.random(most)
-    key = np.zeros(len(touched))
-    for c in range(most):
-        has = variables.size[touched] > c
-        key[has] += column_mark[variables.first[touched[has]] + c] * spread[c]
-    key += rng.random(most)[variables.code[touched]] * 7 + rng.random(most + 1)[variables.size[touched]]
-    first, kind = _distinct(key)
-    typical = touched[first]
-    # Moves of each kind, and kinds with the same moves: one group.
-    columns = variables.first[typical][:, None] + np.minimum(np.arange(most), variables.size[typical][:, None] - 1)
-    stay = np.repeat(variables.first[typical] + variables.code[typical], most)
-    moves = (own[:, columns.reshape(-1)] - own[:, stay]).tocsc()
-    moves.eliminate_zeros()
-    moves.sort_indices()
-    mark = (moves.T @ marks[:, 1]).reshape(-1, most)
-    idle = (np.diff(moves.indptr) == 0).reshape(-1, most) | (np.arange(most) >= variables.size[typical][:, None])
-    mark = np.where(idle, np.inf, mark)
+    kinds = _kinds(variables, own, rng)
+    moves, mark = _moves(variables, own, kinds, rng)
     order = np.argsort(mark, axis=1, kind="stable")
     ranked = np.take_along_axis(mark, order, axis=1)
     live = np.isfinite(ranked)
     new = live.copy()
     new[:, 1:] &= ranked[:, 1:] != ranked[:, :-1]
-    local = np.empty_like(order)
-    np.put_along_axis(local, order, np.where(live, np.cumsum(new, axis=1) - 1, -1), axis=1)
-    moving = live.any(axis=1)
-    group_key = np.where(live, ranked, 0.0) @ (1 + rng.random(most))
-    _, lead, group_of_kind = np.unique(group_key[moving], return_index=True, return_inverse=True)
-    lead = np.flatnonzero(moving)[lead]
-    of_kind = np.full(len(typical), -1)
-    of_kind[moving] = group_of_kind.reshape(-1)
+    moving = np.flatnonzero(live.any(axis=1))
+    lead, group_of_moving = _distinct(np.where(live, ranked, 0.0)[moving] @ (1 + rng.random(kinds.width)))
+    lead = moving[lead]
+    of_kind = np.full(len(kinds.typical), -1)
+    of_kind[moving] = group_of_moving
     n_options = new[lead].sum(axis=1)
     begin = np.cumsum(n_options) - n_options
-    options = np.where((local >= 0) & (of_kind >= 0)[:, None], local + begin[of_kind][:, None] if len(lead) else -1, -1)
-    at = np.repeat(lead, n_options), order[lead][new[lead]]
-    group = np.repeat(np.arange(len(lead)), n_options)
+    options = np.full(order.shape, -1)
+    local = np.cumsum(new, axis=1)[moving] - 1 + begin[group_of_moving][:, None]
+    options[moving[:, None], order[moving]] = np.where(live[moving], local, -1)
     ways = np.bincount(options[lead][options[lead] >= 0], minlength=int(n_options.sum()))
-    kept = np.flatnonzero(of_kind[kind] >= 0)
-    by_group = kept[np.argsort(of_kind[kind[kept]], kind="stable")]
-    size = np.bincount(of_kind[kind[kept]], minlength=len(lead))
+    kept = np.flatnonzero(of_kind[kinds.kind] >= 0)
+    by_group = kept[np.argsort(of_kind[kinds.kind[kept]], kind="stable")]
+    size = np.bincount(of_kind[kinds.kind[kept]], minlength=len(lead))
+    predicted = variables.first[kinds.touched] + variables.code[kinds.touched]
+    base = given + np.asarray(own[:, predicted].sum(axis=1)).reshape(-1)
     return Merged(
-        moves[:, at[0] * most + at[1]].tocsc(),
+        moves[:, np.repeat(lead, n_options) * kinds.width + order[lead][new[lead]]].tocsc(),
         extra.tocsc(),
         low - base,
         high - base,
-        group,
+        np.repeat(np.arange(len(lead)), n_options),
         size,
         ways,
         upper,
         whole,
-        touched[by_group],
+        kinds.touched[by_group],
         np.concatenate([[0], np.cumsum(size)]),
-        kind[by_group],
+        kinds.kind[by_group],
         options,
         complaint,
         base,

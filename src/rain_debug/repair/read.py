@@ -62,5 +62,5 @@ class _Reader:
             raise refuse("a probability (predict_proba), unlike a predicted class,")
         rule = RULES.get(op)
         if rule is None:
-            raise refuse(NAMES.get(op, f"'{op}'"))
+            raise refuse(NAMES.get(op, op.upper()))
         return rule(self.logic, *args, *attrs)

@@ -32,6 +32,9 @@ from rain_debug.repair.solve import solve_part
 from rain_debug.repair.values import Number
 from rain_debug.repair.variables import Block, Variables, number_variables
 
+DRAW_SECONDS = 5.0
+"""How long another repair may be looked for at each draw, all parts together."""
+
 
 class Question(Protocol):
     """A complained query; see `rankers.base.Complained`."""
@@ -169,7 +172,8 @@ def _solve(
         key = part.key
         if key not in known:
             try:
-                known[key] = solve_single(part) or solve_part(part, max(0.5, deadline - time.perf_counter()))
+                left = max(0.5, deadline - time.perf_counter())
+                known[key] = solve_single(part) or solve_part(part, left, DRAW_SECONDS / len(found))
             except Unreachable:
                 there = merged.complaint[part.rows]
                 raise Unreachable(np.unique(there[there >= 0])) from None

@@ -233,6 +233,15 @@ NAMES = {
     "sample_variance": "VAR or STDDEV",
     "running_sum": "a join on a prediction and an order of columns",
     "rank_by": "RANK",
+    "frame_sum": "a window",
+    "frame_avg": "a window",
+    "frame_count": "a window",
+    "lag": "a window",
+    "nth_value": "a window",
+    "first_value": "a window",
+    "last_value": "a window",
+    "minimum": "a spread",
+    "maximum": "a spread",
     "null_at": "NULLIF",
 }
 """What users call the operations that have no rule."""

@@ -14,12 +14,12 @@ from rain_debug.repair.forms import Array
 from rain_debug.repair.parts import Part
 from rain_debug.repair.solution import OutOfTime, Solution, Unreachable
 
-DRAW_SECONDS = 5.0
-"""How long one more optimum may be looked for."""
 
+def solve_part(part: Part, seconds: float, draw_seconds: float = 5.0) -> Solution:
+    """The optimum, or the best found in time with its bound; Unreachable or OutOfTime where there is none.
 
-def solve_part(part: Part, seconds: float) -> Solution:
-    """The optimum, or the best found in time with its bound; Unreachable or OutOfTime where there is none."""
+    `draw_seconds` is how long another optimum may be looked for at each draw.
+    """
     began = time.perf_counter()
     x, bound = _milp(part, np.ones(len(part.group)), seconds)
     flows = np.rint(x[: len(part.group)]).astype(np.int64)
@@ -28,7 +28,7 @@ def solve_part(part: Part, seconds: float) -> Solution:
     if every:
         logs = np.array([log_ways(part, f) for f in every])
         return Solution(flows, k, log_total(logs.tolist()), True, _OneOf(every, logs))
-    draw = _Perturbed(part, flows, min(DRAW_SECONDS, seconds - (time.perf_counter() - began)))
+    draw = _Perturbed(part, flows, min(draw_seconds, seconds - (time.perf_counter() - began)))
     return Solution(flows, min(float(k), float(np.ceil(bound - 1e-6))), log_ways(part, flows), False, draw)
 
 
@@ -52,15 +52,15 @@ class _Perturbed:
         cost = rng.random(len(self.flows))
         if self.seconds <= 0 or len(cost) == 0:
             return self.flows
-        began = time.perf_counter()
         try:
-            x, _ = _milp(self.part, cost, self.seconds, total=int(self.flows.sum()))
+            x, bound = _milp(self.part, cost, self.seconds, total=int(self.flows.sum()))
         except (Unreachable, OutOfTime):
+            x, bound = self.flows, -np.inf
+        flows = np.rint(x[: len(self.flows)]).astype(np.int64)
+        if cost @ flows > bound + 1e-6:  # what was reached by then would depend on the machine
             self.seconds = 0.0
             return self.flows
-        if time.perf_counter() - began > self.seconds:
-            self.seconds = 0.0
-        return np.rint(x[: len(self.flows)]).astype(np.int64)
+        return flows
 
 
 def solvable(part: Part, seconds: float) -> None:
