@@ -249,7 +249,7 @@ def _is_expected(
     values: np.ndarray, there: np.ndarray, weights: Sequence[np.ndarray], relaxed: tuple[float, float]
 ) -> bool:
     """The expectation of the cell where it is known; where its row is there, NULL as 0; or in all worlds, with one
-    constant where the row is not there, as the value of a COUNT over nothing is. What is NULL in every world is NULL."""
+    constant where the row is not there, as the value of a COUNT over nothing is; NULL where it always is."""
     if np.isnan(values).all() and np.isnan(relaxed).all():
         return True
     both = [_expectations(values, there, w) for w in weights]
