@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import rain_debug
-from rain_debug.errors import DebugError, RepairError
+from rain_debug import config
+from rain_debug.errors import ConfigError, DebugError, RepairError
 
 WRONG = 30
 
@@ -148,3 +150,37 @@ def test_what_has_no_repair_is_refused_by_name(db: Any) -> None:
 def test_options_are_checked(db: Any, ranker: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DebugError, match=message):
         db.debug(count(db).cell("n").too_low(by=1), budget=5, ranker=ranker, options=options, progress=False)
+
+
+PROJECT = """
+version = 1
+database = {{dataset = "shop"}}
+
+[models.churn]
+estimator = "logistic_regression"
+training = "SELECT * FROM churn_training"
+label = "churned"
+
+[queries.weekly]
+sql = "SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'"
+
+[[complaints]]
+query = "weekly"
+column = "n"
+at_least = 60
+
+[debug]
+budget = 300
+ranker = "two_step"
+
+[debug.options]
+{option}
+"""
+
+
+def test_options_in_a_project_file() -> None:
+    project = config.parse(PROJECT.format(option="samples = 3"), Path("/somewhere/shop.toml"))
+    assert project.debug == {"budget": 300, "ranker": "two_step", "options": {"samples": 3}}
+    with pytest.raises(ConfigError, match="unknown key 'sample'") as error:
+        config.parse(PROJECT.format(option="sample = 3"), Path("/somewhere/shop.toml"))
+    assert "debug.options.sample" in str(error.value)

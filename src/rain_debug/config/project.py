@@ -305,7 +305,18 @@ def _debug(section: Section) -> dict[str, Any]:
         "loss": section.choice("loss", ("l1", "squared")),
         "damping": section.number("damping", least=0.0),
         "seed": section.whole("seed"),
-        "options": section.get("options", dict),
+        "options": _ranker_options(section.section("options")),
     }
     section.done()
     return {k: v for k, v in debug.items() if v is not None}
+
+
+def _ranker_options(section: Section) -> dict[str, Any] | None:
+    """The ranker's own settings; whether it has them is checked when it runs."""
+    options = {
+        "every_round": section.get("every_round", bool),
+        "samples": section.whole("samples", least=1),
+        "time_limit": section.number("time_limit"),
+    }
+    section.done()
+    return {k: v for k, v in options.items() if v is not None} or None
