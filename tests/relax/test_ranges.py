@@ -52,3 +52,13 @@ def test_the_bounds_of_a_cell(value: str, low: float, high: float) -> None:
     query = db.query(f"SELECT {value} AS a FROM t u WHERE predict(k, u) = 1 AND 1 = 1")
     found: Any = query.capture([Target("value", "a", ())]).program.bounds()
     np.testing.assert_allclose(found, [[low, high]], rtol=1e-12)
+
+
+def test_the_bounds_of_a_count_over_pairs_on_two_sides() -> None:
+    db = rain.connect({"t": {"x": np.array([1.0, 2.0, 4.0]), "f": np.array([0.0, 1.0, 2.0])}})
+    db.create_model("k", fixed((0, 1)))
+    query = db.query("SELECT count(*) AS a, sum(v.x) AS b FROM t u JOIN t v ON predict(k, u) = predict(k, v)")
+    found: Any = query.capture([Target("value", c, ()) for c in "ab"]).program.bounds()
+    assert (found[:, 0] <= [3.0, 7.0]).all()  # all different
+    assert (found[:, 1] >= [9.0, 21.0]).all()  # all the same
+    assert np.isfinite(found).all()

@@ -11,6 +11,7 @@ import numpy as np
 
 from rain_debug.errors import SQLError
 from rain_debug.lineage.alternatives import BlockRows, Literals
+from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.expressions import FLIP, Expressions
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.relation import Array, Number, Relation, first_by_row, plain
@@ -49,8 +50,11 @@ class AlternativeNumbers(Expressions):
                     raise self.lowering.refuse(e, "a probability is compared with a plain number only",
                                                "write it as predict_proba(model, alias, class) > 0.7")  # fmt: skip
                 self.rules.append("threshold on a probability by its odds")
-                both = b.op("bins", self.number(side), attrs=(((bound, op in (">", "<=")),),))
-                return b.op("pick", both, attrs=(int(op in (">", ">=")),))
+                there = self.block.rows.numbers[side.atoms[0]].codes >= 0
+                x = self.number(side) if there.all() else b.op("null_to", self.number(side), b.const(np.zeros(1)))
+                both = b.op("bins", x, attrs=(((bound, op in (">", "<=")),),))
+                holds = b.op("pick", both, attrs=(int(op in (">", ">=")),))
+                return holds if there.all() else b.op("mul", holds, b.const(there.astype(float)))
         if e.op in ("=", "<>"):
             for side, other in ((e.args[0], e.args[1]), (e.args[1], e.args[0])):
                 if side.op == "atom" and self.block.is_count(side.atoms[0]) and self.leaf(other) is not None:
@@ -412,18 +416,17 @@ class BlockNumbers(Expressions):
         b, exports = self.b, self.rows.exports
         ids = exports[f"{name}_id"].values if f"{name}_id" in exports else np.nan_to_num(values, nan=0.0)
         chosen = np.flatnonzero(known > 0)
-        pairs = np.stack([self.rows.row[chosen].astype(float), np.asarray(ids, dtype=float)[chosen]], axis=1)
-        distinct, place = np.unique(pairs, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        found = self.outcomes.at(chosen, place, len(distinct))
-        group = distinct[:, 0].astype(np.int64)
+        each, number = numbered(np.asarray(ids)[chosen])
+        pairs, place = numbered(self.rows.row[chosen] * max(1, len(each)) + number)
+        found = self.outcomes.at(chosen, place, len(pairs))
+        group, kept = np.divmod(pairs, max(1, len(each)))
         self.rules.append("DISTINCT as 1 − Π(1 − w)")
         there = found.any()
         self.loose = self.loose or found.shared
         count = self._if_there(b.op("segment_sum", there, attrs=(group, self.n)))
         if e.name == "count_distinct":
             return Number(count)
-        total = self._if_there(b.op("segment_sum", b.op("mul", there, b.const(distinct[:, 1])), attrs=(group, self.n)))
+        total = self._if_there(b.op("segment_sum", b.op("mul", there, b.const(each[kept])), attrs=(group, self.n)))
         self.loose = self.loose or e.name == "avg_distinct"
         if e.name == "sum_distinct":
             return Number(b.op("known", total, count))

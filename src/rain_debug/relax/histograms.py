@@ -10,6 +10,7 @@ import numpy as np
 
 from rain_debug.relax.arrays import Array
 from rain_debug.relax.ops import FORWARD, GRADIENT
+from rain_debug.relax.ranges import RULES, Interval
 
 HISTOGRAM = "histogram"
 BLOCK = 1 << 16
@@ -61,5 +62,21 @@ def histogram_vjp(g: Array, p: Array, rows: Array | None, slots: Array, n: int, 
     return out
 
 
+def histogram_range(
+    args: list[Interval], rows: Array | None, slots: Array, n: int, weights: Weights
+) -> tuple[Array, Array]:
+    """The least and the greatest entries, where each row may be of any class.
+
+    >>> ends = histogram_range([(np.zeros((2, 2)), np.ones((2, 2)))], None, np.array([0, 0]), 1, Weights([None]))
+    >>> [x.tolist() for x in ends]
+    [[[0.0, 0.0]], [[2.0, 2.0]]]
+    """
+    each = [np.ones((len(slots), 1)) if w is None else w for w in weights]
+    low, high = (Weights([clip(w, 0.0) for w in each]) for clip in (np.minimum, np.maximum))
+    any_class = np.ones_like(args[0][1])
+    return histogram(any_class, rows, slots, n, low), histogram(any_class, rows, slots, n, high)
+
+
 FORWARD[HISTOGRAM] = histogram
+RULES[HISTOGRAM] = histogram_range
 GRADIENT[HISTOGRAM] = lambda g, p, *attrs: (histogram_vjp(g, p, *attrs),)

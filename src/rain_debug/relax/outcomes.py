@@ -244,7 +244,9 @@ class Outcomes:
 
 def _number(first: Array, columns: Array) -> Array:
     """Numbers (n,) of the distinct rows of (first, columns…)."""
-    key = numbered(first)[1]
+    distinct, key = numbered(first)
+    if len(distinct) == len(first):
+        return key.astype(np.int64)
     for j in range(columns.shape[1]):
         code = numbered(columns[:, j])[1]
         key = numbered(key * (int(code.max(initial=0)) + 1) + code)[1]
