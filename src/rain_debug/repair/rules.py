@@ -254,6 +254,7 @@ RULES: dict[str, Callable[..., Value]] = {
     "sub": sub,
     "mul": mul,
     "div": div,
+    "given": div,
     "contract": contract,
     "segment_sum": segment_sum,
     "segment_prod": segment_prod,
