@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, Joined
-from rain_debug.database.places import find_name, find_row, matches, unique_names
+from rain_debug.database.places import find_name, find_row, matches
 from rain_debug.database.query import Query, number_of, scalar
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
 from rain_debug.lineage.alternatives import BlockRows
 from rain_debug.lineage.exports import kind_of
-from rain_debug.lineage.places import uploaded_places
+from rain_debug.lineage.places import Restriction, uploaded_places
 from rain_debug.relax import Asked, Target, lower_forest
-from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe
+from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, unique_names
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Targets of one kind and column that name the same columns, whose `positions` are those of their places' values.
+
+    `named` says that what the cell should be is one of these values, `reads_key` that it is a value that tells rows
+    apart: the engine has it, not the program.
+    """
+
+    kind: str
+    positions: tuple[int, ...]
+    column: int | None
+    named: bool
+    reads_key: bool
+
+    @property
+    def is_cell(self) -> bool:
+        """True for a number that predictions move."""
+        return self.kind == "value" and not self.reads_key
 
 
 class NestedQuery(Query):
@@ -34,6 +55,7 @@ class NestedQuery(Query):
         self.sql = nested.sql
         self._names = unique_names([_shown(nested, i) for i in range(len(nested.columns))])
         self._positions: dict[Any, int] = {}
+        self._shapes: dict[tuple[str, str | None, tuple[str, ...]], _Shape] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -176,16 +198,17 @@ class NestedQuery(Query):
 
     def _captured(self, targets: Sequence[Target]) -> tuple[Forest, list[Asked]]:
         engine = self._db.engine
-        places = [self._place(t) for t in targets]
+        shapes, values = self._shapes_of(targets)
+        places = Restriction([s.positions for s in shapes], values)
+        name, readable = f"__rain_{self._db.next_number()}", any(s.reads_key for s in shapes)
         try:
-            forest = capture_forest(self.nested.body, engine, self._models, f"__rain_{self._db.next_number()}", places)
+            forest = capture_forest(self.nested.body, engine, self._models, name, places, readable=readable)
         except EngineError as error:
             raise self._refused(error) from None
         try:
-            return forest, self._asked(forest, targets, places)
+            return forest, self._asked(forest, targets, shapes, places)
         finally:
-            for table in forest.tables:
-                engine.drop(table)
+            engine.drop(*forest.tables)
 
     def moving(self) -> list[str]:
         """Names of the columns that depend on predictions."""
@@ -201,38 +224,54 @@ class NestedQuery(Query):
             self._positions[name] = self._names.index(find_name(self._names, str(name)))
         return self._positions[name]
 
-    def _place(self, target: Target) -> dict[int, Any]:
-        place: dict[int, Any] = {}
-        for name, value in target.where:
-            at = self._position(name)
-            if self.nested.columns[at].uncertain:
-                raise ComplaintError(f"'{name}' is a number that predictions move: it names no row",
-                                     hint=f"columns that name one: {', '.join(self.keys) or 'none'}")  # fmt: skip
-            place[at] = value
-        if target.kind == "is" and not self.nested.columns[self._position(target.column)].uncertain:
-            place[self._position(target.column)] = target.value
-        return place
+    def _shapes_of(self, targets: Sequence[Target]) -> tuple[list[_Shape], list[tuple[Any, ...]]]:
+        """The shape of each target, and the values that place it."""
+        shapes: list[_Shape] = []
+        placed: list[tuple[Any, ...]] = []
+        for target in targets:
+            names, values = zip(*target.where, strict=True) if target.where else ((), ())
+            shape = self._shape(target.kind, target.column, names)
+            shapes.append(shape)
+            placed.append((*values, target.value) if shape.named else values)
+        return shapes, placed
 
-    def _asked(self, forest: Forest, targets: Sequence[Target], places: Sequence[Mapping[int, Any]]) -> list[Asked]:
-        """What the program is asked for each target: the rows of the top relation at its place."""
+    def _shape(self, kind: str, name: str | None, names: tuple[str, ...]) -> _Shape:
+        """What targets of one kind and column that name the same columns have in common, found once for all."""
+        key = kind, name, names
+        if key not in self._shapes:
+            positions = tuple(self._position(name) for name in names)
+            for each, at in zip(names, positions, strict=True):
+                if self.nested.columns[at].uncertain:
+                    raise ComplaintError(f"'{each}' is a number that predictions move: it names no row",
+                                         hint=f"columns that name one: {', '.join(self.keys) or 'none'}")  # fmt: skip
+            column = None if name is None else self._position(name)
+            certain = column is not None and not self.nested.columns[column].uncertain
+            named = kind == "is" and certain
+            if named and column is not None:
+                positions += (column,)
+            self._shapes[key] = _Shape(kind, positions, column, named, certain and kind == "value")
+        return self._shapes[key]
+
+    def _looked_up(
+        self, forest: Forest, shapes: Sequence[_Shape], places: Restriction
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows of the top relation at the targets' places: target numbers, rows, and values that are keys."""
         engine, table = self._db.engine, forest.top.table
         kinds = {n.lower(): k for n, k in engine.types(f"SELECT * FROM {table}")}
-        plain: dict[int, str] = {}
         groups: dict[tuple[tuple[int, ...], str], list[int]] = {}
-        for number, (target, place) in enumerate(zip(targets, places, strict=True)):
+        for number, shape in enumerate(shapes):
             item = "CAST(NULL AS DOUBLE)"
-            if target.kind == "value" and target.column is not None:
-                column = self.nested.columns[self._position(target.column)]
-                if not column.uncertain:
-                    if kind_of(kinds[column.name.lower()]) not in ("number", "bool"):
-                        hint = "say should_be(…) of its class, or complain about the row"
-                        raise ComplaintError(f"'{target.column}' is text: it has no number", hint=hint)
-                    item = plain[number] = f"CAST(t.{_quoted(column.name)} AS DOUBLE)"
-            groups.setdefault((tuple(place), item), []).append(number)
+            if shape.reads_key and shape.column is not None:
+                name = self.nested.columns[shape.column].name
+                if kind_of(kinds[name.lower()]) not in ("number", "bool"):
+                    hint = "say should_be(…) of its class, or complain about the row"
+                    raise ComplaintError(f"'{self._names[shape.column]}' is text: it has no number", hint=hint)
+                item = f"CAST(t.{_quoted(name)} AS DOUBLE)"
+            groups.setdefault((shape.positions, item), []).append(number)
         found: list[Table] = []
         for (positions, item), members in groups.items():
             named = [self.nested.columns[i].name for i in positions]
-            rows = [[places[number][i] for i in positions] for number in members]
+            rows = [places.values[number] for number in members]
             # A value that is not of the column's type names no row; NULL names the rows that are NULL.
             given = uploaded_places(engine, rows, [kinds[n.lower()] for n in named])
             on = " AND ".join(f"t.{_quoted(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
@@ -246,10 +285,22 @@ class NestedQuery(Query):
         at_rows = np.concatenate([f["x"].values.astype(np.int64) for f in found])
         values = np.concatenate([_with_nan(f["v"]) for f in found])
         order = np.lexsort((at_rows, spots))
-        spots, at_rows, values = spots[order], at_rows[order], values[order]
+        return spots[order], at_rows[order], values[order]
+
+    def _asked(
+        self, forest: Forest, targets: Sequence[Target], shapes: Sequence[_Shape], places: Restriction
+    ) -> list[Asked]:
+        """What the program is asked for each target: the rows of the top relation at its place."""
+        if forest.spots is None:
+            spots, at_rows, values = self._looked_up(forest, shapes, places)
+        else:
+            spots = np.flatnonzero(forest.spots >= 0)
+            at_rows, values = forest.spots[spots], np.empty(0)
+        if len(set(shapes)) == 1 and shapes[0].is_cell and np.array_equal(spots, np.arange(len(targets))):
+            return [Asked("value", at_rows, shapes[0].column, each=True)]
         ends = np.searchsorted(spots, np.arange(len(targets) + 1)).tolist()
         asked = []
-        for number, target in enumerate(targets):
+        for number, (target, shape) in enumerate(zip(targets, shapes, strict=True)):
             here = slice(ends[number], ends[number + 1])
             if here.start == here.stop:
                 raise ComplaintError(
@@ -257,15 +308,16 @@ class NestedQuery(Query):
                     where=self.sql,
                     hint="check the values that name the place; Rain changes predictions, not the queried rows",
                 )
-            at = None if target.column is None else self._position(target.column)
+            at = shape.column
             if target.kind == "value":
-                asked.append(Asked("value", at_rows[here], at, values[here] if number in plain else None))
-            elif target.kind == "is" and at is not None and self.nested.columns[at].uncertain:
+                each = shape.is_cell and len(at_rows[here]) == 1
+                asked.append(Asked("value", at_rows[here], at, values[here] if shape.reads_key else None, each=each))
+            elif target.kind == "is" and not shape.named:
                 if not isinstance(self.nested.body, Block):
                     raise ComplaintError(
                         f"what '{target.column}' is cannot be asked here", hint="complain about the row"
                     )
-                asked.append(Asked("is", at_rows[here], at, text=engine.literal(target.value)))
+                asked.append(Asked("is", at_rows[here], at, text=self._db.engine.literal(target.value)))
             else:
                 asked.append(Asked("present", at_rows[here]))
         return asked

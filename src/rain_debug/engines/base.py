@@ -51,11 +51,11 @@ class Engine(Protocol):
     def upload(self, name: str, table: Table) -> None:
         """Write `table` as Rain's own temporary table `name`, replacing an earlier one."""
 
-    def keep(self, name: str, sql: str) -> None:
-        """Write the answer to `sql` as Rain's own temporary table `name`, replacing an earlier one."""
+    def keep(self, name: str, sql: str) -> int:
+        """Write the answer to `sql` as Rain's own temporary table `name`, replacing an earlier one; how many rows."""
 
-    def drop(self, name: str) -> None:
-        """Forget Rain's own temporary table `name`, if it is there."""
+    def drop(self, *names: str) -> None:
+        """Forget Rain's own temporary tables `names`, those that are there."""
 
     def literal(self, value: Any, sql_type: str | None = None) -> str:
         """`value` as text of the dialect, cast to `sql_type`."""

@@ -154,8 +154,12 @@ class DuckDB:
             raise _refused(error, sql) from None
 
     def run(self, sql: str) -> None:
+        self._run(sql)
+
+    def _run(self, sql: str) -> list[tuple[Any, ...]]:
         try:
-            self.connection.execute(sql).fetchall()
+            found: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
+            return found
         except duckdb.Error as error:
             raise _refused(error, sql) from None
 
@@ -170,11 +174,12 @@ class DuckDB:
         finally:
             self.connection.unregister(view)
 
-    def keep(self, name: str, sql: str) -> None:
-        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+    def keep(self, name: str, sql: str) -> int:
+        return int(self._run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")[0][0])
 
-    def drop(self, name: str) -> None:
-        self.run(f"DROP TABLE IF EXISTS temp.main.{name}")
+    def drop(self, *names: str) -> None:
+        if names:
+            self.run("; ".join(f"DROP TABLE IF EXISTS temp.main.{name}" for name in names))
 
     def literal(self, value: Any, sql_type: str | None = None) -> str:
         text = _literal(value)

@@ -9,7 +9,7 @@ temporary table with the row's number; NumPy gets numbers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,12 +19,12 @@ from rain_debug.engines import Engine, Table
 from rain_debug.engines.arrow import concatenate
 from rain_debug.errors import LineageError, SQLError
 from rain_debug.lineage.exports import kind_of
-from rain_debug.lineage.places import MOST_LISTED, uploaded_places
+from rain_debug.lineage.places import MOST_LISTED, Restriction, Spots, find_spots, uploaded_places
 from rain_debug.lineage.predictions import prepare_sources
 from rain_debug.lineage.variables import Block as Variables
 from rain_debug.lineage.variables import fetch_rows, number_variables
 from rain_debug.lineage.weaken import one_group_a_row
-from rain_debug.sql import Atom, Block, Body, Expr, Merge, ModelInfo, Plan, Windowed, render
+from rain_debug.sql import Atom, Below, Block, Body, Expr, Merge, ModelInfo, Plan, Windowed, render
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
@@ -48,7 +48,10 @@ class Literals:
 
 @dataclass(eq=False)
 class BlockRows:
-    """Alternatives of one block: `row` (n,) is the row of the relation that each belongs to."""
+    """Alternatives of one block: `row` (n,) is the row of the relation that each belongs to.
+
+    `table` holds what tells its rows apart, where anything reads that; otherwise it is empty.
+    """
 
     block: Block
     table: str
@@ -97,12 +100,17 @@ Rows = BlockRows | MergeRows | WindowRows
 
 @dataclass(eq=False)
 class Forest:
-    """All relations of a query, and the variables that they share."""
+    """All relations of a query, and the variables that they share.
+
+    `spots` (n_places,) are the rows of the top relation at the places asked for, −1 where no tuple has any; None where
+    they have to be looked up in its table.
+    """
 
     top: Rows
     variables: tuple[Variables, ...]
     classes: tuple[int, ...]
     tables: list[str] = field(default_factory=list)
+    spots: Array | None = None
 
     def walk(self) -> Iterator[Rows]:
         """Every relation, those below first."""
@@ -121,30 +129,51 @@ def _walk(rows: Rows) -> Iterator[Rows]:
     yield rows
 
 
-Restriction = Sequence[Mapping[int, Any]]
-"""Places: the values of some columns, by position."""
-
-
 def capture_forest(
     body: Body,
     engine: Engine,
     models: Mapping[str, ModelInfo],
     name: str,
     places: Restriction | None = None,
+    *,
+    readable: bool = True,
 ) -> Forest:
     """The alternatives of a tree of blocks, at `places` alone where given; LineageError where there are too many.
 
-    The temporary tables are called `name_…`; the caller drops `tables`.
+    The temporary tables are called `name_…`; the caller drops `tables`. `readable` asks for the top relation's table.
     """
     catcher = _Capture(engine, models, name)
+    spots: Array | None = None
     try:
-        top = catcher.rows(body, places)
+        found = None if readable or not isinstance(body, Block) else _distinct_places(body, places)
+        if found is not None:
+            assert isinstance(body, Block)
+            made = catcher.block(body, found[0], rows_are_places=True)
+            there = np.bincount(made.row, minlength=made.n_rows) > 0
+            spots = np.where(there | (body.plan.group_by == ()), np.arange(made.n_rows), -1)[found[1]]
+            top: Rows = made
+        else:
+            top = catcher.rows(body, places)
         variables, classes = catcher.variables()
     except Exception:
-        for table in catcher.tables:
-            engine.drop(table)
+        engine.drop(*catcher.tables)
         raise
-    return Forest(top, variables, classes, catcher.tables)
+    return Forest(top, variables, classes, catcher.tables, spots)
+
+
+def _distinct_places(block: Block, places: Restriction | None) -> tuple[Restriction, Array] | None:
+    """The places, each once, and the number of each one given, where they name rows of `block` by all of its keys."""
+    if places is None or block.plan.group_by is None or block.bag or len(set(places.positions)) != 1:
+        return None
+    named = {block.plan.outputs[i].expr.sql for i in places.positions[0]}
+    if not {e.sql for e in block.plan.group_by} <= named:
+        return None
+    try:
+        number = {values: i for i, values in enumerate(dict.fromkeys(places.values))}
+    except TypeError:  # a list or a dictionary as a value
+        return None
+    rows = np.arange(len(number)) if len(number) == places.n else np.array([number[v] for v in places.values])
+    return Restriction(places.positions[: len(number)], list(number)), rows
 
 
 class _Capture:
@@ -161,26 +190,35 @@ class _Capture:
     def rows(self, body: Body, places: Restriction | None = None) -> Rows:
         """The rows of one body."""
         if isinstance(body, Block):
-            return self._block(body, places, None)
+            return self.block(body, places)
         if isinstance(body, Merge):
             return self._merge(body, places)
         return self._windowed(body)
 
-    def _keep(self, sql: str) -> str:
+    def _keep(self, sql: str) -> tuple[str, int]:
+        """A temporary table of the answer to `sql`, and how many rows it has."""
         table = f"{self.name}_{next(self._numbers)}"
         self.tables.append(table)
-        self.engine.keep(table, sql)
-        return table
+        return table, self.engine.keep(table, sql)
 
     # -- a block ------------------------------------------------------------------------------------------------
 
-    def _block(self, block: Block, places: Restriction | None, events_table: str | None) -> BlockRows:
+    def block(
+        self,
+        block: Block,
+        places: Restriction | None = None,
+        events_table: tuple[str, int] | None = None,
+        *,
+        rows_are_places: bool = False,
+        readable: bool = True,
+    ) -> BlockRows:
+        """The alternatives of a block whose rows are those of `events_table`, or the places, or what its keys say."""
         plan = block.plan
         prepare_sources(plan, self.engine)
-        below = {b.name: self.rows(b.body) for b in block.below}
+        below = {b.name: self._below(b) for b in block.below}
         names = {b.name: below[b.name].table for b in block.below if not b.single}
         if block.event_table is not None and events_table is not None:
-            names[block.event_table] = events_table
+            names[block.event_table] = events_table[0]
 
         absent: dict[int, str] = {}
 
@@ -196,7 +234,7 @@ class _Capture:
         if not plan.inner:
             absent |= {a.index: " OR ".join(f"{r} IS NULL" for r in a.rids) for a in states if a.rids}
         froms = [_replaced(plan.from_sql, names)]
-        conditions = [text(c.sql) for c in plan.conjuncts]
+        conditions: list[str] = []
         items: dict[str, str] = {}
         for atom in states:
             labels = self.models[atom.model].classes if atom.kind == "class" else (False, True)
@@ -218,11 +256,18 @@ class _Capture:
             if not b.single:
                 items[f"below_{b.name}"] = f"{_alias_of(plan, b.name)}.{ROW}"
         keys = [*(plan.group_by or ())] if plan.group_by is not None else []
-        for i, e in enumerate(keys):
-            items[f"key_{i}"] = text(e.sql)
         outputs = [(i, o) for i, (o, c) in enumerate(zip(plan.outputs, block.columns, strict=True)) if not c.uncertain]
-        for i, o in outputs:
-            items[f"out_{i}"] = text(o.expr.sql)
+        if rows_are_places:
+            spots = self._spots(block, places, text, froms)
+            froms.append(spots.join)
+            conditions += spots.where
+            items["row"] = spots.item
+        else:
+            conditions += self._restricted(block, places, text, froms)
+            for i, e in enumerate(keys):
+                items[f"key_{i}"] = text(e.sql)
+            for i, o in outputs:
+                items[f"out_{i}"] = text(o.expr.sql)
         events = [event for event in block.events if event.body is not None]
         for event in events:
             for j, key in enumerate(event.keys):
@@ -232,29 +277,39 @@ class _Capture:
         for j, leaf in enumerate(_leaves(block, numbers)):
             texts[leaf.sql] = f"e_{j}"
             items[f"e_{j}"] = text(leaf.sql)
-        conditions += self._restricted(block, places, text, froms)
-        where = " AND ".join(f"({c})" for c in conditions) or "TRUE"
         selected = ", ".join(f"{sql} AS {self._quoted(n)}" for n, sql in items.items()) or "1 AS one"
-        sql = f"{plan.with_sql} SELECT {selected} FROM {' '.join(froms)} WHERE {where}"
+        head = f"SELECT {selected} FROM {' '.join(froms)} WHERE"
+        ways = _ways(block, conditions, text)
+        sql = f"{plan.with_sql} {' UNION ALL '.join(f'{head} {where}' for where in ways)}{one_group_a_row(plan)}"
         most = MAX_NUMBERS // (len(items) + 2) if len(plan.sources) + len(block.below) > 1 else None
-        # A table's row ids are in the order of its rows: they number the alternatives.
-        alternatives = self._keep(sql + one_group_a_row(plan) + (f" LIMIT {most + 1}" if most is not None else ""))
-        relation, join, number = self._relation(block, alternatives, keys, outputs, events_table)
+        whole = sql + (f" LIMIT {most + 1}" if most is not None else "")
+        numbered = rows_are_places or events_table is not None or (plan.group_by == () and not readable)
+        if numbered and not any(event.keys for event in events):
+            # Nothing else reads them: they are fetched as they are found.
+            alternatives, order = f"({whole})", ""
+        else:
+            # A table's row ids are in the order of its rows: they number the alternatives.
+            alternatives, order = self._keep(whole)[0], " ORDER BY a.rowid"
+        if numbered:
+            relation, join = "", ""
+            number = 'a."row"' if rows_are_places else f'a."out_{outputs[-1][0]}"' if events_table is not None else "0"
+        else:
+            relation, join, number = self._relation(block, alternatives, keys, outputs)
         found_events: dict[str, Rows] = {}
         event_rows: dict[str, str] = {}
         for event in events:
             assert event.body is not None and isinstance(event.body, Block)
             columns = [f"{self._quoted(f'{event.name}_x{j}')} AS x{j}" for j in range(len(event.keys))]
             distinct = f"SELECT DISTINCT {', '.join(columns)} FROM {alternatives}" if columns else "SELECT 1 AS none"
-            made = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({distinct})")
+            made, n_events = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({distinct})")
             on = " AND ".join(
                 f"a.{self._quoted(f'{event.name}_x{j}')} IS NOT DISTINCT FROM {made}.x{j}"
                 for j in range(len(event.keys))
             )
             event_rows[event.name] = f"{made}.{ROW}"
             join += f" JOIN {made} ON {on or 'TRUE'}"
-            found_events[event.name] = self._block(event.body, None, made)
-        fetched = self._fetched(alternatives, items, texts, kinds, number, event_rows, join)
+            found_events[event.name] = self.block(event.body, events_table=(made, n_events))
+        fetched = self._fetched(alternatives, items, texts, kinds, number, event_rows, join, order)
         n = fetched.n_rows
         if most is not None and n > most:
             raise LineageError(
@@ -290,24 +345,43 @@ class _Capture:
                 numbers_found[atom.index] = Literals("event", name, rows, np.zeros(n, dtype=np.int64))
         row = fetched["row"].values.astype(np.int64, copy=False) if number else np.arange(n)
         if events_table is not None:
-            n_rows = self._count(relation)
+            n_rows = events_table[1]
+        elif rows_are_places:
+            n_rows = places.n if places is not None else 0
         else:
             n_rows = 1 if plan.group_by == () else int(row.max(initial=-1)) + 1
         return BlockRows(
             block, relation, n_rows, row, literals, numbers_found, fetched, texts, below, found_events, sql, kinds
         )
 
+    def _below(self, below: Below) -> Rows:
+        if below.single and isinstance(below.body, Block):
+            return self.block(below.body, readable=False)  # a number, wherever it is read
+        return self.rows(below.body)
+
+    def _spots(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> Spots:
+        """How alternatives find their place, whose number is their row."""
+        assert places is not None
+        texts = [text(block.plan.outputs[i].expr.sql) for i in places.positions[0]]
+        return find_spots(self.engine, texts, self._kinds(block, texts, froms), places.values)
+
+    def _kinds(self, block: Block, texts: Sequence[str], froms: Sequence[str]) -> list[str]:
+        """The types of some expressions over the sources."""
+        asked = ", ".join(f"{sql} AS x{i}" for i, sql in enumerate(texts))
+        if not texts:
+            return []
+        return [t for _, t in self.engine.types(f"{block.plan.with_sql} SELECT {asked} FROM {' '.join(froms)}")]
+
     def _restricted(self, block: Block, places: Restriction | None, text: Any, froms: Sequence[str]) -> list[str]:
         """Conditions of the places' own columns."""
-        certain = {i for place in places or () for i in place if not block.columns[i].uncertain}
-        here = {i: text(block.plan.outputs[i].expr.sql) for i in sorted(certain)}
-        if not places or not here:
+        if places is None or not any(places.positions):
             return []
-        asked = ", ".join(f"{sql} AS x{i}" for i, sql in here.items())
-        found = self.engine.types(f"{block.plan.with_sql} SELECT {asked} FROM {' '.join(froms)}")
-        kinds = dict(zip(here, (t for _, t in found), strict=True))
-        if len(places) > MOST_LISTED:
-            rows = [[place.get(i) for i in here] for place in places]
+        certain = sorted({i for one in set(places.positions) for i in one})
+        here = {i: text(block.plan.outputs[i].expr.sql) for i in certain}
+        each_place = places.maps()
+        kinds = dict(zip(here, self._kinds(block, list(here.values()), froms), strict=True))
+        if places.n > MOST_LISTED:
+            rows = [[place.get(i) for i in here] for place in each_place]
             if any(v is None for row in rows for v in row):
                 return []
             values = uploaded_places(self.engine, rows, list(kinds.values()))
@@ -319,14 +393,12 @@ class _Capture:
                 return f"({here[i]}) IS NULL"
             return f"({here[i]}) = TRY_CAST({self.engine.literal(value)} AS {kinds[i]})"
 
-        each = [[equal(i, v) for i, v in place.items() if i in here] for place in places]
+        each = [[equal(i, v) for i, v in place.items()] for place in each_place]
         if len(each) == 1:
             return each[0]
         return [" OR ".join(f"({' AND '.join(one) or 'TRUE'})" for one in each)]
 
-    def _relation(
-        self, block: Block, alternatives: str, keys: Sequence[Expr], outputs: Any, events_table: str | None
-    ) -> tuple[str, str, str]:
+    def _relation(self, block: Block, alternatives: str, keys: Sequence[Expr], outputs: Any) -> tuple[str, str, str]:
         """The table of the block's rows, the SQL that joins alternatives `a` with it, and the row of each of these.
 
         Where that is empty each alternative is a row of its own.
@@ -335,19 +407,16 @@ class _Capture:
         named = [f"{self._quoted(f'out_{i}')} AS {self._quoted(block.columns[i].name)}" for i, _ in outputs]
         if plan.group_by is None:
             items = ", ".join([f"row_number() OVER (ORDER BY rowid) - 1 AS {ROW}", *named])
-            return self._keep(f"SELECT {items} FROM {alternatives}"), "", ""
-        if events_table is not None:
-            # One row for each event, whether anything meets it or not.
-            return events_table, "", f"a.{self._quoted(f'out_{outputs[-1][0]}')}"
+            return self._keep(f"SELECT {items} FROM {alternatives}")[0], "", ""
         if not keys:
             some = [f"any_value({self._quoted(f'out_{i}')}) AS {self._quoted(block.columns[i].name)}"
                     for i, _ in outputs]  # fmt: skip
             source = f" FROM {alternatives}" if some else ""
-            return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}"), "", "0"
+            return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}")[0], "", "0"
         key_names = [f"key_{i}" for i in range(len(keys))]
         seen = [f"{self._quoted(f'out_{i}')}" for i, _ in outputs]
         distinct = ", ".join(dict.fromkeys([*key_names, *seen]))
-        table = self._keep(
+        table, _ = self._keep(
             f"SELECT {', '.join([f'row_number() OVER () - 1 AS {ROW}', *named, *key_names])} "
             f"FROM (SELECT DISTINCT {distinct} FROM {alternatives})"
         )
@@ -356,9 +425,9 @@ class _Capture:
 
     def _fetched(
         self, alternatives: str, items: Mapping[str, str], texts: Mapping[str, str], kinds: dict[str, str],
-        number: str, event_rows: Mapping[str, str], join: str,
+        number: str, event_rows: Mapping[str, str], join: str, order: str,
     ) -> Table:  # fmt: skip
-        types = dict(self.engine.types(f"SELECT * FROM {alternatives}"))
+        types = dict(self.engine.types(f"SELECT {', '.join(texts.values())} FROM {alternatives}")) if texts else {}
         selected = [f"{number or 0} AS row"]
         for name in items:
             if name.startswith(("code_", "rid_", "below_")):
@@ -373,7 +442,7 @@ class _Capture:
                 selected.append(f"dense_rank() OVER (ORDER BY {quoted}) AS {name}_id")
         for name, text in event_rows.items():
             selected.append(f"{text} AS {self._quoted(f'event_{name}')}")
-        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join} ORDER BY a.rowid")
+        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join}{order}")
 
     def _variables(self, plan: Plan, atom: Atom, table: Table, rids: Sequence[str], codes: Array) -> Literals:
         columns = [_known(table, f"rid_{rids.index(r)}") for r in atom.rids]
@@ -382,9 +451,6 @@ class _Capture:
         values = np.stack([v for v, _ in columns], axis=1)
         self._uses.setdefault(atom.identity, []).append((plan, atom, literal, values))
         return literal
-
-    def _count(self, table: str) -> int:
-        return int(self.engine.table(f"SELECT count(*) AS n FROM {table}")["n"].values[0])
 
     def _quoted(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'
@@ -412,13 +478,13 @@ class _Capture:
                 texts.append(f"SELECT {', '.join([f'{ROW} + {offset} AS {ROW}', *pairs])} FROM {made.table}")
                 maps.append(np.arange(made.n_rows) + offset)
                 offset += made.n_rows
-            table = self._keep(" UNION ALL ".join(texts))
+            table, _ = self._keep(" UNION ALL ".join(texts))
             return MergeRows(body, table, offset, parts, maps)
         selects = []
         for made, columns in zip(parts, lists, strict=True):
             pairs = [f"{c} AS {n}" for c, n in zip(columns, names, strict=True)]
             selects.append(f"SELECT {', '.join(pairs)} FROM {made.table}")
-        table = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({' UNION '.join(selects)})")
+        table, n_rows = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({' UNION '.join(selects)})")
         maps = []
         for made, columns in zip(parts, lists, strict=True):
             same = [f"p.{c} IS NOT DISTINCT FROM w.{n}" for c, n in zip(columns, names, strict=True)]
@@ -427,7 +493,7 @@ class _Capture:
                 f"ORDER BY p.{ROW}"
             )
             maps.append(found["x"].values.astype(np.int64))
-        return MergeRows(body, table, self._count(table), parts, maps)
+        return MergeRows(body, table, n_rows, parts, maps)
 
     def _windowed(self, body: Windowed) -> WindowRows:
         below = self.rows(body.below.body)
@@ -465,7 +531,7 @@ class _Capture:
             for o, c in zip(body.plan.outputs, body.columns, strict=True)
             if not c.uncertain
         ]
-        table = self._keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
+        table, _ = self._keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
         named = dict(types)
         kinds = {text: kind_of(named[n]) for text, n in texts.items()}
         return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts, kinds)
@@ -504,6 +570,33 @@ class _Capture:
             blocks.append(Variables(atom.model, identity, atom, distinct, table))
             widths.append(max(1, len(self.models[atom.model].classes)))
         return tuple(blocks), tuple(widths)
+
+
+def _ways(block: Block, conditions: Sequence[str], text: Callable[[str], str]) -> list[str]:
+    """WHERE, as several that exclude each other where subqueries are met by one equality or another condition.
+
+    The engine finds pairs that are equal by hashing; for OR it would compare all pairs.
+    """
+    rest = [*conditions]
+    split: list[Expr] = []
+    for c in block.plan.conjuncts:
+        some = _disjuncts(c)
+        if not split and len(some) > 1 and block.event_table in c.aliases and any("=" in (d.op, d.name) for d in some):
+            split = some
+        else:
+            rest.append(text(c.sql))
+    if not split:
+        return [" AND ".join(f"({c})" for c in rest) or "TRUE"]
+    found = []
+    for i, way in enumerate(split):
+        before = " OR ".join(f"({text(d.sql)})" for d in split[:i])
+        parts = [text(way.sql), *rest, *([f"({before}) IS NOT TRUE"] if before else [])]
+        found.append(" AND ".join(f"({c})" for c in parts))
+    return found
+
+
+def _disjuncts(e: Expr) -> list[Expr]:
+    return [d for arg in e.args for d in _disjuncts(arg)] if "or" in (e.op, e.name) else [e]
 
 
 def _known(table: Table, name: str) -> tuple[Array, Array]:

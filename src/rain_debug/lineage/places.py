@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rain_debug.engines import Engine, Table
+from rain_debug.engines import Column, Engine, Table
 from rain_debug.sql import Expr, Plan
 
 MOST_LISTED = 16
@@ -82,10 +83,73 @@ def _listed(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Se
     return f"JOIN (VALUES {', '.join(values)}) AS __place({columns}) ON {on}"
 
 
-def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
+def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A join with places in a temporary table."""
     same = [f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)]
     return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*same, '__place.sound'])}"
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """Places in a tree of blocks: for each, the positions of the columns that name it, and their values."""
+
+    positions: Sequence[tuple[int, ...]]
+    values: Sequence[tuple[Any, ...]]
+
+    @property
+    def n(self) -> int:
+        """How many places there are."""
+        return len(self.values)
+
+    def maps(self) -> list[dict[int, Any]]:
+        """Each place as values by position."""
+        return [dict(zip(p, v, strict=True)) for p, v in zip(self.positions, self.values, strict=True)]
+
+
+@dataclass(frozen=True)
+class Spots:
+    """SQL that gives each tuple the number of its place, as `item`: what FROM joins, and what WHERE says."""
+
+    join: str
+    where: tuple[str, ...]
+    item: str
+
+
+def find_spots(engine: Engine, keys: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> Spots:
+    """How tuples with the values `keys`, of the types `kinds`, are matched with places, the `rows` of such values.
+
+    A value that is not of its key's type matches nothing.
+    """
+    if not keys:
+        return Spots("", (), "0")
+    if len(rows) > MOST_LISTED:
+        return Spots(_joined(engine, keys, kinds, rows), (), "__place.id")
+
+    def cast(value: Any, kind: str) -> str:
+        return f"TRY_CAST({engine.literal(value)} AS {kind})"
+
+    if len(rows) == 1:
+        cells = zip(keys, rows[0], kinds, strict=True)
+        return Spots("", tuple(f"({k}) IS NULL" if v is None else f"({k}) = {cast(v, t)}" for k, v, t in cells), "0")
+    columns = list(zip(*rows, strict=True))
+    if any(not {*map(type, column)} <= {one} for column in columns for one in [_exact(column[0])]):
+        return Spots(_joined(engine, keys, kinds, rows), (), "__place.id")
+    # Said of each key alone, the scan of its table can filter by it.
+    where = []
+    for key, kind, column in zip(keys, kinds, columns, strict=True):
+        where.append(f"({key}) IN ({', '.join(dict.fromkeys(cast(v, kind) for v in column))})")
+    each = []
+    for row in rows:
+        each.append(" AND ".join(f"({k}) = {cast(v, t)}" for k, v, t in zip(keys, row, kinds, strict=True)))
+    if len(keys) > 1:
+        where.append(" OR ".join(f"({one})" for one in each))
+    whens = " ".join(f"WHEN {one} THEN {number}" for number, one in enumerate(each))
+    return Spots("", tuple(where), f"CAST(CASE {whens} END AS BIGINT)")
+
+
+def _exact(value: Any) -> type | None:
+    """The type of a value that no other of its type equals in the engine; None where rounding may make two the same."""
+    return type(value) if isinstance(value, str | int | datetime.date) else None
 
 
 def uploaded_places(engine: Engine, rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> str:
@@ -93,14 +157,21 @@ def uploaded_places(engine: Engine, rows: Sequence[Sequence[Any]], kinds: Sequen
 
     A value that is not of its type is NULL, and its place not `sound`.
     """
-    columns: dict[str, Any] = {"id": np.arange(len(rows))}
-    for i in range(len(kinds)):
-        columns[f"k{i}"] = np.array([_text(row[i]) for row in rows] + [""], dtype=object)[:-1]
-    engine.upload(TABLE, Table.of(**columns))
+    columns = {"id": Column(np.arange(len(rows)), "number")}
+    for i, values in enumerate(zip(*rows, strict=True)):
+        columns[f"k{i}"] = _texts(values)
+    engine.upload(TABLE, Table(columns))
     casts = [f"TRY_CAST(k{i} AS {t})" for i, t in enumerate(kinds)]
     items = ["id", *(f"{cast} AS k{i}" for i, cast in enumerate(casts))]
     sound = " AND ".join(f"(k{i} IS NULL OR {cast} IS NOT NULL)" for i, cast in enumerate(casts)) or "TRUE"
     return f"(SELECT {', '.join(items)}, {sound} AS sound FROM {TABLE})"
+
+
+def _texts(values: Sequence[Any]) -> Column:
+    kinds = set(map(type, values))
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values if kinds <= {str} else [str(v) for v in values] if kinds <= {int} else [*map(_text, values)]
+    return Column(objects, "text", np.array([v is not None for v in values]) if type(None) in kinds else None)
 
 
 def _text(value: Any) -> str | None:

@@ -181,7 +181,7 @@ class Builder:
     ) -> Program:
         """The finished program, without the nodes that no output needs."""
         used: set[int] = set()
-        stack = [node for node, _ in outputs]
+        stack = [*{node for node, _ in outputs}]
         while stack:
             i = stack.pop()
             if i not in used:

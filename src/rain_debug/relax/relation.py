@@ -67,6 +67,7 @@ class Asked:
     """One target: `rows` of the top relation that lie at its place; `column` by position for a value.
 
     `values` (n_rows,) are those of a column that only tells rows apart; `text` is what `is` asks a column to be.
+    Where `each` is True every one of the rows is a target of its own.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Asked:
     column: int | None = None
     values: Array | None = None
     text: str | None = None
+    each: bool = False
 
 
 def plain(table: Any, name: str) -> tuple[Array, Array]:

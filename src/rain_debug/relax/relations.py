@@ -35,21 +35,23 @@ class Lowering:
     def program(self, top: Rows, asked: Sequence[Asked]) -> Program:
         """The program whose targets are `asked`."""
         relation = self.relation(top)
-        outputs, rules, loose = [], [], []
+        outputs: list[tuple[int, int]] = []
+        rules: list[str] = []
+        loose: list[bool] = []
         columns: dict[int, tuple[int, str, bool]] = {}
         for one in asked:
-            at = 0
-            if one.kind == "value" and one.values is None and len(one.rows) == 1:
+            places = [0]
+            if one.each:
                 # Cells of one column are positions in one node: thousands of them cost what one does.
                 assert one.column is not None
                 if one.column not in columns:
                     columns[one.column] = self._column(relation, one.column)
-                (node, rule, approximate), at = columns[one.column], int(one.rows[0])
+                (node, rule, approximate), places = columns[one.column], one.rows.tolist()
             else:
                 node, rule, approximate = self._target(top, relation, one)
-            outputs.append((node, at))
-            rules.append(rule)
-            loose.append(approximate)
+            outputs += [(node, at) for at in places]
+            rules += [rule] * len(places)
+            loose += [approximate] * len(places)
         return self.b.program(outputs, rules, loose)
 
     def _column(self, relation: Relation, column: int) -> tuple[int, str, bool]:

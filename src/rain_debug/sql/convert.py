@@ -110,7 +110,7 @@ class Converter:
         if is_atom(node):
             return make("atom")
         if not atoms and not aggregate:
-            if _BINARY.get(type(node)) in COMPARISONS and aliases:
+            if _BINARY.get(type(node)) in {*COMPARISONS, "or"} and aliases:
                 return make("pure", self(node.this), self(node.expression), name=_BINARY[type(node)])
             return make("pure" if columns else "const")
         kind = type(node)

@@ -26,7 +26,7 @@ def mark(atom: int) -> str:
 class Expr:
     """One expression over a tuple, or, above an aggregate, over a group.
 
-    `op` is `pure` (the engine's alone, over columns; a comparison has its operator as `name`, and its two sides),
+    `op` is `pure` (the engine's alone, over columns; a comparison or OR has it as `name`, and its two sides),
     `const` (neither columns nor predictions), `atom` (a prediction; its number is `atoms[0]`), a logical, comparison or
     arithmetic operator, `is_null`, `case` (condition, value, …, default), `coalesce`, `agg` (`name` is count, sum or
     avg; args are the argument, absent for COUNT(*), and `filter`), or `other` (any function that a prediction is an

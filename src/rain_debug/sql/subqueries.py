@@ -35,18 +35,17 @@ def event_select(node: exp.Expr, query: exp.Query, name: str, scopes: Scopes) ->
         inner.set("from_", exp.From(this=table))
     if isinstance(node, exp.In):
         lefts = list(node.this.expressions) if isinstance(node.this, exp.Tuple) else [node.this]
-        matches: list[exp.Expr] = []
+        negated = _is_negated(node, scopes.refuse_tree)
         for left, item in zip(lefts, inner.expressions, strict=True):
-            outside = exp.column(f"x{len(keys)}", table=name)
-            equal = exp.EQ(this=exp.paren(item.unalias().copy()), expression=outside)
-            equal.meta.update(meta_of(scopes.convert.extent(node)))
-            matches.append(equal)
+            outside, value = exp.column(f"x{len(keys)}", table=name), exp.paren(item.unalias().copy())
+            match: exp.Expr = exp.EQ(this=value, expression=outside)
+            if negated:  # NOT IN fails where NULL leaves a match open, too
+                nulls = [exp.Is(this=side.copy(), expression=exp.null()) for side in (value, outside)]
+                match = exp.or_(match, *nulls, copy=False)
+            match.meta.update(meta_of(scopes.convert.extent(node)))
+            inner.where(match, copy=False)
             _refuse_moving(left, scopes)
             keys.append(left.copy())
-        match: exp.Expr = exp.and_(*matches)
-        if _is_negated(node, scopes.refuse_tree):
-            match = exp.Not(this=exp.paren(exp.Is(this=exp.paren(match), expression=exp.false())))
-        inner.where(match, copy=False)
     add_source(inner, name)
     inner.set("expressions", [exp.alias_(exp.column(ROW, table=name), "event")])
     inner.set("group", exp.Group(expressions=[exp.column(ROW, table=name)]))
