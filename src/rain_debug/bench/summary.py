@@ -75,6 +75,8 @@ def rows(experiments: Iterable[Experiment], folder: Path, damping: float | None 
         for case in experiment.cases:
             for ranker in sorted({r.ranker for r in known}, key=lambda r: (place.get(r, len(place)), r)):
                 name = protocol.stored_as(case, ranker)
+                if case.at and name != case.name:
+                    continue  # it looks at no complaint: how many there are says nothing about it
                 found = sorted((r for r in known if (r.case, r.ranker) == (name, ranker)), key=lambda r: r.seed)
                 if found:
                     out.append(_row(experiment, case, ranker, found))
