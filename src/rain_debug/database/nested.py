@@ -11,7 +11,7 @@ import numpy as np
 
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, Joined
-from rain_debug.database.places import find_name, find_row, matches, unique_names
+from rain_debug.database.places import find_name, find_row, matches
 from rain_debug.database.query import Query, number_of, scalar
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
@@ -20,7 +20,7 @@ from rain_debug.lineage.alternatives import BlockRows
 from rain_debug.lineage.exports import kind_of
 from rain_debug.lineage.places import Restriction, uploaded_places
 from rain_debug.relax import Asked, Target, lower_forest
-from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe
+from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, unique_names
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database

@@ -13,7 +13,7 @@ import numpy as np
 
 from rain_debug.engines import Table
 from rain_debug.errors import ComplaintError, nearest
-from rain_debug.sql import Expr, Plan
+from rain_debug.sql import Expr, Plan, free_name
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,12 @@ def outputs_of(plan: Plan) -> tuple[Output, ...]:
         name = (
             o.name if not re.fullmatch(r"_col_\d+", o.name) else " ".join(plan.sql[o.expr.start : o.expr.end].split())
         )
-        found.append(Output(_free(name or o.name, taken), o.expr))
+        found.append(Output(free_name(name or o.name, taken), o.expr))
     shown = {o.expr.sql for o in plan.outputs}
     for e in plan.group_by or ():
         if e.sql not in shown:
-            found.append(Output(_free(e.sql.split(".")[-1].strip('"'), taken), e, hidden=True))
+            found.append(Output(free_name(e.sql.split(".")[-1].strip('"'), taken), e, hidden=True))
     return tuple(found)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    candidate, k = name, 0
-    while candidate.lower() in taken:
-        k += 1
-        candidate = f"{name}_{k}"
-    taken.add(candidate.lower())
-    return candidate
 
 
 def find_output(outputs: Sequence[Output], name: str) -> Output:
@@ -63,16 +54,6 @@ def find_name(names: Sequence[str], name: str) -> str:
         if _bare(known) == wanted:
             return known
     raise ComplaintError(f"the answer has no column '{name}'", hint=nearest(name, names))
-
-
-def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Names made unique, in order.
-
-    >>> unique_names(["id", "ID", "n"])
-    ('id', 'ID_1', 'n')
-    """
-    taken: set[str] = set()
-    return tuple(_free(n, taken) for n in names)
 
 
 def _bare(name: str) -> str:

@@ -65,8 +65,15 @@ class _Reading:
             ratio = self._ratio(*node.args[:2])
             if ratio is not None or node.op == "mean":
                 return ratio if ratio is not None else _unknown(len(args[0][0]))
+        if node.op == "contract" and not all(map(self._is_chances, node.args)):
+            return _expanded(args, *node.attrs)
         rule = RULES.get(node.op)
         return rule(args, *node.attrs) if rule is not None else _unknown(np.shape(args[0][0])[0] if args else 1)
+
+    def _is_chances(self, i: int) -> bool:
+        """True for rows of chances that add up to 1."""
+        node = self.nodes[i]
+        return node.op in ("classes", "bins") or (node.op == "gather" and self._is_chances(node.args[0]))
 
     def _ratio(self, above: int, below: int) -> Interval | None:
         """Σ w·s / Σ w·n lies between the least and the greatest s / n; None where these are no such sums."""
@@ -115,7 +122,7 @@ class _Reading:
             low, high = (np.broadcast_to(x, segments.shape)[:, None] * factor for x in self.of(inner.args[1]))
             yield segments, n, inner.args[:1], (low, high) if factor >= 0 else (high, low)
         if inner.op == "contract":
-            table = inner.attrs[0].reshape(len(inner.attrs[0]), -1) * factor
+            table = inner.attrs[0].reshape(len(inner.attrs[0]), int(np.prod(inner.attrs[0].shape[1:]))) * factor
             yield segments, n, inner.args, (np.broadcast_to(table, (len(segments), table.shape[1])),) * 2
 
 
@@ -175,9 +182,25 @@ def _product(x: Interval, segments: Array, n: int) -> Interval:
 
 def _contracted(args: list[Interval], table: Array) -> Interval:
     """Between the least and the greatest entry, as one class of each variable holds."""
-    flat = table.reshape(len(table), -1)
-    n = len(args[0][0])
-    return np.broadcast_to(flat.min(axis=1), (n,)), np.broadcast_to(flat.max(axis=1), (n,))
+    n, classes = len(args[0][0]), tuple(range(1, table.ndim))
+    return np.broadcast_to(table.min(axis=classes), (n,)), np.broadcast_to(table.max(axis=classes), (n,))
+
+
+def _expanded(args: list[Interval], table: Array) -> Interval:
+    """The sum of a contraction's terms, for factors that are no chances but sums of such."""
+    low, high = np.zeros((2, len(args[0][0])))
+    for at in np.ndindex(table.shape[1:]):
+        entry = table[(slice(None), *at)]
+        term: Interval = (entry, entry)
+        for (least, most), c in zip(args, at, strict=True):
+            term = _corners(np.multiply, term, (least[:, c], most[:, c]))
+        low, high = low + term[0], high + term[1]
+    return low, high
+
+
+def _running(args: list[Interval]) -> Interval:
+    low, high = (np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)]) for x in args[0])
+    return low, high
 
 
 def _extremes(cluster: Array, cluster_place: Array, n: int, low: Array, high: Array) -> Interval:
@@ -267,6 +290,7 @@ RULES: dict[str, Callable[..., Interval]] = {
     "contract": _contracted,
     "segment_sum": lambda a, segments, n: _summed(a[0], segments, n),
     "segment_prod": lambda a, segments, n: _product(a[0], segments, n),
+    "running_sum": _running,
     "concat": lambda a: (np.concatenate([x for x, _ in a]), np.concatenate([x for _, x in a])),
     "round": _rounded,
     "whole": _rounded,

@@ -4,6 +4,7 @@ from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
 from rain_debug.sql.invalid import invalid
 from rain_debug.sql.nested import plan_nested
+from rain_debug.sql.nodes import free_name, unique_names
 from rain_debug.sql.parts import part_of, parts_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
@@ -36,10 +37,12 @@ __all__ = [
     "is_unsupported",
     "mark",
     "describe",
+    "free_name",
     "parse_statement",
     "part_of",
     "parts_of",
     "plan_nested",
     "plan_query",
     "render",
+    "unique_names",
 ]

@@ -17,7 +17,7 @@ from rain_debug.sql.plan import Atom, OutputColumn, Plan, Source
 from rain_debug.sql.rewrite import has_atoms, sources_of
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.subqueries import correlated, event_select
-from rain_debug.sql.tree import ROW, Below, Block, Body, Event, Merge, OutColumn
+from rain_debug.sql.tree import EVENT, ROW, Below, Block, Body, Event, Merge, OutColumn
 from rain_debug.sql.windowed import windowed
 
 
@@ -140,7 +140,7 @@ class Blocks:
             relation = self.scopes.relation_of(source)
             if alias in sources:
                 rids.append(str(sources[alias].rid))
-            elif source.meta.get("below") or alias.startswith("__rain_event"):
+            elif source.meta.get("below") or alias.startswith(EVENT):
                 rids.append(f"{quote(alias)}.{ROW}")
             elif relation is not None and relation.is_table:
                 rids.append(f"{quote(alias)}.rowid")
@@ -198,7 +198,7 @@ class Blocks:
                 name, keys = known[text]
                 placed(node, "event", name, [k.copy() for k in keys], self.scopes)
                 continue
-            name = f"__rain_event_{next(self.scopes.numbers)}"
+            name = f"{EVENT}{next(self.scopes.numbers)}"
             if isinstance(node, exp.Subquery):
                 self._take_scalar(node, query, name, below, events)
                 continue

@@ -10,7 +10,7 @@ from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom
 from rain_debug.sql.nodes import meta_of, quote
 from rain_debug.sql.plan import Atom, Source
 from rain_debug.sql.scopes import Scopes
-from rain_debug.sql.tree import ROW, Below, Event
+from rain_debug.sql.tree import EVENT, ROW, Below, Event
 
 READS = "a subquery that reads a number that predictions move, or is compared with one, is not supported"
 
@@ -20,9 +20,11 @@ def atom_sources(select: exp.Select, scopes: Scopes) -> list[Source]:
     found: dict[str, Source] = {}
     for node in [n for n in select.find_all(exp.Anonymous) if is_atom(n) and not is_placed(n)]:
         for alias in scopes.aliases_read(node):
-            if alias not in found:
+            if alias in scopes.around:
+                found[alias] = scopes.around[alias]
+            elif alias not in found:
                 owner, source = scopes.find_source(node, alias)
-                if owner is not select or alias.startswith("__rain_event"):
+                if owner is not select or alias.startswith(EVENT):
                     what = "a prediction for a row together with one of the query around it is not supported"
                     raise scopes.refuse_tree(node, what)
                 found[alias] = scopes.predicted_source(select, source)
@@ -107,7 +109,7 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
             condition = scopes.convert(part)
             if condition.sql not in known:
                 known[condition.sql] = len(atoms)
-                name = f"__rain_event_{next(scopes.numbers)}"
+                name = f"{EVENT}{next(scopes.numbers)}"
                 atoms.append(Atom(len(atoms), "event", "", (), (), ("event", name), (), start, end))
                 events.append(Event(name, None, (), condition, start, end))
             number = known[condition.sql]

@@ -9,7 +9,7 @@ from rain_debug.sql import rewrite
 from rain_debug.sql.answer import exact_answer
 from rain_debug.sql.blocks import Blocks
 from rain_debug.sql.convert import atom_number, is_atom
-from rain_debug.sql.nodes import group_by_position
+from rain_debug.sql.nodes import group_by_position, unique_names
 from rain_debug.sql.plan import Catalog
 from rain_debug.sql.read import read
 from rain_debug.sql.refusals import NESTED, refuse_labels, refuse_nested
@@ -28,7 +28,7 @@ def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Nested:
     scopes.name_aggregates(tree)
     scopes.explicit_features(tree)
     refuse_labels(tree, scopes.convert, scopes.calls)
-    shown = tuple(scopes.declared.get(n.lower(), n) for n in tree.named_selects)
+    shown = unique_names([scopes.declared.get(n.lower(), n) for n in tree.named_selects])
     tree = _simplified(tree, scopes)
     _refuse_features(tree, scopes)
     refuse_labels(tree, scopes.convert, scopes.calls)  # again: classes are now compared where CTEs named them

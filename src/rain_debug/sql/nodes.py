@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -13,6 +13,26 @@ from rain_debug.sql import grouping
 def quote(name: str) -> str:
     """The name as SQL spells it whatever stands in it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """`name`, or `name_1`, …, whichever is not in `taken`, where it is then."""
+    candidate, k = name, 0
+    while candidate.lower() in taken:
+        k += 1
+        candidate = f"{name}_{k}"
+    taken.add(candidate.lower())
+    return candidate
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names made unique, in order.
+
+    >>> unique_names(["id", "ID", "n"])
+    ('id', 'ID_1', 'n')
+    """
+    taken: set[str] = set()
+    return tuple(free_name(n, taken) for n in names)
 
 
 def own_windows(select: exp.Select) -> Iterator[exp.Expr]:

@@ -29,7 +29,8 @@ class Scopes(Planner):
     """The names of one query on its way from text to tree, in any of its SELECTs.
 
     `calls` are its predictions, `declared` its columns' names as they are spelled, `numbers` counts the tables that
-    lineage will make; `outside` is the WITH of the whole, which a block that was taken out of it still sees.
+    lineage will make; `outside` is the WITH of the whole, which a block that was taken out of it still sees; `around`
+    are the rows of the query around a subquery that its calls read, by the name of the subquery's table of events.
     """
 
     def __init__(self, sql: str, catalog: Catalog, dialect: str) -> None:
@@ -40,6 +41,7 @@ class Scopes(Planner):
         self.numbers = itertools.count()
         self.declared: dict[str, str] = {}
         self.materialised: dict[str, str] = {}
+        self.around: dict[str, Source] = {}
         self.outside: exp.With | None = None
 
     # -- names --------------------------------------------------------------------------------------------------

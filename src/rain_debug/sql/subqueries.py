@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -10,10 +11,11 @@ from rain_debug.errors import SQLError
 from rain_debug.sql import rewrite
 from rain_debug.sql.convert import atom_number, is_atom
 from rain_debug.sql.marks import READS, is_placed
-from rain_debug.sql.nodes import add_source, meta_of, without
-from rain_debug.sql.rewrite import sources_of
+from rain_debug.sql.nodes import add_source, meta_of, quote, without
+from rain_debug.sql.plan import Source
+from rain_debug.sql.rewrite import has_atoms, sources_of
 from rain_debug.sql.scopes import Scopes
-from rain_debug.sql.tree import ROW
+from rain_debug.sql.tree import EVENT, ROW
 
 
 def event_select(node: exp.Expr, query: exp.Query, name: str, scopes: Scopes) -> tuple[exp.Select, list[exp.Expr]]:
@@ -57,6 +59,7 @@ def correlated(query: exp.Expr, name: str, scopes: Scopes) -> list[exp.Expr]:
     inside = {s.alias_or_name for q in query.find_all(exp.Select) for s in sources_of(q)}
     keys: list[exp.Expr] = []
     texts: list[str] = []
+    met = _met(query, inside, scopes)
 
     def external(node: exp.Expr) -> bool:
         columns = list(node.find_all(exp.Column))
@@ -75,7 +78,49 @@ def correlated(query: exp.Expr, name: str, scopes: Scopes) -> list[exp.Expr]:
             visit(child)
 
     visit(query)
+    if met is not None:
+        keys.append(exp.maybe_parse(str(met.rid), dialect=scopes.dialect))
+        scopes.around[name] = _around(met, name, keys, scopes.dialect)
     return keys
+
+
+def _met(query: exp.Expr, inside: set[str], scopes: Scopes) -> Source | None:
+    """The source outside whose rows calls of `query` read together with its own; None where there is none, or several,
+    or where its rows may be missing, or have no number in the database."""
+    met: set[str] = set()
+    for node in (n for n in query.find_all(exp.Anonymous) if is_atom(n) and not is_placed(n)):
+        read = {c.table for a in node.expressions[1:] for c in a.find_all(exp.Column)}
+        if read & inside and node.find_ancestor(exp.Select) is query:
+            met |= read - inside
+    if len(met) != 1:
+        return None
+    alias = met.pop()
+    select, source = scopes.find_source(query, alias)
+    joins = select.args.get("joins") or []
+    if select is not query.find_ancestor(exp.Select) or alias.startswith(EVENT) or any(j.side for j in joins):
+        return None
+    if isinstance(source, exp.Subquery) and has_atoms(source.this):
+        return None
+    found = scopes.predicted_source(select, source)
+    if found.materialised is not None:
+        return None
+    if isinstance(source, exp.Table) and "relation" not in source.meta:  # a CTE, which the subquery need not see
+        text = f"({scopes.with_sql(source)} SELECT * FROM {found.from_sql}) AS {quote(alias)}"
+        return replace(found, from_sql=text)
+    return found
+
+
+def _around(met: Source, name: str, keys: Sequence[exp.Expr], dialect: str) -> Source:
+    """The rows of a source outside under the names that they have in the events' table `name`: its keys, the row's
+    number last."""
+    mine = {f"x{i}": k for i, k in enumerate(keys[:-1]) if isinstance(k, exp.Column) and k.table == met.alias}
+    rid = f"x{len(keys) - 1}"
+    items = [f"{k.sql(dialect)} AS {x}" for x, k in mine.items()] + [f"{met.rid} AS {rid}"]
+    return replace(
+        met, alias=name, rid=f"{quote(name)}.{rid}", columns=tuple(mine),
+        origin=tuple((x, met.base_column(k.name)) for x, k in mine.items()),
+        from_sql=f"(SELECT {', '.join(items)} FROM {met.from_sql}) AS {quote(name)}",
+    )  # fmt: skip
 
 
 def _refuse_moving(key: exp.Expr, scopes: Scopes) -> None:

@@ -12,6 +12,8 @@ from rain_debug.sql.plan import Plan
 
 ROW = "__rain_row"
 """The column that numbers the rows of a relation that lineage made."""
+EVENT = "__rain_event_"
+"""What the names of subqueries in conditions, and of the tables of their events, begin with."""
 
 
 @dataclass(frozen=True)
