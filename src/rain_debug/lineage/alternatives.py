@@ -221,9 +221,15 @@ class _Capture:
             names[block.event_table] = events_table[0]
 
         absent: dict[int, str] = {}
+        settled: dict[int, tuple[int, str]] = {}
 
         def read(k: int) -> str:
+            if k in settled:
+                return settled[k][1]
             return f"(CASE WHEN {absent[k]} THEN NULL ELSE __w{k}.c END)" if absent.get(k) else f"__w{k}.c"
+
+        def state(k: int) -> str:
+            return str(settled[k][0]) if k in settled else f"__w{k}.i"
 
         def text(sql: str) -> str:
             return _replaced(render(sql, read), names)
@@ -236,9 +242,16 @@ class _Capture:
         froms = [_replaced(plan.from_sql, names)]
         conditions: list[str] = []
         items: dict[str, str] = {}
+        conjuncts = list(plan.conjuncts)
         for atom in states:
             labels = self.models[atom.model].classes if atom.kind == "class" else (False, True)
-            listed = ", ".join(f"({i}, {self.engine.literal(v)})" for i, v in enumerate(labels))
+            texts_of = [(i, self.engine.literal(v)) for i, v in enumerate(labels)]
+            if not absent.get(atom.index):
+                texts_of, conjuncts = self._possible(atom, texts_of, conjuncts)
+            if len(texts_of) == 1:  # nothing is left to try
+                settled[atom.index] = texts_of[0]
+                continue
+            listed = ", ".join(f"({i}, {v})" for i, v in texts_of)
             froms.append(f"CROSS JOIN (VALUES {listed}) AS __w{atom.index}(i, c)")
             items[f"code_{atom.index}"] = f"__w{atom.index}.i"
         rids = list(dict.fromkeys(r for a in plan.atoms if a.kind in ("class", "proba", "number") for r in a.rids))
@@ -251,7 +264,7 @@ class _Capture:
             for other in states:
                 if other.index < atom.index and other.identity == atom.identity and atom.kind == "class":
                     same = " AND ".join(f"{a} = {b}" for a, b in zip(atom.rids, other.rids, strict=True))
-                    conditions.append(f"(NOT coalesce({same}, FALSE) OR __w{atom.index}.i = __w{other.index}.i)")
+                    conditions.append(f"(NOT coalesce({same}, FALSE) OR {state(atom.index)} = {state(other.index)})")
         for b in block.below:
             if not b.single:
                 items[f"below_{b.name}"] = f"{_alias_of(plan, b.name)}.{ROW}"
@@ -279,7 +292,7 @@ class _Capture:
             items[f"e_{j}"] = text(leaf.sql)
         selected = ", ".join(f"{sql} AS {self._quoted(n)}" for n, sql in items.items()) or "1 AS one"
         head = f"SELECT {selected} FROM {' '.join(froms)} WHERE"
-        ways = _ways(block, conditions, text)
+        ways = _ways(conjuncts, block.event_table, conditions, text)
         sql = f"{plan.with_sql} {' UNION ALL '.join(f'{head} {where}' for where in ways)}{one_group_a_row(plan)}"
         most = MAX_NUMBERS // (len(items) + 2) if len(plan.sources) + len(block.below) > 1 else None
         whole = sql + (f" LIMIT {most + 1}" if most is not None else "")
@@ -318,7 +331,10 @@ class _Capture:
             )  # fmt: skip
         literals: list[Literals] = []
         for atom in states:
-            codes = fetched[f"code_{atom.index}"].values.astype(np.int64)
+            if atom.index in settled:
+                codes = np.full(n, settled[atom.index][0], dtype=np.int64)
+            else:
+                codes = fetched[f"code_{atom.index}"].values.astype(np.int64)
             if atom.kind == "event":
                 name = atom.identity[1]
                 rows = fetched[f"event_{name}"].values.astype(np.int64) if name in event_rows else np.arange(n)
@@ -343,7 +359,9 @@ class _Capture:
                 name = atom.identity[1]
                 rows = fetched[f"event_{name}"].values.astype(np.int64)
                 numbers_found[atom.index] = Literals("event", name, rows, np.zeros(n, dtype=np.int64))
-        row = fetched["row"].values.astype(np.int64, copy=False) if number else np.arange(n)
+        row = (
+            np.arange(n) if not number else np.zeros(n, dtype=np.int64) if number == "0" else _known(fetched, "row")[0]
+        )
         if events_table is not None:
             n_rows = events_table[1]
         elif rows_are_places:
@@ -353,6 +371,22 @@ class _Capture:
         return BlockRows(
             block, relation, n_rows, row, literals, numbers_found, fetched, texts, below, found_events, sql, kinds
         )
+
+    def _possible(
+        self, atom: Atom, states: list[tuple[int, str]], conjuncts: list[Expr]
+    ) -> tuple[list[tuple[int, str]], list[Expr]]:
+        """The states of a prediction that conditions on it alone let through, and the other conditions."""
+        alone = [c for c in conjuncts if c.atoms == (atom.index,) and not (c.has_columns or c.has_aggregate)]
+        texts = [render(c.sql, lambda k: "w.c") for c in alone]
+        if not alone or any("(" in t for t in texts):  # a function's value may be another one next time
+            return states, conjuncts
+        asked = ", ".join(f"({i}, {v})" for i, v in states)
+        found = self.engine.constant(
+            f"SELECT {' AND '.join(f'({t})' for t in texts)} AS x FROM (VALUES {asked}) AS w(i, c) ORDER BY w.i"
+        )
+        holds = [bool(x) for x in found["x"].to_list()]
+        left = [s for s, there in zip(states, holds, strict=True) if there]
+        return (left, [c for c in conjuncts if c not in alone]) if left else (states, conjuncts)
 
     def _below(self, below: Below) -> Rows:
         if below.single and isinstance(below.body, Block):
@@ -428,7 +462,7 @@ class _Capture:
         number: str, event_rows: Mapping[str, str], join: str, order: str,
     ) -> Table:  # fmt: skip
         types = dict(self.engine.types(f"SELECT {', '.join(texts.values())} FROM {alternatives}")) if texts else {}
-        selected = [f"{number or 0} AS row"]
+        selected = [f"{number} AS row"] if number not in ("", "0") else []
         for name in items:
             if name.startswith(("code_", "rid_", "below_")):
                 selected.append(f"a.{self._quoted(name)} AS {self._quoted(name)}")
@@ -442,7 +476,8 @@ class _Capture:
                 selected.append(f"dense_rank() OVER (ORDER BY {quoted}) AS {name}_id")
         for name, text in event_rows.items():
             selected.append(f"{text} AS {self._quoted(f'event_{name}')}")
-        return self.engine.table(f"SELECT {', '.join(selected)} FROM {alternatives} AS a {join}{order}")
+        listed = ", ".join(selected) or "1 AS one"
+        return self.engine.table(f"SELECT {listed} FROM {alternatives} AS a {join}{order}")
 
     def _variables(self, plan: Plan, atom: Atom, table: Table, rids: Sequence[str], codes: Array) -> Literals:
         columns = [_known(table, f"rid_{rids.index(r)}") for r in atom.rids]
@@ -572,16 +607,18 @@ class _Capture:
         return tuple(blocks), tuple(widths)
 
 
-def _ways(block: Block, conditions: Sequence[str], text: Callable[[str], str]) -> list[str]:
+def _ways(
+    conjuncts: Sequence[Expr], events: str | None, conditions: Sequence[str], text: Callable[[str], str]
+) -> list[str]:
     """WHERE, as several that exclude each other where subqueries are met by one equality or another condition.
 
     The engine finds pairs that are equal by hashing; for OR it would compare all pairs.
     """
     rest = [*conditions]
     split: list[Expr] = []
-    for c in block.plan.conjuncts:
+    for c in conjuncts:
         some = _disjuncts(c)
-        if not split and len(some) > 1 and block.event_table in c.aliases and any("=" in (d.op, d.name) for d in some):
+        if not split and len(some) > 1 and events in c.aliases and any("=" in (d.op, d.name) for d in some):
             split = some
         else:
             rest.append(text(c.sql))
