@@ -319,3 +319,7 @@ SELECT count(*) AS n FROM users u, orders o WHERE u.id = o.uid AND predict(worth
 SELECT count(*) AS n FROM users u, orders o WHERE predict(worth, u) = predict(worth, o);
 -- pairs of rows
 SELECT count(*) AS n FROM users a JOIN orders b ON predict(same, a.x, b.x);
+-- rows without a match: pairs across NOT EXISTS
+SELECT count(*) AS n FROM users a WHERE NOT EXISTS (SELECT 1 FROM orders b WHERE predict(same, a.x, b.x));
+-- pairs in the ON of an outer join
+SELECT a.id, b.id AS other FROM users a LEFT JOIN orders b ON predict(same, a.x, b.x);
