@@ -11,6 +11,7 @@ from sqlglot.tokens import Token, TokenType
 from rain_debug.errors import SQLError
 from rain_debug.sql.forms import Reading, rewrite, settle
 from rain_debug.sql.plan import Catalog
+from rain_debug.sql.tokens import at, closing, is_type, join, like, split
 
 _DUCKDB = """
     add age aggregate ago alias arbitrary bar base64 bin binom bitstring cardinality century checkpoint collations
@@ -23,6 +24,11 @@ _DUCKDB = """
 """
 """Functions of DuckDB's, of one word, that sqlglot does not know."""
 
+_SETS = frozenset({TokenType.ROLLUP, TokenType.CUBE})
+_CONDITIONS = (
+    TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE, TokenType.AND, TokenType.OR,
+    TokenType.NOT, TokenType.IS, TokenType.IN, TokenType.BETWEEN, TokenType.LIKE, TokenType.ILIKE,
+)  # fmt: skip
 _OPENINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES})
 
 
@@ -37,7 +43,7 @@ def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
     speaker = Dialect.get_or_raise(dialect)
     reading = Reading(sql, catalog, _functions(dialect) if catalog is not None else frozenset())
     try:
-        tokens = rewrite(speaker.tokenize(sql), reading)
+        tokens = conditions_as_keys(rewrite(speaker.tokenize(sql), reading))
         if tokens and tokens[0].token_type not in _OPENINGS:
             raise SQLError(
                 f"{tokens[0].text.upper()} is not a query",
@@ -71,6 +77,35 @@ def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
         what = "there is no statement in it" if not statements else f"{len(statements)} statements in one text"
         raise SQLError(f"this SQL cannot be read: {what}", hint="give one SELECT at a time")
     return settle(statements[0], reading)
+
+
+def conditions_as_keys(tokens: list[Token]) -> list[Token]:
+    """Conditions among the keys of ROLLUP and CUBE in parentheses: sqlglot does not read them without.
+
+    >>> from sqlglot import tokenize
+    >>> " ".join(t.text for t in conditions_as_keys(tokenize("GROUP BY ROLLUP (a > f(1), b)")))
+    'GROUP BY ROLLUP ( ( a > f ( 1 ) ) , b )'
+    """
+    out: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        opens = tokens[i].token_type in _SETS and is_type(at(tokens, i + 1), TokenType.L_PAREN)
+        close = closing(tokens, i + 1) if opens else None
+        if close is None:
+            out.append(tokens[i])
+            i += 1
+            continue
+        out += tokens[i : i + 2]
+        parts = [_in_parentheses(part) for part in split(tokens[i + 2 : close])]
+        out += [*join(parts), tokens[close]]
+        i = close + 1
+    return out
+
+
+def _in_parentheses(key: list[Token]) -> list[Token]:
+    if not key or all(len(split(key, kind)) == 1 for kind in _CONDITIONS):
+        return key
+    return [like(key[0], TokenType.L_PAREN, "("), *key, like(key[-1], TokenType.R_PAREN, ")")]
 
 
 def _parse(speaker: Dialect, tokens: list[Token], sql: str) -> list[exp.Expr]:
