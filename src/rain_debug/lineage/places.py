@@ -79,13 +79,13 @@ def _listed(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Se
         cells = [engine.literal(v, t) for v, t in zip(row, kinds, strict=True)]
         values.append("(" + ", ".join([str(number), *cells]) + ")")
     columns = ", ".join(["id", *(f"k{i}" for i in range(len(names)))])
-    on = " AND ".join(f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names))
+    on = " AND ".join(f"({k}) IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names))
     return f"JOIN (VALUES {', '.join(values)}) AS __place({columns}) ON {on}"
 
 
 def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A join with places in a temporary table."""
-    same = [f"{k} IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)]
+    same = [f"({k}) IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)]
     return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*same, '__place.sound'])}"
 
 
