@@ -73,6 +73,7 @@ class Ranked:
     scores: np.ndarray
     note: str = ""
     solution: Solution | None = None
+    priority: np.ndarray | None = None
 
 
 def holistic(problem: Any) -> Ranked:

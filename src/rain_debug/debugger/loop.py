@@ -371,7 +371,8 @@ class _Loop:
             m = part.members
             goals_ = tuple(self.goals[i] for i in m)
             queries.append(Complained(part.capture.program, blocks, goals_, weights[m], exact[m], relaxed[m]))
-        return Evidence(tuple(queries), self.memory, len(self.rounds) + 1)
+        s, left = self.settings, self._left(sum(len(r.chosen) for r in self.rounds))
+        return Evidence(tuple(queries), self.memory, len(self.rounds) + 1, s.step, left, s.judge, s.loss)
 
     def _gradient(self, seen: list[tuple[Predicted, ...]], weights: np.ndarray) -> dict[str, np.ndarray]:
         """∇q(θ) of every model, (n_params,): through the programs to the probabilities, then through the model."""
@@ -418,7 +419,10 @@ class _Loop:
                 )
                 ranking = RANKERS[s.ranker](problem)
                 scores, solution = ranking.scores, ranking.solution
-                for position in order(scores, t.records.keys, keep[name])[:count].tolist():
+                ranked = order(scores if ranking.priority is None else ranking.priority, t.records.keys, keep[name])
+                if s.until == "resolved":
+                    ranked = ranked[scores[ranked] > 0]
+                for position in ranked[:count].tolist():
                     key = t.records.keys[position]
                     key = key.item() if isinstance(key, np.generic) else key
                     candidates.append(Chosen(name, position, key, float(scores[position])))
@@ -432,8 +436,6 @@ class _Loop:
                         solver_residual=float(solution.residual),
                     )
                 noted.append(outcome)
-            if s.until == "resolved":
-                candidates = [c for c in candidates if c.score > 0]
             chosen = self._spare_classes(merge(candidates)[:count], keep)
         return chosen, tuple(noted)
 

@@ -136,6 +136,12 @@ class LinearModel(ABC):
     def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
         """The optimum over the kept records; see `Model.fit`."""
 
+    def gradient(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
+        """∇L(theta), (n_params,)."""
+        part, penalty = self._active(records), self._penalty(self._known, self._count(records, keep))
+        inner = self._objective(records, keep, part).at(part.take(theta))[1]
+        return part.give(inner, penalty * theta)
+
     @abstractmethod
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L(theta) as an operator."""

@@ -89,6 +89,10 @@ class Model(Protocol):
         """(n_records,) w ∇ℓ_i·v, in one pass and without per-record gradients."""
         ...
 
+    def gradient(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
+        """∇L(theta), (n_params,); 0 at the optimum."""
+        ...
+
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L(theta) as an operator."""
         ...

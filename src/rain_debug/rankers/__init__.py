@@ -8,11 +8,13 @@ from rain_debug.rankers.holistic import holistic
 from rain_debug.rankers.loss import loss
 from rain_debug.rankers.options import checked
 from rain_debug.rankers.order import order
+from rain_debug.rankers.rain import rain
 from rain_debug.rankers.random import random
 from rain_debug.rankers.self_influence import self_influence
 from rain_debug.rankers.two_step import TwoStepOptions, two_step
 
 RANKERS: dict[str, Ranker] = {
+    "rain": rain,
     "holistic": holistic,
     "two_step": two_step,
     "auto": auto,
@@ -38,6 +40,7 @@ __all__ = [
     "holistic",
     "loss",
     "order",
+    "rain",
     "random",
     "self_influence",
     "two_step",

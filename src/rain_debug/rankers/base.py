@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rain_debug.complaints import Goal
+from rain_debug.complaints import Goal, Judge, Loss
 from rain_debug.curvature import Solution
 from rain_debug.data import Records
 from rain_debug.models import Model
@@ -47,11 +47,18 @@ class Complained:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is complained about, behind ∇q: every query as round `round` sees it; `memory` lasts for the whole run."""
+    """What is complained about, behind ∇q: every query as round `round` sees it; `memory` lasts for the whole run.
+
+    `left` records may still be removed, `step` a round; `judge` and `loss` are the run's own.
+    """
 
     queries: tuple[Complained, ...]
     memory: MutableMapping[str, Any] = field(default_factory=dict)
     round: int = 1
+    step: int = 10
+    left: int = 10
+    judge: Judge = "exact"
+    loss: Loss = "l1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +87,14 @@ class Problem:
 class Ranking:
     """`scores` (n_records,), best first when sorted down, 0 for removed records; `note` says what was approximated.
 
-    `solution` is the solve behind them, to start the next round's from; None where there was none.
+    `solution` is the solve behind them, to start the next round's from; None where there was none. Where the order is
+    not that of the scores, `priority` (n_records,) is what it goes by.
     """
 
     scores: np.ndarray
     note: str = ""
     solution: Solution | None = None
+    priority: np.ndarray | None = None
 
 
 Ranker = Callable[[Problem], Ranking]
