@@ -31,6 +31,8 @@ class AlternativeNumbers(Expressions):
     def leaf(self, e: Expr) -> int | None:
         if e.sql not in self.block.rows.texts or self.block.moving & set(e.atoms):
             return None
+        if e.op == "const" and e.sql.upper() == "NULL":
+            return self.b.const(np.full(self.n, np.nan))
         if self.block.rows.kinds[e.sql] not in ("number", "bool"):
             raise self.lowering.refuse(e, "what is no number cannot be complained about")
         return self.b.const(plain(self.block.rows.exports, self.block.rows.texts[e.sql])[0])

@@ -255,7 +255,7 @@ def _number(first: Array, columns: Array) -> Array:
 
 def _shared(place: Array, cluster: Array, ids: Array) -> bool:
     """True where a variable occurs in two clusters of one place."""
-    if ids.shape[1] == 0 or not len(place):
+    if ids.shape[1] < 2 or not len(place):  # by one variable alone, clusters of a place are told apart by it
         return False
     first = np.zeros(int(cluster.max(initial=-1)) + 1, dtype=np.int64)
     first[cluster] = np.arange(len(cluster))

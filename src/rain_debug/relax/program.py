@@ -196,7 +196,7 @@ class Builder:
         return Program(
             nodes,
             self.shapes,
-            tuple((new[node], position) for node, position in outputs),
+            tuple([(new[node], position) for node, position in outputs]),
             tuple(rules),
             tuple(approximate),
             needed,

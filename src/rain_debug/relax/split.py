@@ -47,6 +47,7 @@ class _SplitLowering:
         self.exports = lineage.sides[0].reading.exports
         self.axes = [self.exports.axis(k) for k in self.split.atoms]
         self._nodes: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._sums: list[int | None] = [None, None]
         self._weights = (Weights(), Weights())
         self._used: tuple[list[tuple[Array, int]], list[tuple[Array, int]]] = ([], [])
@@ -258,7 +259,7 @@ class _SplitLowering:
         if e.name == "count":
             return self._pair_sum(self._times(tables, argument, ~self._reading(argument).raw(argument)[1]))
         value: Grid = self._reading(argument).number(argument)
-        counts = self._pair_sum(self._times(tables, argument, ~value.null))
+        counts = self._counts[e.sql] = self._pair_sum(self._times(tables, argument, ~value.null))
         sums = self._pair_sum(self._times(tables, argument, value.plain * ~value.null))
         if e.name == "sum":
             return self.builder.op("defined", sums, counts)
@@ -271,9 +272,11 @@ class _SplitLowering:
         """True: a join on predictions decides how many pairs there are."""
         return True
 
-    def absent(self, e: Expr) -> int | None:
-        """Not known: pairs share rows, so that their absences are not independent."""
-        return None
+    def absent(self, e: Expr) -> int:
+        """At least 1 − E[pairs], since P(a pair) ≤ E[pairs]: pairs share rows, so that more is not known."""
+        b = self.builder
+        none = b.op("sub", b.const(np.ones(1)), self._counts[e.sql])
+        return b.op("maximum", none, b.const(np.zeros(1)))
 
     def constant(self, e: Expr) -> Array:
         """Not reached: a split plan's pure outputs are group keys, which hold no complaint."""
