@@ -117,3 +117,26 @@ def test_renewed_records_forget_earlier_fits(corrupted: tuple[Model, Records, Pr
     fresh = records.renewed()
     assert fresh.X is records.X and "point" in records.cache and "point" not in fresh.cache
     assert np.array_equal(model.fit(fresh).theta, model.fit(records).theta)
+
+
+def test_gradient_similarity_is_influence_where_the_curvature_is_flat(
+    corrupted: tuple[Model, Records, Problem],
+) -> None:
+    _, _, problem = corrupted
+    damped = RANKERS["holistic"](Problem(**{**problem.__dict__, "damping": 1e6})).scores * 1e6
+    assert np.allclose(RANKERS["gradient_similarity"](problem).scores, damped, rtol=1e-5)
+
+
+def test_confident_asks_models_that_were_not_taught_the_record(corrupted: tuple[Model, Records, Problem]) -> None:
+    model, records, problem = corrupted
+    scores = RANKERS["confident"](problem).scores
+    assert np.array_equal(scores, RANKERS["confident"](problem).scores)
+    assert not np.array_equal(scores, RANKERS["confident"](Problem(**{**problem.__dict__, "seed": 4})).scores)
+    wrong = records.table["wrong"].values
+    assert int(wrong[order(scores, records.keys, problem.keep)[:WRONG]].sum()) >= 10
+    # What is out of the training set is less believed than what is in it, in the mean over the records.
+    assert scores.mean() > model.losses(records, problem.theta).mean()
+    few = np.flatnonzero(records.y == 1)[:2]
+    keep = np.zeros(N, dtype=bool)
+    keep[few] = keep[np.flatnonzero(records.y == 0)[:3]] = True
+    assert np.isfinite(RANKERS["confident"](Problem(**{**problem.__dict__, "keep": keep})).scores).all()

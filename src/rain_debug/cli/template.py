@@ -62,7 +62,7 @@ at_least = 90
 [debug]
 budget = 400                 # remove at most so many training records
 step = 10                    # so many between two retrainings
-ranker = "holistic"          # or "rain", "two_step", "auto", "loss", "self_influence", "random"
+ranker = "holistic"          # or "rain", "two_step", "auto", "loss", …
 until = "resolved"           # or "budget": go on when every complaint is met
 '''
 

@@ -14,7 +14,9 @@ from rain_debug.errors import ConfigError, nearest
 VERSION = 1
 DATASETS = ("shop", "adult", "dblp", "enron", "mnist", "telco_churn")
 ESTIMATORS = ("logistic_regression",)
-RANKERS = ("holistic", "rain", "two_step", "auto", "loss", "self_influence", "random")
+RANKERS = (
+    "holistic", "rain", "two_step", "auto", "gradient_similarity", "loss", "confident", "self_influence", "random"
+)  # fmt: skip
 FILES = (".csv", ".tsv", ".parquet", ".json")
 CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
 """What a complaint about a value may say, one of them each."""

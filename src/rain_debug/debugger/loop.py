@@ -34,7 +34,7 @@ from rain_debug.rankers import OPTIONS, RANKERS, Complained, Evidence, Predicted
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
 
-GRADIENT_FREE = frozenset({"loss", "self_influence", "random"})
+GRADIENT_FREE = frozenset({"loss", "confident", "self_influence", "random"})
 """The rankers that do not look at the complaints: a gradient of nought does not stop them."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rain_debug.rankers.auto import AutoOptions, auto
 from rain_debug.rankers.base import Complained, Evidence, Predicted, Problem, Ranker, Ranking
+from rain_debug.rankers.confident import confident
+from rain_debug.rankers.gradient_similarity import gradient_similarity
 from rain_debug.rankers.holistic import holistic
 from rain_debug.rankers.loss import loss
 from rain_debug.rankers.options import checked
@@ -18,7 +20,9 @@ RANKERS: dict[str, Ranker] = {
     "holistic": holistic,
     "two_step": two_step,
     "auto": auto,
+    "gradient_similarity": gradient_similarity,
     "loss": loss,
+    "confident": confident,
     "self_influence": self_influence,
     "random": random,
 }
@@ -37,6 +41,8 @@ __all__ = [
     "Ranking",
     "auto",
     "checked",
+    "confident",
+    "gradient_similarity",
     "holistic",
     "loss",
     "order",

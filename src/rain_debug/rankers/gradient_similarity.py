@@ -1,0 +1,12 @@
+"""Gradient similarity: the complaints' gradient along each record's, without the curvature (TracIn at the last fit)."""
+
+from __future__ import annotations
+
+from rain_debug.influence import products, scores
+from rain_debug.rankers.base import Problem, Ranking
+
+
+def gradient_similarity(problem: Problem) -> Ranking:
+    """Records by −(1/n) ∇q·∇ℓ(z): influence with the identity in the place of H⁻¹ (Pruthi and others, 2020)."""
+    p = problem
+    return Ranking(scores(products(p.model, p.records, p.keep, p.theta, p.query_gradient), p.keep))
