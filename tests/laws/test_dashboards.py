@@ -19,14 +19,16 @@ PARTS = 10
 """Each law's cases are dealt to so many tests, which run side by side."""
 
 ALLOWED: dict[str, tuple[float, float]] = {
-    "cte_twice": (0.35, 0.6), "nested": (0.3, 0.35), "predicted_below_and_above": (0.3, 0.35), "full_join": (0.35, 0.4),
-    "right_join": (0.3, 0.5), "left_join": (0.25, 0.35), "self_join": (0.25, 0.35), "predicted_in_on": (0.25, 0.3),
-    "predicted_nullable": (0.3, 0.35), "where_on_aggregate": (0.25, 0.75), "aggregate_of_aggregate": (0.25, 0.7),
-    "having": (0.15, 0.5), "scalar_subquery": (0.2, 0.45), "rollup": (0.2, 0.5), "cube": (0.2, 0.5),
-    "grouping_sets": (0.2, 0.5), "min_max": (0.15, 0.35), "bool_aggregate": (0.15, 0.35),
+    "cte_twice": (0.25, 0.4), "nested": (0.2, 0.3), "predicted_below_and_above": (0.2, 0.25), "full_join": (0.22, 0.3),
+    "right_join": (0.2, 0.3), "left_join": (0.17, 0.27), "self_join": (0.18, 0.25), "predicted_in_on": (0.18, 0.27),
+    "predicted_nullable": (0.18, 0.3), "where_on_aggregate": (0.2, 0.7), "aggregate_of_aggregate": (0.17, 0.45),
+    "having": (0.1, 0.37), "scalar_subquery": (0.17, 0.48), "rollup": (0.12, 0.3), "cube": (0.12, 0.35),
+    "grouping_sets": (0.12, 0.4), "min_max": (0.1, 0.3), "bool_aggregate": (0.1, 0.25), "variance": (0.1, 0.27),
+    "regressor": (0.12, 0.36), "probability": (0.13, 0.36), "threshold": (0.14, 0.35), "sum_distinct": (0.12, 0.37),
+    "pair_model": (0.1, 0.3),
 }  # fmt: skip
 """Feature → the largest share of the queries with it that may be refused by name: as an answer, and as a cell."""
-OTHERS = (0.15, 0.3)
+OTHERS = (0.12, 0.25)
 """For features that are not in the table."""
 
 
