@@ -128,6 +128,24 @@ def test_an_overshot_complaint_keeps_its_direction(shop: Any) -> None:
     assert question.short(np.array([now + 50.0]))[0] == 0 < question.short(np.array([float(now)]))[0]
 
 
+def test_the_direction_is_that_of_the_reading_that_judges(shop: Any) -> None:
+    """The exact and the expected answer may lie on both sides of what is asked for."""
+    db, _, _ = shop
+    cell = db.query(COUNT).cell("n")
+    now = db.query(COUNT).rows()[0]["n"]
+    evidence = first_problem(cell.should_be(now + 30), db).evidence
+    assert evidence is not None
+    expected = float(evidence.queries[0].relaxed[0])
+    between = (now + expected) / 2
+    directions = {}
+    for judge in ("exact", "relaxed"):
+        question = Question.of(first_problem(cell.should_be(between, tolerance=0.0), db, judge=judge))
+        directions[judge] = question.toward[0]
+        assert question.short(question.values(question.problem.theta))[0] > 0
+    assert directions == {"exact": np.sign(between - now), "relaxed": np.sign(between - expected)}
+    assert directions["exact"] == -directions["relaxed"]
+
+
 def test_a_complaint_without_a_target_wants_more(shop: Any) -> None:
     db, _, _ = shop
     now = db.query(COUNT).rows()[0]["n"]

@@ -19,13 +19,14 @@ class Question:
     """The complained cells of `queries` when the model called `problem.name` has other parameters; all else stays.
 
     A value is the relaxed one, less the `offset` (n_goals,) by which the first relaxed reading missed the answer that
-    the complaints are judged by.
+    the complaints are judged by; `toward` (n_goals,) is where the first value had to go, +1 up or −1 down.
     """
 
     problem: Problem
     queries: tuple[Complained, ...]
     goals: tuple[Goal, ...]
     offset: np.ndarray
+    toward: np.ndarray
 
     @staticmethod
     def of(problem: Problem) -> Question:
@@ -33,12 +34,13 @@ class Question:
         evidence = problem.evidence
         assert evidence is not None
         goals = tuple(g for q in evidence.queries for g in q.goals)
+        relaxed = np.concatenate([q.relaxed for q in evidence.queries])
         offset = np.zeros(len(goals))
         if evidence.judge == "exact":
-            exact = np.concatenate([q.exact for q in evidence.queries])
-            relaxed = np.concatenate([q.relaxed for q in evidence.queries])
-            offset = np.nan_to_num(relaxed - exact)
-        return Question(problem, evidence.queries, goals, offset)
+            offset = np.nan_to_num(relaxed - np.concatenate([q.exact for q in evidence.queries]))
+        over = [_over(g, v) for g, v in zip(goals, (relaxed - offset).tolist(), strict=True)]
+        toward = np.array([-np.sign(r) if r else g.direction for g, r in zip(goals, over, strict=True)])
+        return Question(problem, evidence.queries, goals, offset, toward)
 
     def values(self, theta: np.ndarray) -> np.ndarray:
         """(n_goals,) the cells at θ, NaN where there is none."""
@@ -52,22 +54,20 @@ class Question:
             if goal.open:
                 moved = goal.direction * (value - goal.before) / goal.scale
                 out[i] = max(0.0, NUDGE - moved) if np.isfinite(moved) else NUDGE
-            elif np.isfinite(value):
-                out[i] = max(0.0, -goal.direction * goal.residual(value)) / goal.scale
+            else:
+                out[i] = max(0.0, -self.toward[i] * _over(goal, value)) / goal.scale
         return out
 
     def weights(self, values: np.ndarray) -> np.ndarray:
         """(n_goals,) ∂q/∂value. Where every complaint is met, or overshot, the direction first asked for stays."""
-        first = np.array([-g.direction / g.scale for g in self.goals])
+        scale = np.array([g.scale for g in self.goals])
+        first = -self.toward / scale
         if not np.any(self.short(values) > 0):
             return first
-        pairs = zip(self.goals, values.tolist(), strict=True)
-        over = np.array([g.residual(v) if not g.open and np.isfinite(v) else 0.0 for g, v in pairs])
-        scale = np.array([g.scale for g in self.goals])
+        over = np.array([_over(g, v) for g, v in zip(self.goals, values.tolist(), strict=True)])
         squared = self.problem.evidence is not None and self.problem.evidence.loss == "squared"
         size = 2 * np.abs(over) / scale if squared else 1.0
-        pulled = np.where(over != 0, np.sign(over) * size / scale, 0.0)
-        return np.where([g.open for g in self.goals], first, pulled)
+        return np.where([g.open for g in self.goals], first, np.sign(over) * size / scale)
 
     def gradient(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Σ weights · ∂value/∂θ, (n_params,)."""
@@ -81,3 +81,8 @@ class Question:
 
     def _block(self, block: Predicted, theta: np.ndarray) -> np.ndarray:
         return self.problem.model.probabilities(block.X, theta) if block.model == self.problem.name else block.P
+
+
+def _over(goal: Goal, value: float) -> float:
+    """How far the value lies above (+) or below (−) what was asked for; 0 where it is right, or there is none."""
+    return goal.residual(value) if not goal.open and np.isfinite(value) else 0.0

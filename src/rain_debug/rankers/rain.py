@@ -46,8 +46,9 @@ def rain(problem: Problem) -> Ranking:
     if plan is None:
         plan, note = _plan(problem, question)
         evidence.memory["plan"] = plan
-        evidence.memory["offset"] = question.offset
-    question = replace(question, offset=evidence.memory["offset"])
+        evidence.memory["first"] = question
+    first = evidence.memory["first"]
+    question = replace(question, offset=first.offset, toward=first.toward)
     ranking = _held(problem, question)
     ahead = plan[problem.keep[plan]]
     rest = problem.keep.copy()
