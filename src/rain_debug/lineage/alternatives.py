@@ -165,9 +165,11 @@ def _distinct_places(block: Block, places: Restriction | None) -> tuple[Restrict
     """The places, each once, and the number of each one given, where they name rows of `block` by all of its keys."""
     if places is None or block.plan.group_by is None or block.bag or len(set(places.positions)) != 1:
         return None
-    named = {block.plan.outputs[i].expr.sql for i in places.positions[0]}
-    if not {e.sql for e in block.plan.group_by} <= named:
+    named = {e.sql: e.aliases for e in (block.plan.outputs[i].expr for i in places.positions[0])}
+    if not {e.sql for e in block.plan.group_by} <= set(named):
         return None
+    if places.n > MOST_LISTED and len({alias for aliases in named.values() for alias in aliases}) > 1:
+        return None  # a table of places beside keys of several sources would be joined with one of these alone first
     try:
         number = {values: i for i, values in enumerate(dict.fromkeys(places.values))}
     except TypeError:  # a list or a dictionary as a value
