@@ -1,7 +1,7 @@
 """Rain: what removing would lead to is rehearsed first, and the order is made of all that the rehearsals show.
 
 Holistic looks one step ahead, and what it removes while the model still believes the wrong labels comes first. Here two
-runs are rehearsed in a few large rounds before the first record goes: one by influence (`holistic`, which keeps its
+runs are rehearsed in at most thirty rounds before the first record goes: one by influence (`holistic`, which keeps its
 direction when a complaint is overshot), one by the model that the complaints ask for (`conditioned`). A rehearsal
 removes more wrong records than right ones, so the model it ends with can judge the labels better than the one it began
 with. The order of removal is the mean of the ranks in both runs and by how surprised a model is by the labels that was
@@ -21,8 +21,8 @@ from rain_debug.rankers.order import order
 from rain_debug.rankers.question import Question
 from rain_debug.rankers.rehearsal import Rehearsal, rehearse
 
-ROUNDS = 12
-"""The rounds of a rehearsal."""
+ROUNDS = 30
+"""The most rounds of a rehearsal."""
 MORE = 1.25
 """How many times the records that a run needed are ordered anew: a model still taught by some of the wrong labels is
 less surprised by the others."""

@@ -276,6 +276,7 @@ class BlockNumbers(Expressions):
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
             number = self.read(found.number(0))
+            self._beside(literal.source)
             return Number(
                 b.op("gather", number.node, attrs=(literal.rows,)),
                 None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
@@ -286,10 +287,17 @@ class BlockNumbers(Expressions):
         columns = (body.block if isinstance(body, BlockRows) else body.body).columns
         position = 0 if column is None else next(i for i, c in enumerate(columns) if c.name == column)
         number = self.read(relation.number(position))
+        self._beside(name)
         return Number(
             b.op("gather", number.node, attrs=(literal.rows,)),
             None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
         )
+
+    def _beside(self, name: str) -> None:
+        """A number of the relation `name` is read where a row is: what else the row depends on may move it too."""
+        if any(x.kind != "below" or x.source != name for x in self.rows.literals):
+            self.loose = True
+            self.rules.append("a subquery's number as if independent of its row")
 
     def is_count(self, k: int) -> bool:
         """True where atom k is a COUNT of a block below."""
