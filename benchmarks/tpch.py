@@ -254,7 +254,7 @@ def measure(path: str, number: str, verbose: str = "") -> dict[str, Any]:
     q = question(int(number))
     db = connect(path)
     engine = db.engine
-    plain, plain_answer = best(lambda: engine.table(q.plain))
+    plain, plain_answer = protocol.best(lambda: engine.table(q.plain), REPEATS)
     db.engine = recorder = Recorder(engine)
     out: dict[str, Any] = {"plain": plain, "groups": plain_answer.n_rows}
     stage = "query"
@@ -263,7 +263,7 @@ def measure(path: str, number: str, verbose: str = "") -> dict[str, Any]:
         query = db.query(q.sql)
         answer = query.answer
         out["first"] = time.perf_counter() - began
-        out["again"], answer = best(lambda: db.query(q.sql).answer)
+        out["again"], answer = protocol.best(lambda: db.query(q.sql).answer, REPEATS)
         out["equal"] = same(answer, plain_answer)
         query = db.query(q.sql)
         answer = query.answer
@@ -275,7 +275,7 @@ def measure(path: str, number: str, verbose: str = "") -> dict[str, Any]:
         features: dict[str, list[float]] = {"cell": [], "lineage": []}
         for _ in range(ROUNDS):
             # In turn, so that what else the machine does falls on all alike.
-            spent["plain"].append(best(lambda: engine.table(q.plain), 1)[0])
+            spent["plain"].append(protocol.best(lambda: engine.table(q.plain), 1)[0])
             for name, some in (("cell", targets[:1]), ("lineage", targets)):
                 recorder.clear()
                 began = time.perf_counter()
@@ -349,16 +349,6 @@ def _close(a: Any, b: Any) -> bool:
     if isinstance(a, int | float) and isinstance(b, int | float):
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
     return bool(a == b)
-
-
-def best(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
-    """The least seconds of a few calls, and the last result."""
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        result = call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), result
 
 
 # -- all of them ------------------------------------------------------------------------------------------------------
