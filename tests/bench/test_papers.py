@@ -17,7 +17,7 @@ RECORDS = 600
 def of(case: Case, folder: str) -> Scene:
     """The case's scene; the test is skipped where its data is not at hand: tests download nothing."""
     if not (Path(os.environ.get("RAIN_DATA", "none")) / folder).is_dir():
-        pytest.skip(f"{folder} is in no folder that RAIN_DATA names")
+        pytest.skip(f"{folder} is in no folder that RAIN_DATA names; rain_debug.datasets says where it comes from")
     return case.corruption.scene(0)
 
 

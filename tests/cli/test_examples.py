@@ -24,6 +24,7 @@ def test_examples_are_read(file: Path) -> None:
 def test_examples_end_well(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(os.environ.get("RAIN_DATA", "nowhere")) / FOLDERS.get(file.stem, "")
     if file.stem in FOLDERS and not folder.is_dir():
-        pytest.skip(f"{file.stem}'s data is in no folder that RAIN_DATA names")
+        where = "rain_debug.datasets says where it comes from"
+        pytest.skip(f"{file.stem}'s data is in no folder that RAIN_DATA names; {where}")
     assert app.outcome(["run", str(file), "--quiet"]) == 0
     assert "resolved" in capsys.readouterr().out

@@ -7,7 +7,7 @@ relaxed reading. Where nothing is known the interval is infinite.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -126,8 +126,8 @@ class _Reading:
             yield segments, n, inner.args, (np.broadcast_to(table, (len(segments), table.shape[1])),) * 2
 
 
-def _equal(a: object, b: object) -> bool:
-    return a is b or bool(np.array_equal(a, b))  # type: ignore[arg-type]
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or bool(np.array_equal(a, b))
 
 
 def _unknown(n: int) -> Interval:
