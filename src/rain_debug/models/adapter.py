@@ -3,103 +3,33 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
 from rain_debug.curvature.operator import Curvature
-from rain_debug.data import Design, Records, numeric_design, record_keys, record_weights
-from rain_debug.engines.table import Table
-from rain_debug.errors import DataError, ModelError, nearest
+from rain_debug.data import Design, Records
+from rain_debug.errors import ModelError
 from rain_debug.models.active import Active
-from rain_debug.models.base import Fit, Kind
+from rain_debug.models.base import Fit
 from rain_debug.models.linear import LinearCurvature, Objective
 from rain_debug.models.links import Link
 from rain_debug.models.selfproduct import quadratic_forms
 from rain_debug.models.shape import Shape, margins, pullback
+from rain_debug.models.tabular import TabularModel
 
 
-class LinearModel(ABC):
+class LinearModel(TabularModel):
     """The adapter of one linear estimator; `where` names the model in errors. `Model` says what each method gives."""
 
-    kind: ClassVar[Kind]
     _link: Link
 
     def __init__(self, estimator: Any, *, where: str) -> None:
-        self._estimator = estimator
-        self.where = where
-        self.classes: tuple[Any, ...] = ()
-        self.features: tuple[str, ...] = tuple(str(n) for n in getattr(estimator, "feature_names_in_", ()))
+        super().__init__(estimator, where=where)
         self._shape: Shape | None = None
-        self._initial: np.ndarray | None = None
-        self._last: tuple[Any, np.ndarray, np.ndarray] | None = None
         if hasattr(estimator, "coef_"):
             self._initial = self._fitted_theta()
-
-    # ---- the data -------------------------------------------------------------------------------------------------
-
-    def bind(
-        self,
-        table: Table,
-        label: str,
-        features: Sequence[str] | None = None,
-        key: str | None = None,
-        weight: str | None = None,
-    ) -> Records:
-        """The training set, checked; see `Model.bind`."""
-        where = f"training data of {self.where}"
-        classes, y, labels = self._labels(table, label, where)
-        keys = record_keys(table, key, where)
-        weights = record_weights(table, weight, where)
-        self.features = self._choose(table, label, features, (key, weight), where)
-        X = self._first_encode(table, labels, where)
-        self._set_shape(classes, X.shape[1])
-        records = Records(X, y, weights, keys, table, where)
-        self._check_bound(records)
-        return records
-
-    @abstractmethod
-    def _labels(self, table: Table, label: str, where: str) -> tuple[tuple[Any, ...], np.ndarray, np.ndarray]:
-        """The classes, (n_records,) what `Records.y` holds, and (n_records,) the labels as they came."""
-
-    @abstractmethod
-    def _check_bound(self, records: Records) -> None:
-        """Raise where the estimator's settings do not go with these records."""
-
-    def encode(self, table: Table, where: str) -> Design:
-        """(n_rows, n_features) dense; see `Model.encode`."""
-        return numeric_design(table, self.features, where)
-
-    def _first_encode(self, table: Table, labels: np.ndarray, where: str) -> Design:
-        """The design of the training set; a pipeline fits its head here."""
-        return self.encode(table, where)
-
-    def _choose(
-        self, table: Table, label: str, features: Sequence[str] | None, others: tuple[str | None, ...], where: str
-    ) -> tuple[str, ...]:
-        """The feature columns: those asked for, else those the estimator was fitted on, else all the rest."""
-        if features is None:
-            chosen = self.features or tuple(n for n in table if n != label and n not in others)
-        else:
-            chosen = (features,) if isinstance(features, str) else tuple(features)
-        if not chosen:
-            raise DataError(
-                "there is no feature column left",
-                where=where,
-                hint="select some in the training query, or features=[…]",
-            )
-        for name in chosen:
-            if name not in table:
-                raise DataError(f"there is no feature column '{name}'", where=where, hint=nearest(name, table))
-        if label in chosen:
-            raise DataError(f"the label '{label}' is among the features", where=where, hint="leave it out of features=")
-        if len(set(chosen)) < len(chosen):
-            raise DataError(f"a feature is named twice: {', '.join(chosen)}", where=where, hint="name each once")
-        return chosen
 
     # ---- predictions ----------------------------------------------------------------------------------------------
 
@@ -121,14 +51,8 @@ class LinearModel(ABC):
         P = self._link.probabilities(self._queried(X, theta))
         return pullback(self._known, X, self._link.pull(P, dP))
 
-    def _queried(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        """Margins of rows; the last are kept while the rows live, for a round reads them three times."""
-        last = self._last
-        if last is None or last[0]() is not X or not np.array_equal(last[1], theta):
-            Z = margins(self._known, X, theta)
-            Z.flags.writeable = False
-            last = self._last = (weakref.ref(X), theta.copy(), Z)
-        return last[2]
+    def _scores(self, X: Design, theta: np.ndarray) -> np.ndarray:
+        return margins(self._known, X, theta)
 
     # ---- training -------------------------------------------------------------------------------------------------
 
@@ -211,10 +135,6 @@ class LinearModel(ABC):
         penalty = self._penalty(part.shape, n)
         return Objective(part.shape, self._link, part.X, records.y, weight, penalty, records.cache)
 
-    @staticmethod
-    def _count(records: Records, keep: np.ndarray | None) -> int:
-        return records.n_records if keep is None else max(1, int(keep.sum()))
-
     # ---- parameters -----------------------------------------------------------------------------------------------
 
     @property
@@ -256,10 +176,6 @@ class LinearModel(ABC):
             coef = np.concatenate([coef, np.asarray(intercept, dtype=np.float64)[:, None]], axis=1)
         return coef.ravel().copy()
 
-    def initial(self) -> np.ndarray | None:
-        """θ of an estimator that was handed over fitted, else None."""
-        return None if self._initial is None else self._initial.copy()
-
     def estimator(self, theta: np.ndarray) -> Any:
         """A fitted copy of the user's estimator with these parameters; one that was not fitted learns the names of its
         features, as from a data frame."""
@@ -276,7 +192,3 @@ class LinearModel(ABC):
         fitted.intercept_ = T[:, self._known.columns].copy() if self._known.intercept else np.zeros(len(T))
         fitted.n_features_in_ = self._known.columns
         return fitted
-
-    def fingerprint(self, theta: np.ndarray) -> str:
-        """16 hexadecimal digits."""
-        return hashlib.blake2b(np.ascontiguousarray(theta, dtype="<f8").tobytes(), digest_size=8).hexdigest()

@@ -15,13 +15,13 @@ from rain_debug.data.columns import at, missing
 from rain_debug.data.numeric import numeric_advice
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, RainError
-from rain_debug.models.adapter import LinearModel
 from rain_debug.models.frames import frame, is_vectoriser, texts
 from rain_debug.models.logistic import LogisticModel
 from rain_debug.models.regression import RegressionModel
+from rain_debug.models.tabular import TabularModel
 
 
-class PipelineModel(LinearModel):
+class PipelineModel(TabularModel):
     """`head` (everything but the last step) encodes; what the last step is, the classes below say."""
 
     def __init__(self, pipeline: Pipeline, *, where: str) -> None:
