@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rain_debug.complaints import Cell, Row
-from rain_debug.database.capture import Capture, Joined
+from rain_debug.database.capture import Capture, Joined, with_comparisons
 from rain_debug.database.places import find_name, find_row, matches
 from rain_debug.database.query import Query, number_of, scalar
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
-from rain_debug.lineage.alternatives import BlockRows
 from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.forest import BlockRows
 from rain_debug.lineage.places import Restriction, uploaded_places
-from rain_debug.relax import Asked, Target, lower_forest
+from rain_debug.relax import Asked, Target, combined, lower_forest
 from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, unique_names
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class NestedQuery(Query):
 
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        if any(t.against is not None for t in targets):
+            return with_comparisons(targets, lambda cells: self.capture(cells, contract=contract))
         if not targets:
             return Capture(Joined((), 0), ())
         forest, asked = self._captured(targets)
@@ -324,6 +326,8 @@ class NestedQuery(Query):
 
     def read(self, answer: Table, target: Target) -> float:
         """`target` in the database's own answer: a number, NaN where NULL or absent; 1 or 0 for `present`, `is`."""
+        if target.against is not None:
+            return combined(target, lambda cell: self.read(answer, cell))
         mask = np.ones(answer.n_rows, dtype=bool)
         for name, value in target.where:
             mask &= matches(answer, name, value)

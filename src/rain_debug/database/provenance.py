@@ -11,7 +11,7 @@ from rain_debug.complaints import Cell, Row
 from rain_debug.database.behind import item_of, target_of
 from rain_debug.errors import LineageError
 from rain_debug.lineage import Forest
-from rain_debug.lineage.alternatives import BlockRows, Literals, MergeRows, Rows, WindowRows
+from rain_debug.lineage.forest import BlockRows, Literals, MergeRows, Rows, WindowRows
 from rain_debug.sql import OutColumn
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ MOST_TERMS = 60
 def provenance(query: Query, cell: Cell | Row) -> str:
     """The formula of a small cell: see `Query.provenance`."""
     target = target_of(query, cell)
+    if target.against is not None:
+        raise ComplaintError(f"{target} has no formula of its own", hint="ask for those of its two cells")
     forest, rows = query.forest(target)
     text = _Formula(query, forest).text(forest.top, rows, target.column)
     return f"{target} =\n{text}"

@@ -1,9 +1,10 @@
 """Plan + engine → the candidate tuples, as columns: joins and filters without a prediction are the engine's."""
 
-from rain_debug.lineage.alternatives import Forest, capture_forest
+from rain_debug.lineage.alternatives import capture_forest
 from rain_debug.lineage.answer import DOUBT, answer_sql, nested_answer, one_pass_sql
 from rain_debug.lineage.capture import Lineage, capture_tuples
 from rain_debug.lineage.exports import Axis
+from rain_debug.lineage.forest import Forest
 from rain_debug.lineage.places import Place, find_places
 from rain_debug.lineage.predictions import Plane, Predictor, materialise, prepare_sources, rows_key
 from rain_debug.lineage.sides import FEW_PAIRS, SplitLineage, capture_sides, split_sides

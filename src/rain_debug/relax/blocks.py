@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rain_debug.errors import SQLError
-from rain_debug.lineage.alternatives import BlockRows, Literals
+from rain_debug.lineage.forest import BlockRows, Literals
 from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.expressions import FLIP, Expressions
 from rain_debug.relax.outcomes import Outcomes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rain_debug.errors import SQLError
-from rain_debug.lineage.alternatives import BlockRows, WindowRows
+from rain_debug.lineage.forest import BlockRows, WindowRows
 from rain_debug.relax.expressions import Expressions
 from rain_debug.relax.relation import Number, Relation, plain
 from rain_debug.relax.windows import peer_range

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.errors import SQLError
-from rain_debug.lineage.alternatives import BlockRows
+from rain_debug.lineage.forest import BlockRows
 from rain_debug.relax.outcomes import Outcomes
 
 Array = np.ndarray

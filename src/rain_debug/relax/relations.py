@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.errors import SQLError
-from rain_debug.lineage.alternatives import BlockRows, Forest, MergeRows, Rows
+from rain_debug.lineage.forest import BlockRows, Forest, MergeRows, Rows
 from rain_debug.relax.blocks import BlockNumbers
 from rain_debug.relax.frames import WindowNumbers
 from rain_debug.relax.program import Builder, Program

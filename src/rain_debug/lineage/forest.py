@@ -1,0 +1,112 @@
+"""What a capture of a tree of blocks leaves: its relations, their alternatives as columns, and the variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rain_debug.engines import Table
+from rain_debug.lineage.variables import Block as Variables
+from rain_debug.sql import Block, Merge, Windowed
+
+Array = np.ndarray
+
+
+@dataclass(eq=False)
+class Literals:
+    """What an alternative presumes: `rows` (n,) the variable, event or row below, −1 for none; `codes` its state.
+
+    `kind` is `class` (of the variables `source`, an identity until all are numbered), `event` or `below` (by name).
+    """
+
+    kind: str
+    source: Any
+    rows: Array
+    codes: Array
+    block: int = -1
+
+
+@dataclass(eq=False)
+class BlockRows:
+    """Alternatives of one block: `row` (n,) is the row of the relation that each belongs to.
+
+    `table` holds what tells its rows apart, where anything reads that; otherwise it is empty.
+    """
+
+    block: Block
+    table: str
+    n_rows: int
+    row: Array
+    literals: list[Literals]
+    numbers: dict[int, Literals]
+    exports: Table
+    texts: Mapping[str, str]
+    below: dict[str, Rows]
+    events: dict[str, Rows]
+    sql: str
+    kinds: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class MergeRows:
+    """Rows of a set operation: `rows[i]` maps the rows of part i to those of the whole."""
+
+    body: Merge
+    table: str
+    n_rows: int
+    parts: list[Rows]
+    rows: list[Array]
+
+
+@dataclass(eq=False)
+class WindowRows:
+    """Rows with window functions: `order[i]` sorts them by partition and order of window i, whose number is `partition`
+    and whose ties share `peer`, all in sorted order."""
+
+    body: Windowed
+    table: str
+    n_rows: int
+    below: Rows
+    order: list[Array]
+    partition: list[Array]
+    peer: list[Array]
+    exports: Table
+    texts: Mapping[str, str]
+    kinds: Mapping[str, str]
+
+
+Rows = BlockRows | MergeRows | WindowRows
+
+
+@dataclass(eq=False)
+class Forest:
+    """All relations of a query, and the variables that they share.
+
+    `spots` (n_places,) are the rows of the top relation at the places asked for, −1 where no tuple has any; None where
+    they have to be looked up in its table.
+    """
+
+    top: Rows
+    variables: tuple[Variables, ...]
+    classes: tuple[int, ...]
+    tables: list[str] = field(default_factory=list)
+    spots: Array | None = None
+
+    def walk(self) -> Iterator[Rows]:
+        """Every relation, those below first."""
+        return _walk(self.top)
+
+
+def _walk(rows: Rows) -> Iterator[Rows]:
+    if isinstance(rows, BlockRows):
+        for part in (*rows.below.values(), *rows.events.values()):
+            yield from _walk(part)
+    elif isinstance(rows, MergeRows):
+        for part in rows.parts:
+            yield from _walk(part)
+    else:
+        yield from _walk(rows.below)
+    yield rows
