@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
@@ -35,7 +35,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rain_debug.errors import ComplaintError, nearest
-from rain_debug.relax.target import Target, literal
+from rain_debug.relax.target import Comparison, Target, literal
 
 Says = Literal["be", "at_least", "at_most", "too_low", "too_high", "exist", "not_exist", "is"]
 Judge = Literal["exact", "relaxed"]
@@ -70,9 +70,61 @@ class Cell:
     classes: tuple[Any, ...] = ()
     whole: bool = False
     label: str | None = None
+    against: Target | None = None
+    how: Comparison | None = None
 
     def __str__(self) -> str:
-        return self.label or str(Target("value", self.column, self.where))
+        return self.label or str(self.target)
+
+    def difference_to(self, other: Cell) -> Cell:
+        """This cell less another one of the same answer, to complain about: a gap between two groups.
+
+        >>> men, women = (Cell(None, "rate", (("sex", s),)) for s in "mf")
+        >>> men.difference_to(women).at_most(0.05).describe()
+        "rate where sex = 'm' − rate where sex = 'f' should be at most 0.05"
+        """
+        return self._compared(other, "difference")
+
+    def ratio_to(self, other: Cell) -> Cell:
+        """This cell by another one of the same answer, to complain about: NULL where either is."""
+        return self._compared(other, "ratio")
+
+    def should_equal(self, other: Cell, tolerance: float | None = None) -> Complaint:
+        """Both cells should hold the same number, by default within half a per cent of the larger one.
+
+        Counts, whose columns hold whole numbers, may differ by a half at least.
+        """
+        gap = self._compared(other, "difference")
+        if tolerance is None:
+            answer = self.query.answer
+            sizes = [abs(self.query.read(answer, t)) for t in (self.target, other.target)]
+            size = max((s for s in sizes if math.isfinite(s)), default=0.0)
+            tolerance = max(0.005 * size, 0.5 if gap.whole else ROUNDING)
+        return gap.should_be(0.0, tolerance)
+
+    @property
+    def target(self) -> Target:
+        """The number in it, as programs are asked for it."""
+        return Target("value", self.column, self.where, against=self.against, how=self.how)
+
+    def _compared(self, other: Cell, how: Comparison) -> Cell:
+        if not isinstance(other, Cell):
+            raise self._error(
+                f"a cell compares with another cell, not {type(other).__name__}", "query.cell('column', key=…)"
+            )
+        for cell in (self, other):
+            if cell.kind == "class" or cell.against is not None:
+                what = "holds a predicted class" if cell.kind == "class" else "is a comparison itself"
+                raise cell._error(f"only numbers can be compared, and this cell {what}", "compare two plain numbers")
+        if self.query is not other.query:
+            raise self._error(
+                "the cells of two queries cannot be compared",
+                "write one query that answers both, and compare its cells",
+            )
+        if self.target == other.target:
+            raise self._error("a cell cannot differ from itself", "name another row or column")
+        whole = self.whole and other.whole and how == "difference"
+        return replace(self, whole=whole, label=None, against=other.target, how=how)
 
     def should_be(self, value: Any, tolerance: float | None = None) -> Complaint:
         """The cell should hold `value`, a number (within `tolerance`, in the cell's own unit) or a class."""
@@ -106,7 +158,7 @@ class Cell:
     def _complaint(
         self, says: Says, value: float | None = None, tolerance: float | None = None, target: Target | None = None
     ) -> Complaint:
-        target = target or Target("value", self.column, self.where)
+        target = target or self.target
         return Complaint(self.query, target, says, value, tolerance, self.whole, self.label)
 
     def _number(self, value: Any, verb: str) -> float:
@@ -189,7 +241,7 @@ class Complaint:
         >>> Cell(None, "n").too_low().place
         'n'
         """
-        return self.label or str(Target("value", self.target.column, self.target.where))
+        return self.label or str(replace(self.target, kind="value", value=None))
 
     @property
     def asked(self) -> str:
@@ -410,7 +462,7 @@ def _clash(a: Goal, b: Goal) -> bool:
     s, t = a.complaint, b.complaint
     if s.target.kind != t.target.kind:  # a value asked of a row that should not be there
         return "not_exist" in (s.says, t.says)
-    if s.target.column != t.target.column:
+    if (s.target.column, s.target.against, s.target.how) != (t.target.column, t.target.against, t.target.how):
         return False
     if s.says == t.says == "is":
         return bool(s.target.value != t.target.value)

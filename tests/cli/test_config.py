@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from rain_debug import config
+from rain_debug.cli.template import TEMPLATE
+from rain_debug.config.build import build
 from rain_debug.errors import ConfigError, RainError
 
 GOOD = '''\
@@ -207,3 +209,16 @@ at_most = 3
 """
     (complaint,) = build(config.parse(text, tmp_path / "p.toml")).complaints
     assert complaint.describe() == "n should be at most 3"
+
+
+def test_two_cells_compared(tmp_path: Path) -> None:
+    text = TEMPLATE.replace(
+        'where = { week = "2026-11-09" }', 'where = { week = "2026-11-09" }\nratio_to = { week = "2026-10-26" }', 1
+    )
+    path = tmp_path / "shop.toml"
+    path.write_text(text)
+    assert text != TEMPLATE
+    assert any("÷" in c.place for c in build(config.load(path)).complaints)
+    path.write_text(text.replace("ratio_to", "difference_to = { week = 1 }\nratio_to"))
+    with pytest.raises(ConfigError, match="exclude each other"):
+        config.load(path)

@@ -140,6 +140,8 @@ def _complain(db: Database, queries: Mapping[str, Any], spec: ComplaintSpec) -> 
     else:
         query = queries[spec.query or ""]
         place = query.cell(spec.column, where=spec.place) if spec.column else query.row(spec.place)
+        if spec.compared is not None:
+            place = getattr(place, spec.compared)(query.cell(spec.column, where=spec.against))
     say = getattr(place, spec.claim)
     if spec.tolerance is not None:
         return say(spec.value, tolerance=spec.tolerance)

@@ -18,6 +18,7 @@ RANKERS = (
     "holistic", "rain", "two_step", "auto", "gradient_similarity", "loss", "confident", "self_influence", "random"
 )  # fmt: skip
 FILES = (".csv", ".tsv", ".parquet", ".json")
+COMPARISONS = ("difference_to", "ratio_to")
 CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
 """What a complaint about a value may say, one of them each."""
 
@@ -63,6 +64,7 @@ class ComplaintSpec:
     """A complaint about a cell or row of a query, or about one prediction of a model.
 
     `claim` is the method that says it (`should_be`, …, `should_exist`), `value` its argument, None where it takes none.
+    `compared` is the method that compares the cell with the one at `against` first.
     """
 
     where: str
@@ -72,6 +74,8 @@ class ComplaintSpec:
     query: str | None = None
     column: str | None = None
     place: dict[str, Any] = field(default_factory=dict)
+    against: dict[str, Any] = field(default_factory=dict)
+    compared: str | None = None
     model: str | None = None
     key: Any = None
     table: str | None = None
@@ -271,7 +275,10 @@ def _complaint(section: Section, models: list[str], queries: list[str]) -> Compl
                     f"'tolerance' means nothing beside '{claim}'", "tolerance", hint="drop it, or use should_be"
                 )
             column = section.need("column", str, 'column = "n"')
-            spec = ComplaintSpec(where, claim, value, tolerance, query=query, column=column, place=place)
+            compared = section.only_one(COMPARISONS, "what it is compared with", required=False)
+            against = {} if compared is None else dict(section.section(compared).values)
+            section.asked += [] if compared is None else [compared]
+            spec = ComplaintSpec(where, claim, value, tolerance, query, column, place, against, compared)
     section.done()
     return spec
 

@@ -24,7 +24,7 @@ def target_of(query: Query, cell: Cell | Row) -> Target:
         raise ComplaintError("this cell belongs to another query", hint="ask the query that it was taken from")
     if isinstance(cell, Row):
         return Target("present", None, cell.where)
-    return Target("value", cell.column, cell.where)
+    return cell.target
 
 
 def rows_behind(query: Query, cell: Cell | Row, limit: int) -> Table:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rain_debug.engines import Engine
 from rain_debug.errors import ComplaintError, LineageError
 from rain_debug.lineage import FEW_PAIRS, Block, Lineage, Place, capture_sides, capture_tuples, split_sides
-from rain_debug.relax import Program, Target, Wanted, lower, lower_split
+from rain_debug.relax import Program, Target, Wanted, compared, lower, lower_split, plain
 from rain_debug.sql import Expr, ModelInfo, Plan
 
 Array = np.ndarray
@@ -89,6 +89,14 @@ class Capture:
     lineage: tuple[str, ...] = ()
     tuples: int = 0
     merged: int = 0
+
+
+def with_comparisons(targets: Sequence[Target], capture: Callable[[Sequence[Target]], Capture]) -> Capture:
+    """What `capture` finds for the cells that `targets` compare, as one program of the comparisons."""
+    cells, made = plain(targets)
+    found = capture(cells)
+    program = compared(found.program.parts, made, targets)
+    return replace(found, program=Joined(((program, tuple(range(len(targets)))),), len(targets)))
 
 
 def capture(

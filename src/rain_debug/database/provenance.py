@@ -9,7 +9,7 @@ import numpy as np
 
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.behind import item_of, target_of
-from rain_debug.errors import LineageError
+from rain_debug.errors import ComplaintError, LineageError
 from rain_debug.lineage import Forest
 from rain_debug.lineage.forest import BlockRows, Literals, MergeRows, Rows, WindowRows
 from rain_debug.sql import OutColumn

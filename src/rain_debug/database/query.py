@@ -13,7 +13,7 @@ import numpy as np
 
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.behind import rows_behind
-from rain_debug.database.capture import Capture, capture, leaves
+from rain_debug.database.capture import Capture, capture, leaves, with_comparisons
 from rain_debug.database.explain import explain
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.database.provenance import provenance
@@ -21,7 +21,7 @@ from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Forest, Place, answer_sql, find_places
 from rain_debug.lineage.contracted import contracted_sql
-from rain_debug.relax import Target
+from rain_debug.relax import Target, combined
 from rain_debug.report.grid import Grid, screen
 from rain_debug.sql import Expr, ModelInfo, Plan, part_of, parts_of, render
 
@@ -382,6 +382,8 @@ class Query:
 
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
+        if any(t.against is not None for t in targets):
+            return with_comparisons(targets, lambda cells: self.capture(cells, contract=contract))
         places: list[Place] = []
         outputs: list[Expr | None] = []
         for target in targets:
@@ -404,6 +406,8 @@ class Query:
 
         A group that is not there reads as its aggregates do over no rows: a COUNT as 0, a SUM as NULL.
         """
+        if target.against is not None:
+            return combined(target, lambda cell: self.read(answer, cell))
         mask = np.ones(answer.n_rows, dtype=bool)
         for name, value in target.where:
             mask &= matches(answer, name, value)

@@ -9,11 +9,16 @@ TargetKind = Literal["value", "present", "is"]
 """`value`: the number in a cell. `present`: 1 where the row or group is there. `is`: 1 where a cell equals `value`."""
 
 
+Comparison = Literal["difference", "ratio"]
+"""What two cells are compared by: the first less the second, or the first by the second."""
+
+
 @dataclass(frozen=True)
 class Target:
     """One number to read off an answer, exactly or relaxed: `kind` of the place that `where` and `column` name.
 
     `where` holds (output column, value) pairs that single out one row; it is empty where the answer has one row only.
+    A value can be compared with that of another cell, `against`: the number is then their difference or ratio (`how`).
 
     >>> str(Target("value", "n", (("week", "2026-11-09"),)))
     "n where week = '2026-11-09'"
@@ -21,17 +26,24 @@ class Target:
     "the row where name = 'Ann' and age = 3"
     >>> str(Target("is", "class", (("id", 7),), "yes"))
     "class where id = 7 is 'yes'"
+    >>> women = Target("value", "rate", (("sex", "f"),))
+    >>> str(Target("value", "rate", (("sex", "m"),), against=women, how="difference"))
+    "rate where sex = 'm' − rate where sex = 'f'"
     """
 
     kind: TargetKind
     column: str | None
     where: tuple[tuple[str, Any], ...] = ()
     value: Any = None
+    against: Target | None = None
+    how: Comparison | None = None
 
     def __str__(self) -> str:
         text = self.column if self.column is not None else "the row"
         if self.where:
             text += " where " + " and ".join(f"{name} = {literal(value)}" for name, value in self.where)
+        if self.against is not None:
+            return f"{text} {'−' if self.how == 'difference' else '÷'} {self.against}"
         return f"{text} is {literal(self.value)}" if self.kind == "is" else text
 
 
