@@ -31,7 +31,7 @@ from rain_debug.bench import Case, Corruption, Scene
 from rain_debug.bench import protocol as papers
 from rain_debug.datasets import telco_churn
 from rain_debug.datasets.corrupt import draw, relabelled, with_column
-from rain_debug.debugger.loop import PRIORS
+from rain_debug.debugger.choosing import PRIORS
 from rain_debug.engines.table import Table, column
 
 FACTORS = (0.0, 1.0, PRIORS, 100.0, 1000.0)

@@ -86,10 +86,10 @@ def holistic(problem: Any) -> Ranked:
 
 @pytest.fixture(autouse=True)
 def dense_rankers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rain_debug.debugger import loop
+    from rain_debug.debugger import choosing
 
-    monkeypatch.setitem(loop.RANKERS, "holistic", holistic)
-    monkeypatch.setitem(loop.RANKERS, "loss", lambda p: Ranked(np.abs(p.records.y - 0.5)))
+    monkeypatch.setitem(choosing.RANKERS, "holistic", holistic)
+    monkeypatch.setitem(choosing.RANKERS, "loss", lambda p: Ranked(np.abs(p.records.y - 0.5)))
 
 
 @dataclass
@@ -261,10 +261,10 @@ def test_some_complaints_met_is_a_warning() -> None:
 
 @pytest.mark.parametrize(("until", "stopped"), [("resolved", "no positive score"), ("budget", "budget")])
 def test_no_positive_score(monkeypatch: pytest.MonkeyPatch, until: Any, stopped: str) -> None:
-    from rain_debug.debugger import loop
+    from rain_debug.debugger import choosing
 
     door, query = shop()
-    monkeypatch.setitem(loop.RANKERS, "holistic", lambda p: Ranked(np.where(p.records.keys < 102, 1.0, -1.0)))
+    monkeypatch.setitem(choosing.RANKERS, "holistic", lambda p: Ranked(np.where(p.records.keys < 102, 1.0, -1.0)))
     run = debug(door, query.cell("a").too_low(), budget=5, step=4, until=until)
     assert run.stopped == stopped
     assert [len(r.chosen) for r in run.rounds] == ([2, 0] if until == "resolved" else [4, 1, 0])

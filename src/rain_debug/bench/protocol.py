@@ -17,7 +17,7 @@ import numpy as np
 from rain_debug.bench import metrics
 from rain_debug.bench.case import Case, Scene
 from rain_debug.bench.store import Result
-from rain_debug.debugger.loop import GRADIENT_FREE
+from rain_debug.debugger.choosing import GRADIENT_FREE
 from rain_debug.debugger.rounds import Round
 
 SETTINGS: dict[str, Any] = {"step": 10, "until": "budget", "judge": "relaxed", "loss": "l1", "scale": "none"}

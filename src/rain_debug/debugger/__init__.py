@@ -5,12 +5,14 @@ cells exactly and relaxed, and unless it is time to stop, ranks the records by h
 and removes the top `step`. The rounds are the run's whole state: which records are left follows from what the rounds
 chose. The last round chooses nothing; it holds the answer after the last removal.
 
-`session` says what the front door has to offer, `rounds` holds the values of a run, `loop` runs it.
+`session` says what the front door has to offer, `rounds` holds the values of a run, `begin` checks the arguments,
+`loop` runs it: `reading` tells the complained cells at any parameters, `choosing` the records that go next, `results`
+makes the run's value.
 """
 
 from __future__ import annotations
 
-from rain_debug.debugger.loop import check, debug
+from rain_debug.debugger.begin import check, debug
 from rain_debug.debugger.rounds import (
     Chosen,
     ModelRun,

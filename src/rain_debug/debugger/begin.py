@@ -1,0 +1,70 @@
+"""Where a run begins: the arguments, checked, and the loop started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rain_debug.complaints import Complaint, Goal, Judge, Loss, Scale
+from rain_debug.debugger.loop import Loop
+from rain_debug.debugger.rounds import Reading, Round, Run, Settings, Until
+from rain_debug.debugger.session import Session
+from rain_debug.errors import ComplaintError
+
+
+def debug(
+    session: Session,
+    complaints: Complaint | Sequence[Complaint],
+    *,
+    budget: int,
+    step: int = 10,
+    ranker: str = "holistic",
+    until: Until = "resolved",
+    judge: Judge = "exact",
+    scale: Scale = "relative",
+    loss: Loss = "l1",
+    damping: float | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
+    on_round: Callable[[Round], None] | None = None,
+) -> Run:
+    """The run that removes up to `budget` training records, `step` a round, to make the complaints hold.
+
+    until "resolved" stops as soon as every complaint holds (in the answer that `judge` names), or when no record has a
+    positive score. until "budget" goes on until the budget is spent, whatever the scores' sign; where every complaint
+    holds already it follows the relaxed residual (`Goal.onward`), so that the ranking gets the length asked for. Both
+    stop before a model loses its last record of a class (a regressor: its last but one), and where the complained cells
+    depend on no model any more.
+
+    Several models share one budget; their records are merged by score, ties by model name, then key. Ctrl-C keeps what
+    is done: the models are refitted once more for the answer after the last removal (a second Ctrl-C drops that
+    round). `progress` shows a bar on stderr, by default where that is a terminal; `on_round` sees each round when it
+    is done; `options` are the ranker's own (`rankers.OPTIONS`). Raises DebugError for settings that make no sense,
+    ComplaintError for complaints that hold already or contradict each other, ProgramError where the program and the
+    database disagree about a complained cell, RepairError where the ranker needs a repair and there is none.
+    """
+    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}))
+    settings.check()
+    return Loop(session, _complaints(complaints), settings, on_round).run(progress)
+
+
+def check(session: Session, complaints: Complaint | Sequence[Complaint]) -> tuple[tuple[Goal, Reading], ...]:
+    """Where every complaint stands now, in the order given; nothing is removed and nothing registered changes.
+
+    Raises ComplaintError where complaints contradict each other, ProgramError where program and database disagree.
+    """
+    return Loop(session, _complaints(complaints), Settings(budget=0), None).look()
+
+
+def _complaints(given: Complaint | Sequence[Complaint]) -> list[Complaint]:
+    asked = list(given) if isinstance(given, Sequence) else [given]
+    for item in asked:
+        if not isinstance(item, Complaint):
+            raise ComplaintError(
+                f"{item} is not a complaint",
+                hint="say what is wrong with the place, e.g. query.cell('n').too_low()",
+            )
+    if not asked:
+        raise ComplaintError("there is no complaint", hint="say what is wrong, e.g. query.cell('n').too_low()")
+    return asked
