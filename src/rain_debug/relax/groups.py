@@ -1,0 +1,217 @@
+"""The groups of a block: their aggregates, as numbers given that the group is there."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from rain_debug.lineage.numbering import numbered
+from rain_debug.relax.alternatives import Alternatives
+from rain_debug.relax.expressions import Expressions
+from rain_debug.relax.relation import Array, Number, first_by_row, plain
+from rain_debug.sql import Expr
+
+
+class Groups(Expressions):
+    """Expressions over the groups of a block; `given` is the probability that each is there, where it may not be.
+
+    `nullable` is True once a SUM was read that can be NULL for a group that is there.
+    """
+
+    def __init__(self, alternatives: Alternatives) -> None:
+        super().__init__(alternatives.lowering, alternatives.rows.n_rows, alternatives.notes)
+        self.alternatives = alternatives
+        self.rows = alternatives.rows
+        self.plan = alternatives.plan
+        self.moving = alternatives.moving
+        self.weight = alternatives.weight
+        self.outcomes = alternatives.outcomes
+        self.given: int | None = None
+        self.nullable = False
+        self._aggregates: dict[str, Number] = {}
+
+    def leaf(self, e: Expr) -> int | None:
+        if e.has_aggregate or self.moving & set(e.atoms) or e.sql not in self.rows.texts:
+            return None
+        values = plain(self.rows.exports, self.rows.texts[e.sql])[0]
+        if not e.has_columns and not e.atoms and len(values):
+            return self.b.const(values[:1])
+        if e.op == "const" and not len(values):
+            try:
+                return self.b.const(np.array([float(e.sql)]))
+            except ValueError:
+                return self.b.const(np.full(1, np.nan))
+        return self.b.const(first_by_row(self.rows, values, self.n))
+
+    def atom(self, k: int) -> Number:
+        number = self.alternatives.atom(k)
+        literal = self.rows.numbers[k]
+        one = np.zeros(self.n, dtype=np.int64)
+        if not self.rows.below or literal.kind != "below" or len(set(literal.rows.tolist())) > 1:
+            raise self.lowering.refuse(self.plan.atoms[k], "this number is neither grouped by nor inside an aggregate")
+        relation = self.alternatives.below[literal.source[0]]
+        node = next(iter(relation.numbers.values())) if len(literal.source) == 1 else number
+        if len(literal.source) > 1:
+            return number
+        return Number(
+            self.b.op("gather", node.node, attrs=(one,)),
+            None if node.spread is None else self.b.op("gather", node.spread, attrs=(one,)),
+        )
+
+    def aggregate(self, e: Expr) -> Number:
+        if e.sql not in self._aggregates:
+            self._aggregates[e.sql] = self.apart(partial(self._aggregate, e))
+        return self.read(self._aggregates[e.sql])
+
+    def known(self, e: Expr) -> int | None:
+        if e.op != "agg" or e.name not in ("sum", "avg", "min", "max", "bool_and", "bool_or") or not e.args:
+            return None
+        if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
+            return None
+        found = plain(self.rows.exports, self.rows.texts[e.args[0].sql])[1] * self.mask(e)
+        return self.if_there(self.outcomes.any(found > 0))
+
+    def if_there(self, node: int) -> int:
+        """A sum that is 0 for a group that is not there, given that it is."""
+        return node if self.given is None else self.b.op("given", node, self.given)
+
+    def mask(self, e: Expr) -> Array:
+        """1 for alternatives that the aggregate's FILTER lets through."""
+        if e.filter is None:
+            return np.ones(len(self.rows.row))
+        if self.moving & set(e.filter.atoms) or e.filter.sql not in self.rows.texts:
+            raise self.lowering.refuse(e.filter, "this FILTER over numbers that predictions move is not supported")
+        values, known = plain(self.rows.exports, self.rows.texts[e.filter.sql])
+        return np.where(known, values, 0.0)
+
+    # -- aggregates ---------------------------------------------------------------------------------------------
+
+    def _aggregate(self, e: Expr) -> Number:
+        b, o = self.b, self.outcomes
+        if e.name == "engine":
+            what = self.lowering.sql[e.start : e.end].split("(")[0].strip().upper() or "this aggregate"
+            raise self.lowering.refuse(
+                e, f"{what} cannot be complained about: it has no relaxation",
+                "COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, BOOL_AND, BOOL_OR, COUNT(DISTINCT) have one",
+            )  # fmt: skip
+        mask = self.mask(e)
+        if not e.args:
+            return self._sum(mask, mask)
+        argument = e.args[0]
+        if self.moving & set(argument.atoms):
+            return self._moving(e, argument, mask)
+        name, kind = self.rows.texts[argument.sql], self.rows.kinds[argument.sql]
+        values, known = plain(self.rows.exports, name)
+        if kind not in ("number", "bool"):
+            known = known & (values > 0)
+        known = known * mask
+        if e.name == "count":
+            return self._sum(known, known)
+        if e.name.endswith("_distinct"):
+            return self._distinct(e, values, known, name)
+        if kind not in ("number", "bool"):
+            raise self.lowering.refuse(e, f"{e.name.upper()} of what is no number cannot be complained about")
+        clean = np.where(known > 0, np.nan_to_num(values), 0.0) * known
+        if e.name == "sum":
+            self.nullable = self.nullable or bool(np.any((known == 0) & (mask > 0))) or not self.plan.group_by
+            self.rules.append("SUM by linearity")
+            number = self._sum(clean, known)
+            count = self.b.op("segment_sum", b.op("mul", self.weight, b.const(known)), attrs=(self.rows.row, self.n))
+            return Number(b.op("known", number.node, count), number.spread)
+        if e.name == "avg":
+            self.rules.append("AVG as a corrected ratio")
+            return Number(o.mean(known, clean), b.op("sqrt", o.mean_variance(known, clean)))
+        self.rules.append(f"{e.name.upper()} over independent tuples")
+        samples = e.name.startswith(("var", "stddev"))
+        self.loose = self.loose or (samples and not (e.name.startswith("var") and o.variance_exact(known)))
+        if e.name in ("min", "max"):
+            return Number(o.extreme(known > 0, values, 1.0 if e.name == "max" else -1.0))
+        if e.name in ("bool_or", "bool_and"):
+            some = o.any(known > 0)
+            node = o.any((known > 0) & ((values != 0) if e.name == "bool_or" else (values == 0)))
+            node = node if e.name == "bool_or" else b.op("sub", some, node)
+            return Number(b.op("mean", node, some, b.op("div", node, some)))
+        return Number(o.variance(known, clean, np.nan_to_num(values) ** 2 * known, e.name))
+
+    def _sum(self, values: Array, known: Array) -> Number:
+        b = self.b
+        node = b.op("segment_sum", b.op("mul", self.weight, b.const(values)), attrs=(self.rows.row, self.n))
+        return Number(self.if_there(node), b.op("sqrt", self.outcomes.spread(values)))
+
+    def _distinct(self, e: Expr, values: Array, known: Array, name: str) -> Number:
+        b, exports = self.b, self.rows.exports
+        ids = exports[f"{name}_id"].values if f"{name}_id" in exports else np.nan_to_num(values, nan=0.0)
+        chosen = np.flatnonzero(known > 0)
+        each, number = numbered(np.asarray(ids)[chosen])
+        pairs, place = numbered(self.rows.row[chosen] * max(1, len(each)) + number)
+        found = self.outcomes.at(chosen, place, len(pairs))
+        group, kept = np.divmod(pairs, max(1, len(each)))
+        self.rules.append("DISTINCT as 1 − Π(1 − w)")
+        there = found.any()
+        self.loose = self.loose or found.shared
+        count = self.if_there(b.op("segment_sum", there, attrs=(group, self.n)))
+        if e.name == "count_distinct":
+            return Number(count)
+        total = self.if_there(b.op("segment_sum", b.op("mul", there, b.const(each[kept])), attrs=(group, self.n)))
+        self.loose = self.loose or e.name == "avg_distinct"
+        if e.name == "sum_distinct":
+            return Number(b.op("known", total, count))
+        return Number(b.op("mean", total, count, b.op("div", total, count)))
+
+    def _moving(self, e: Expr, argument: Expr, mask: Array) -> Number:
+        """An aggregate of numbers that predictions move: sums by linearity, the rest by value."""
+        b, at = self.b, (self.rows.row, self.n)
+        x = self._full_alternatives(self.alternatives.number(argument))
+        weight = b.op("mul", self.weight, b.const(mask))
+        known = weight if self._never_null(argument) else b.op("mul", weight, b.op("not_null", x))
+        count = b.op("segment_sum", known, attrs=at)
+        if e.name == "count":
+            return Number(self.if_there(count))
+        if e.name in ("min", "max"):
+            self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
+            self.loose = True
+            return Number(b.op("segment_extreme", x, weight, attrs=(*at, 1.0 if e.name == "max" else -1.0)))
+        filled = b.op("null_to", x, b.const(np.zeros(1)))
+        total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
+        if e.name == "sum":
+            self.rules.append("SUM of expectations")
+            return Number(b.op("known", self.if_there(total), count), self._moving_spread(argument, known))
+        if e.name == "avg":
+            self.rules.append("AVG as a ratio of expectations" if b.depends(count) else "AVG by linearity")
+            self.loose = self.loose or b.depends(count)
+            spread = self._moving_spread(argument, known)
+            spread = None if spread is None else b.op("div", spread, count)
+            return Number(b.op("mean", total, count, b.op("div", total, count)), spread)
+        if e.name.startswith(("var", "stddev")):
+            self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
+            self.loose = True
+            squares = b.op("segment_sum", b.op("mul", known, b.op("mul", filled, filled)), attrs=at)
+            mean = b.op("div", total, count)
+            inner = b.op("maximum", b.op("sub", squares, b.op("mul", mean, total)), b.const(np.zeros(1)))
+            less = 1.0 if e.name.endswith("samp") else 0.0
+            some = b.op("sub", count, b.const(np.full(1, less + 1e-9)))  # beyond what rounding leaves of one value
+            value = b.op("known", b.op("div", inner, b.op("sub", count, b.const(np.full(1, less)))), some)
+            return Number(b.op("sqrt", value) if e.name.startswith("stddev") else value)
+        raise self.lowering.refuse(e, f"{e.name.upper()} of numbers that predictions move is not supported")
+
+    def _never_null(self, e: Expr) -> bool:
+        """True for arithmetic of predictions and of values that are all known."""
+        if e.op == "atom":
+            literal = self.rows.numbers.get(e.atoms[0])
+            return literal is not None and literal.kind == "class" and not (literal.codes < 0).any()
+        leaf = self.alternatives.leaf(e)
+        if leaf is not None:
+            return not np.isnan(self.b.value(leaf)).any()
+        return e.op in ("+", "-", "*", "neg") and all(self._never_null(a) for a in e.args)
+
+    def _moving_spread(self, argument: Expr, weight: int) -> int | None:
+        """The standard deviation (n_places,) of a sum of numbers that predictions move, as if independent."""
+        b, variance = self.b, self.alternatives.variance_of(argument)
+        if variance is None:
+            return None
+        total = b.op("segment_sum", b.op("mul", weight, variance), attrs=(self.rows.row, self.n))
+        return b.op("sqrt", total)
+
+    def _full_alternatives(self, node: int) -> int:
+        return self.b.op("add", node, self.b.const(np.zeros(len(self.rows.row))))
