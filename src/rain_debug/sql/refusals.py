@@ -194,6 +194,8 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom 
     """SQLError for a column or prediction beside aggregates that is no group key."""
     group = tree.args.get("group")
     keys = {_text(k, convert) for k in (group.expressions if group is not None else [])}
+    sets = group.find_all(exp.Rollup, exp.Cube, exp.GroupingSets) if group is not None else ()
+    keys |= {_text(k, convert) for one in sets for part in one.expressions for k in _parts(part)}
     own = (n for e in tree.expressions for n in e.walk(prune=lambda n: isinstance(n, exp.Query)))
     if group is None and not any(isinstance(n, exp.AggFunc) for n in own):
         return
@@ -215,6 +217,10 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom 
 
     for expression in tree.expressions:
         visit(expression.unalias())
+
+
+def _parts(node: exp.Expr) -> list[exp.Expr]:
+    return list(node.expressions) if isinstance(node, exp.Tuple) else [node]
 
 
 def _text(node: exp.Expr, convert: Converter) -> str:

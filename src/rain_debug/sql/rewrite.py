@@ -190,6 +190,9 @@ def _named_item(items: Mapping[str, exp.Expr], column: exp.Column) -> exp.Expr:
 def _mergeable(select: exp.Select, source: exp.Subquery) -> bool:
     if not is_simple(source.this) or source.args.get("pivots") or source.args.get("sample"):
         return False
+    sets = select.args.get("group") and select.args["group"].find(exp.Rollup, exp.Cube, exp.GroupingSets)
+    if sets and any(e.find(exp.Query) for e in source.this.expressions):
+        return False  # a subquery there would be the key of a set, which no database knows again where it is selected
     joins = select.args.get("joins") or []
     if any(j.side.upper() in ("RIGHT", "FULL") or j.args.get("method") for j in joins):
         return False
