@@ -17,7 +17,8 @@ from rain_debug.database.nested import NestedQuery
 from rain_debug.database.options import estimator_from_options, with_features
 from rain_debug.database.predictions import prediction_query
 from rain_debug.database.query import Query
-from rain_debug.debugger import Round, Trained, Until, debug
+from rain_debug.database.record import TrainingRecord, find
+from rain_debug.debugger import Background, Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import DataError, EngineError, ModelError, SQLError, nearest
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
@@ -262,6 +263,10 @@ class Database:
             query, cell.column, cell.where, "class", cell.classes, label=f"the prediction of '{model}' for {words}"
         )
 
+    def record(self, model: str, key: Any) -> TrainingRecord:
+        """One training record of a model: what it moves, and what looks like it. DataError where there is none."""
+        return find(self, self._handle(model), key)
+
     # -- debugging ----------------------------------------------------------------------------------------------
 
     def debug(
@@ -291,7 +296,7 @@ class Database:
             self, complaints, budget=budget, step=step, ranker=ranker, until=until, judge=judge, scale=scale, loss=loss,
             damping=damping, seed=seed, options=options, progress=progress, on_round=on_round,
         )  # fmt: skip
-        return Report(run)
+        return Report(run, Background(self, {m.name: self.trained(m.name) for m in run.models}))
 
     def trained(self, model: str) -> Trained:
         """The model with its training records, for the debugger; ModelError where it has none."""

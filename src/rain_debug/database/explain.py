@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rain_debug.database.capture import Capture
+from rain_debug.database.cells import all_targets, without_refused
 from rain_debug.errors import RainError
-from rain_debug.relax import Target
 
 if TYPE_CHECKING:
     from rain_debug.database.query import Query
-
-MOST_ROWS = 50
 
 
 def explain(query: Query) -> str:
@@ -24,14 +22,14 @@ def explain(query: Query) -> str:
     lines = [f"{query.name}: {' '.join(query.sql.split())}", "", "answer, asked of the database"]
     lines += [f"  {query.answer_text()}", "", "plan"]
     lines += [f"  {line}" for line in re.sub(r"RAIN_ATOM\((\d+)\)", r"p\1", query.plan_text()).split("\n")]
-    targets = _all_targets(query)
+    targets = all_targets(query)
     if not targets:
         return "\n".join([*lines, "", "no row of the answer depends on a prediction"])
     refused: dict[str, str] = {}
     try:
         capture = query.capture(targets)
     except RainError as error:
-        targets, refused = _without_refused(query, targets)
+        targets, refused = without_refused(query, targets)
         if not targets:
             hint = [f"  {error.hint}"] if error.hint else []
             return "\n".join([*lines, "", f"refused: {error.message}", *hint])
@@ -77,40 +75,6 @@ def _variables(capture: Capture) -> dict[str, int]:
     for (model, _), rows in rids.items():
         found[model] = found.get(model, 0) + len(np.unique(np.concatenate(rows), axis=0))
     return found
-
-
-def _all_targets(query: Query) -> list[Target]:
-    """Every predicted cell of the first rows, and whether these are there."""
-    answer, moving = query.answer.take(np.arange(min(query.answer.n_rows, MOST_ROWS))), query.moving()
-    keys = [n for n in (query.keys or query.columns) if n not in moving]
-    targets: list[Target] = []
-    places = {tuple(str(row[k]) for k in keys) for row in answer.rows()}
-    if len(places) < answer.n_rows:  # classes are keys too, where columns alone do not tell the rows apart
-        keys = list(query.keys)
-        moving = [n for n in moving if n not in keys]
-    for row in answer.rows():
-        place = tuple((k, row[k]) for k in keys)
-        if query.keys or keys:
-            targets.append(Target("present", None, place))
-        for name in query.columns:
-            if name not in moving or isinstance(row[name], str):
-                continue
-            targets.append(Target("value", name, place))
-    return targets
-
-
-def _without_refused(query: Query, targets: Sequence[Target]) -> tuple[list[Target], dict[str, str]]:
-    """The targets of columns that have a rule, and for the other columns why they have none."""
-    kept: list[Target] = []
-    refused: dict[str, str] = {}
-    for name in dict.fromkeys(t.column for t in targets):
-        own = [t for t in targets if t.column == name]
-        try:
-            query.capture(own[:1])
-            kept += own
-        except RainError as error:
-            refused[name or "the row is there"] = error.message
-    return kept, refused
 
 
 def _renamed(texts: Sequence[str]) -> list[str]:

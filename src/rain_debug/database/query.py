@@ -17,6 +17,7 @@ from rain_debug.database.capture import Capture, capture, leaves, with_compariso
 from rain_debug.database.explain import explain
 from rain_debug.database.places import Output, find_output, find_row, matches, outputs_of
 from rain_debug.database.provenance import provenance
+from rain_debug.database.record import records_behind
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Forest, Place, answer_sql, find_places
@@ -340,6 +341,14 @@ class Query:
         row's features.
         """
         return rows_behind(self, cell, limit)
+
+    def records_behind(self, cell: Cell | Row, limit: int = 100) -> Table:
+        """The training records behind a cell or a prediction, those first whose removal changes it most.
+
+        Columns: `rank`, `model`, `key`, `change` (of the cell, or of the predicted class's or the row's probability, if
+        the record were removed; to first order and without damping, Eq. 4), `label`, and the record's own columns.
+        """
+        return records_behind(self._db, self, cell, limit)
 
     @property
     def parts(self) -> tuple[str, ...]:
