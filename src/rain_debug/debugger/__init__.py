@@ -12,6 +12,7 @@ makes the run's value.
 
 from __future__ import annotations
 
+from rain_debug.debugger.background import Background
 from rain_debug.debugger.begin import check, debug
 from rain_debug.debugger.rounds import (
     Chosen,
@@ -29,6 +30,7 @@ from rain_debug.debugger.rounds import (
 from rain_debug.debugger.session import Block, Capture, ComplainedQuery, Program, Session, Trained
 
 __all__ = [
+    "Background",
     "Block",
     "Capture",
     "Chosen",

@@ -48,6 +48,7 @@ class Loop:
         self.rounds: list[Round] = []
         self.goals: tuple[Goal, ...] = ()
         self.before: Sequence[Table] = ()
+        self.theta_before: Mapping[str, np.ndarray] = {}
         self.exhausted = False
         self._check_budget()
 
@@ -179,7 +180,7 @@ class Loop:
     def _first(self, seen: Seen) -> None:
         """The first answer fixes the goals; the database must agree with it."""
         self.goals = goals(self.complaints, seen.exact.tolist(), seen.relaxed.tolist(), self.settings.scale)
-        self.before = self._answers() or ()
+        self.before, self.theta_before = self._answers() or (), self._thetas()
         wrong = self.reader.disagreements(seen.exact, self.before)
         if wrong:
             raise ProgramError(
@@ -264,7 +265,7 @@ class Loop:
     def _result(self, stopped: Stopped, after: Sequence[Table] | None) -> Run:
         return result(
             self.settings, self.reader, self.goals, self.rounds, stopped, self.before, after, self.warnings,
-            self.clock["check"],
+            self.clock["check"], (self.theta_before, self._thetas()),
         )  # fmt: skip
 
     @contextmanager

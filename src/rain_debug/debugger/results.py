@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,8 +24,12 @@ def result(
     after: Sequence[Table] | None,
     warned: Sequence[str],
     check_seconds: float,
+    parameters: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
 ) -> Run:
-    """The run of these rounds, with the complained answers `before` and `after` (None: never read) and all warnings."""
+    """The run of these rounds, with the complained answers `before` and `after` (None: never read) and all warnings.
+
+    `parameters` are those of every model at the first and at the last answer.
+    """
     warnings = list(warned)
     if after is not None:
         exact = np.array([r.exact for r in rounds[-1].readings])
@@ -38,7 +42,9 @@ def result(
         rows = np.array([c.position for r in rounds for c in r.chosen if c.model == name], dtype=np.int64)
         classes, y = t.model.classes, t.records.y[rows].tolist()
         labels = tuple(classes[code] for code in y) if classes else tuple(y)
-        models.append(ModelRun(name, t.records.n_records, labels, t.records.table.take(rows)))
+        models.append(
+            ModelRun(name, t.records.n_records, labels, t.records.table.take(rows), *(p.get(name) for p in parameters))
+        )
     queries = tuple(
         QueryRun(p.query.name, p.query.sql, tuple(p.query.keys), before[i], after[i] if after else None)
         for i, p in enumerate(reader.captured)

@@ -128,12 +128,17 @@ class QueryRun:
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """An involved model: its number of records, and the removed ones' labels and own columns, in order of removal."""
+    """An involved model: its number of records, and the removed ones' labels and own columns, in order of removal.
+
+    `before` and `after` (n_params,) are its parameters at the first and at the last round's answer.
+    """
 
     name: str
     n_records: int
     labels: tuple[Any, ...]
     removed: Table
+    before: np.ndarray | None = None
+    after: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rain_debug.debugger import Round, Run, Seconds, Settings, Stopped
+from rain_debug.debugger import Background, Round, Run, Seconds, Settings, Stopped
 from rain_debug.report import save
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
@@ -28,9 +28,13 @@ COMPLAINTS, ANSWER = 50, 30
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
-    """What `db.debug` returns: prints as text, shows as a table in a notebook, saves as JSON, CSV, Parquet or text."""
+    """What `db.debug` returns: prints as text, shows as a table in a notebook, saves as JSON, CSV, Parquet or text.
+
+    `background` is the live session of the run, for what is asked of a report afterwards; None where there is none.
+    """
 
     run: Run
+    background: Background | None = field(default=None, compare=False)
 
     @cached_property
     def endings(self) -> tuple[Ending, ...]:
