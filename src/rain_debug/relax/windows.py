@@ -69,7 +69,7 @@ def _seats(presence: Array, partition: Array) -> Seats:
     here = presence >= 0.5
     count = np.concatenate([[0], np.cumsum(here)])
     heads = np.flatnonzero(np.concatenate([np.ones(min(n, 1), dtype=bool), partition[1:] != partition[:-1]]))
-    ends = np.append(heads[1:], n)
+    ends = np.append(heads, n)[1:]
     sizes = ends - heads
     first, last = np.repeat(count[heads], sizes), np.repeat(count[ends], sizes)
     runs = Runs(count[ends] - count[heads])
@@ -246,7 +246,7 @@ def value_range(partition: Array, key: Array, lo: float | None, hi: float | None
 def _bounds(changes: Array) -> tuple[Array, Array]:
     n = len(changes) + 1
     heads = np.append(0, np.flatnonzero(changes) + 1)
-    ends = np.append(heads[1:], n)
+    ends = np.append(heads, n)[1:]
     return np.repeat(heads, ends - heads), np.repeat(ends, ends - heads)
 
 
