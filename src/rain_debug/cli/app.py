@@ -133,8 +133,14 @@ def run(
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--history",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Keep what was found in this SQLite file, and say what was met the last time and is not any more.",
+)
 @talk
-def check(file: Path, quiet: bool, as_json: bool) -> int:
+def check(file: Path, history: Path | None, quiet: bool, as_json: bool) -> int:
     """Tell which of FILE's complaints hold now; nothing is debugged.
 
     Exits with 0 where every complaint is met, 1 where some are not, 2 where it could not run. One that says only
@@ -142,7 +148,18 @@ def check(file: Path, quiet: bool, as_json: bool) -> int:
     """
     from rain_debug.cli.run import check_file
 
-    return check_file(file, quiet=quiet, as_json=as_json)
+    return check_file(file, history=history, quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("-n", "limit", default=20, show_default=True, type=click.IntRange(min=1), help="The last N checks.")
+@talk
+def history(path: Path, limit: int, quiet: bool, as_json: bool) -> int:
+    """List the checks that `rain check --history PATH` kept."""
+    from rain_debug.cli.run import show_history
+
+    return show_history(path, limit=limit, as_json=as_json)
 
 
 @cli.command()

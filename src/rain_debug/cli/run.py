@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from rain_debug.cli.history import History, Reading
 from rain_debug.complaints import goals, value_text
 from rain_debug.config import Project, load
 from rain_debug.config.build import Session, build
-from rain_debug.errors import ConfigError
+from rain_debug.errors import ConfigError, RainError
 from rain_debug.report import Report, save
 
 MET, NOT_MET, INTERRUPTED = 0, 1, 130
@@ -30,21 +31,94 @@ class State:
     met: bool
 
 
-def check_file(file: Path, *, quiet: bool, as_json: bool) -> int:
-    """Print how each complaint of the project stands; 0 where all are met, 1 where some are not."""
+def check_file(file: Path, *, history: Path | None = None, quiet: bool, as_json: bool) -> int:
+    """Print how each complaint of the project stands; 0 where all are met, 1 where some are not.
+
+    With a `history` also what was met at the last check and is not any more, and its first suspects; this check is
+    added to it.
+    """
     session = _open(file)
+    kept = History(history) if history is not None else None
+    before = kept.last() if kept is not None else {}
     states = standing(session.complaints)
     met = sum(s.met for s in states)
+    broken = [c for c, s in zip(session.complaints, states, strict=True) if not s.met and _was_met(before, s)]
+    found = suspects(session, broken) if broken else Suspects()
+    if kept is not None:
+        kept.add([(s.complaint, s.value, s.met) for s in states])
     if as_json:
-        rows = [{"complaint": s.complaint, "value": s.value, "met": s.met} for s in states]
-        click.echo(json.dumps({"complaints": rows, "met": met, "of": len(states)}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_as_json(states, before, found), ensure_ascii=False, indent=2))
     else:
         for s in states:
-            click.echo(f"{'met    ' if s.met else 'NOT MET'}  {s.complaint}: it is {s.value}")
+            click.echo(f"{'met    ' if s.met else 'NOT MET'}  {s.complaint}: it is {s.value}{_since(before, s)}")
+        if broken:
+            click.echo(f"\n{found.text()}")
         if not quiet:
             of = f"{len(states)} complaint{'s are' if len(states) != 1 else ' is'}"
-            click.echo(f"{met} of {of} met", err=True)
+            click.echo(f"{met} of {of} met" + f", {len(broken)} newly violated" * bool(broken), err=True)
     return MET if met == len(states) else NOT_MET
+
+
+def show_history(path: Path, *, limit: int, as_json: bool) -> int:
+    """The last checks in a history, oldest first."""
+    checks = History(path).checks(limit)
+    if as_json:
+        click.echo(json.dumps([asdict(c) for c in checks], indent=2))
+    for c in () if as_json else checks:
+        click.echo(f"{c.at} UTC  {c.met} of {c.of} met")
+    return MET
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """The first records that a ranking of newly violated complaints names; `why` there are none, where there are."""
+
+    records: tuple[tuple[str, Any], ...] = ()
+    why: str = ""
+
+    def text(self) -> str:
+        """One line for the terminal."""
+        named = ", ".join(f"{model} {key}" for model, key in self.records)
+        return f"first suspects: {named}; `rain run` removes and verifies" if named else f"no suspects: {self.why}"
+
+
+def suspects(session: Session, broken: Sequence[Any], count: int = 5) -> Suspects:
+    """The records that a first ranking puts on top, of the project's own settings; nothing is changed."""
+    own = {k: v for k, v in session.project.debug.items() if k in ("ranker", "scale", "loss", "damping", "seed")}
+    try:
+        report = session.db.debug(list(broken), budget=count, step=count, until="resolved", progress=False, **own)
+    except RainError as error:
+        return Suspects((), error.message)
+    chosen = tuple((c.model, c.key) for c in report.run.rounds[0].chosen)
+    return Suspects(chosen, "" if chosen else "no record moves these places in the right direction")
+
+
+def _was_met(before: dict[str, Reading], state: State) -> bool:
+    last = before.get(state.complaint)
+    return last is not None and last.met
+
+
+def _since(before: dict[str, Reading], state: State) -> str:
+    """What the last check found, where it differs."""
+    last = before.get(state.complaint)
+    if last is None or (last.met, last.value) == (state.met, state.value):
+        return ""
+    return f" (it was {last.value}{', met,' if last.met and not state.met else ''} on {last.at} UTC)"
+
+
+def _as_json(states: Sequence[State], before: dict[str, Reading], found: Suspects) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for s in states:
+        row: dict[str, Any] = {"complaint": s.complaint, "value": s.value, "met": s.met}
+        last = before.get(s.complaint)
+        if last is not None:
+            row["last"] = {"at": last.at, "value": last.value, "met": last.met}
+            row["newly_violated"] = last.met and not s.met
+        rows.append(row)
+    out = {"complaints": rows, "met": sum(s.met for s in states), "of": len(states)}
+    if found.records:
+        out["suspects"] = [{"model": model, "key": key} for model, key in found.records]
+    return out
 
 
 def debug_file(
