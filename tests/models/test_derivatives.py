@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from rain_debug.data import Records
 from rain_debug.engines.table import Table
-from rain_debug.models import Model, adapt
+from rain_debug.models import Model, adapt, logistic
 from rain_debug.models.active import active
 from rain_debug.models.logistic import LogisticModel
 
@@ -83,6 +84,48 @@ def test_derivatives_equal_finite_differences(
     np.testing.assert_allclose(H.dense() @ v, H.matvec(v), rtol=1e-10, atol=1e-12)
     if H.flat is not None:
         np.testing.assert_allclose(H.dense() @ H.flat.toarray(), 0.0, atol=1e-12)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    n_classes=st.sampled_from([2, 3, 4]),
+    class_weight=st.sampled_from([None, {0: 2.0, 1: 0.5}, "balanced"]),
+    sparse=st.booleans(),
+)
+def test_slopes_by_class_are_those_of_other_labels(seed: int, n_classes: int, class_weight: Any, sparse: bool) -> None:
+    model, records, theta = build(seed, n_classes, sparse, C=0.7, class_weight=class_weight)
+    rng = np.random.default_rng(seed + 1)
+    v, keep = rng.normal(size=model.n_params), rng.random(records.n_records) < 0.8
+    keep[:n_classes] = True
+    slopes = model.class_jvp(records, theta, v, keep)
+    own = slopes[np.arange(records.n_records), records.y]
+    np.testing.assert_allclose(own, model.jvp(records, theta, v, keep), rtol=1e-12, atol=1e-12)
+    if class_weight == "balanced":
+        # A record of weight w more in class c: the gradient of Σ w ℓ along v changes at the rate of its slope.
+        for c in range(n_classes):
+            one = replace(records, y=np.full(1, c), X=records.X[:1], weight=np.ones(1), keys=records.keys[:1], cache={})
+            both = _joined(records, one)
+            there = np.append(keep, True)
+
+            def summed(w: float, both: Records = both, there: np.ndarray = there) -> float:
+                weighed = replace(both, weight=np.append(records.weight, w), cache={})
+                return float(model.gradient(weighed, there, theta) @ v) * there.sum() - float(
+                    model._penalty(model._known, 1) @ (theta * v)
+                )
+
+            if logistic._WEIGHTED_BALANCE:
+                rate = (summed(1e-5) - summed(0.0)) / 1e-5
+                np.testing.assert_allclose(slopes[0, c] / records.weight[0], rate, rtol=2e-3, atol=2e-3)
+        return
+    for c in range(n_classes):
+        other = replace(records, y=np.full(records.n_records, c), cache={})
+        np.testing.assert_allclose(slopes[:, c], model.jvp(other, theta, v, keep), rtol=1e-12, atol=1e-12)
+
+
+def _joined(a: Records, b: Records) -> Records:
+    X = sp.csr_array(sp.vstack([a.X, b.X])) if sp.issparse(a.X) else np.concatenate([a.X, b.X])
+    return replace(a, X=X, y=np.append(a.y, b.y), weight=np.append(a.weight, b.weight), cache={})
 
 
 @settings(max_examples=60)

@@ -89,6 +89,15 @@ class Model(Protocol):
         """(n_records,) w ∇ℓ_i·v, in one pass and without per-record gradients."""
         ...
 
+    def class_jvp(
+        self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(n_records, n_classes) w ∇ℓ_i·v as it would be if record i were labelled with each class, in one pass.
+
+        In the column of its own label stands what `jvp` says. ModelError for a regressor.
+        """
+        ...
+
     def gradient(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
         """∇L(theta), (n_params,); 0 at the optimum."""
         ...

@@ -49,6 +49,19 @@ class Link(Protocol):
         ...
 
 
+def class_slopes(link: Link, P: np.ndarray, U: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n_rows, n_classes) ∂ℓ/∂Z·U with each class in turn as every row's label, U (n_margins, n_rows) being a change of
+    the margins.
+
+    >>> class_slopes(Logistic(), np.array([[0.75]]), np.array([[2.0]]), 2)
+    array([[ 1.5, -0.5]])
+    """
+    slopes = np.empty((P.shape[1], n_classes))
+    for c in range(n_classes):
+        slopes[:, c] = (link.residuals(P, np.full(P.shape[1], c)) * U).sum(axis=0)
+    return slopes
+
+
 class Logistic:
     """Two classes, one margin, p = 1/(1 + e^−z) of the second class."""
 

@@ -20,7 +20,7 @@ from rain_debug.models.active import Active, Expanded, active
 from rain_debug.models.adapter import LinearModel
 from rain_debug.models.base import Fit, Kind
 from rain_debug.models.linear import LinearCurvature
-from rain_debug.models.links import Link, Logistic, Softmax
+from rain_debug.models.links import Link, Logistic, Softmax, class_slopes
 from rain_debug.models.newton import newton
 from rain_debug.models.shape import Shape
 
@@ -78,7 +78,24 @@ class LogisticModel(LinearModel):
         the result is what a refit without the record would see.
         """
         out = super().jvp(records, theta, v, keep)
-        return out + self._balance(records, keep, out) if self._estimator.class_weight == "balanced" else out
+        if self._estimator.class_weight != "balanced":
+            return out
+        shared = self._balance(records, keep, out)
+        return out + shared[np.arange(records.n_records), records.y]
+
+    def class_jvp(
+        self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(n_records, n_classes) w ∇ℓ_i·v by label; with class_weight='balanced' what `jvp` adds is added here too."""
+        P, U = self._trained(records, theta)[1], self._margins(records, v)
+        slopes = class_slopes(self._link, P, U, len(self.classes)) * records.weight[:, None]
+        by_class = self._by_class(records, keep)
+        if by_class is not None:
+            slopes *= by_class
+        if self._estimator.class_weight == "balanced":
+            own = slopes[np.arange(records.n_records), records.y]
+            slopes += self._balance(records, keep, own)
+        return slopes
 
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L(theta) as an operator."""
@@ -111,15 +128,19 @@ class LogisticModel(LinearModel):
 
     def _weight(self, records: Records, keep: np.ndarray | None) -> np.ndarray:
         """(n_records,) sample weight times class weight, the latter from the kept records."""
+        by_class = self._by_class(records, keep)
+        return records.weight if by_class is None else records.weight * by_class[records.y]
+
+    def _by_class(self, records: Records, keep: np.ndarray | None) -> np.ndarray | None:
+        """(n_classes,) the weight of each class; None where all weigh the same."""
         wanted = self._estimator.class_weight
         if wanted is None:
-            return records.weight
+            return None
         if isinstance(wanted, Mapping):
-            by_class = np.array([float(wanted.get(c, 1.0)) for c in self.classes])
-        else:
-            counts = np.bincount(records.y, self._mass(records, keep), minlength=len(self.classes))
-            by_class = counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
-        return records.weight * by_class[records.y]
+            return np.array([float(wanted.get(c, 1.0)) for c in self.classes])
+        counts = np.bincount(records.y, self._mass(records, keep), minlength=len(self.classes))
+        weights: np.ndarray = counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
+        return weights
 
     def _mass(self, records: Records, keep: np.ndarray | None) -> np.ndarray:
         """(n_records,) what each record counts when classes are balanced."""
@@ -127,14 +148,15 @@ class LogisticModel(LinearModel):
         return mass if keep is None else mass * keep
 
     def _balance(self, records: Records, keep: np.ndarray | None, slopes: np.ndarray) -> np.ndarray:
-        """(n_records,) the change of Σ w ℓ through the class weights N/(K N_c), from d log w = dN/N − dN_c/N_c."""
+        """(n_records, n_classes) what a record of each class adds to Σ w ℓ through the class weights N/(K N_c), from
+        d log w = dN/N − dN_c/N_c; `slopes` (n_records,) are the records' own."""
         kept = np.ones(records.n_records, dtype=bool) if keep is None else keep
         mass = self._mass(records, keep)
         counts = np.bincount(records.y, mass, minlength=len(self.classes))
         sums = np.bincount(records.y, slopes * kept, minlength=len(self.classes))
         own = sums / np.where(counts > 0, counts, np.inf)
-        share = self._mass(records, None)
-        return share * (sums.sum() / counts.sum() - own[records.y])
+        out: np.ndarray = self._mass(records, None)[:, None] * (sums.sum() / counts.sum() - own)
+        return out
 
     def _check_class_weight(self, where: str) -> None:
         wanted = self._estimator.class_weight

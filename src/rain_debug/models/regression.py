@@ -99,6 +99,12 @@ class RegressionModel(LinearModel):
         norm = float(np.linalg.norm(gradient))
         return Fit(theta, done, steps, norm, time.perf_counter() - clock, products, note)
 
+    def class_jvp(
+        self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
+    ) -> np.ndarray:
+        """ModelError: numbers have no other class."""
+        raise ModelError("a regressor's labels are numbers: there is no class to choose from", where=self.where)
+
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L as an operator, the same at every theta; see `SquaresCurvature` for collinear columns."""
         return self._curvature(records, keep, theta)
