@@ -166,6 +166,11 @@ SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP 
 -- HAVING of a share
 SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan
 HAVING count_if(predict(churn, u) = 'yes') / count(*) > 0.4;
+-- HAVING that compares two aggregates
+SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING max(u.fee) > avg(u.fee);
+-- a condition on an aggregate of a subquery
+SELECT p.plan FROM (SELECT u.plan, max(u.fee) AS m FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan) p
+JOIN users u ON u.plan = p.plan WHERE p.m > u.fee;
 
 -- # Subqueries
 -- CTE, derived table

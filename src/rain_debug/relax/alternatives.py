@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rain_debug.lineage.forest import BlockRows, Literals
-from rain_debug.relax.expressions import FLIP, Expressions
+from rain_debug.relax.expressions import COUNTS, FLIP, Expressions
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.relation import Number, plain
 from rain_debug.sql import Expr
@@ -46,24 +46,21 @@ class Alternatives(Expressions):
         if literal.kind == "class":
             absent = literal.codes < 0  # a row that an outer join did not find has no prediction
             if absent.all():
-                return Number(b.const(np.full(len(absent), np.nan)))
+                return Number(b.const(np.full(len(absent), np.nan)), lambda: b.const(np.zeros(len(absent))))
             leaf = b.leaf("probabilities", literal.block)
             picked = b.op("pick", leaf, attrs=(atom.class_code if atom.kind == "proba" else 0,))
             node = b.op("gather", picked, attrs=(literal.rows,))
             if absent.any():
                 node = b.op("add", node, b.const(np.where(absent, np.nan, 0.0)))
             if atom.kind == "proba":
-                return Number(node)
+                return Number(node, lambda: b.op("sub", node, b.op("mul", node, node)))
             spread = self.lowering.spreads.get(atom.model, 0.0)
-            return Number(node, b.const(np.full(len(literal.rows), spread if np.isfinite(spread) else 0.0)))
+            return Number(node, lambda: b.const(np.full(self.n, spread**2 if np.isfinite(spread) else 0.0)))
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
             number = self.read(found.number(0))
             self._beside(literal.source)
-            return Number(
-                b.op("gather", number.node, attrs=(literal.rows,)),
-                None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
-            )
+            return number.at(b, literal.rows)
         name, column = literal.source[0], literal.source[1] if len(literal.source) > 1 else None
         relation = self.below[name]
         body = self.rows.below[name]
@@ -71,10 +68,7 @@ class Alternatives(Expressions):
         position = 0 if column is None else next(i for i, c in enumerate(columns) if c.name == column)
         number = self.read(relation.number(position))
         self._beside(name)
-        return Number(
-            b.op("gather", number.node, attrs=(literal.rows,)),
-            None if number.spread is None else b.op("gather", number.spread, attrs=(literal.rows,)),
-        )
+        return number.at(b, literal.rows)
 
     def _beside(self, name: str) -> None:
         """A number of the relation `name` is read where a row is: what else the row depends on may move it too."""
@@ -95,7 +89,7 @@ class Alternatives(Expressions):
         columns = body.block.columns
         at = 0 if named is None else next(i for i, c in enumerate(columns) if c.name == named)
         e = body.block.plan.outputs[at].expr
-        return e.op == "agg" and e.name == "count"
+        return e.op == "agg" and e.name in COUNTS
 
     # -- weights ------------------------------------------------------------------------------------------------
 
@@ -152,35 +146,18 @@ class Alternatives(Expressions):
         for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
             if side.op == "atom" and self.plan.atoms[side.atoms[0]].kind == "proba":
                 bound = self.constant(other)
-                if bound is None or op not in ("<", "<=", ">", ">="):
-                    raise self.lowering.refuse(e, "a probability is compared with a plain number only",
+                if op not in ("<", "<=", ">", ">="):
+                    raise self.lowering.refuse(e, "a probability is compared by <, <=, > or >= only",
                                                "write it as predict_proba(model, alias, class) > 0.7")  # fmt: skip
+                if bound is None:
+                    break
                 self.rules.append("threshold on a probability by its odds")
                 there = self.rows.numbers[side.atoms[0]].codes >= 0
                 x = self.number(side) if there.all() else b.op("null_to", self.number(side), b.const(np.zeros(1)))
                 both = b.op("bins", x, attrs=(((bound, op in (">", "<=")),),))
                 holds = b.op("pick", both, attrs=(int(op in (">", ">=")),))
                 return holds if there.all() else b.op("mul", holds, b.const(there.astype(float)))
-        if e.op in ("=", "<>"):
-            for side, other in ((e.args[0], e.args[1]), (e.args[1], e.args[0])):
-                if side.op == "atom" and self.is_count(side.atoms[0]) and self.leaf(other) is not None:
-                    return self._equal(side, other, e.op)
         return b.op("add", self.comparison(e), b.const(np.zeros(self.n)))
-
-    def _equal(self, count: Expr, other: Expr, op: str) -> int:
-        """P(count = other) for a whole number, as the chance of half a step to either side."""
-        b, x, y = self.b, self.number(count), self.number(other)
-        variance = self.variance_of(count)
-        spread = b.op("sqrt", variance) if variance is not None else b.const(np.zeros(1))
-        half = b.const(np.full(1, 0.5))
-        above = b.op("compare", x, b.op("sub", y, half), spread, attrs=(">",))
-        beyond = b.op("compare", x, b.op("add", y, half), spread, attrs=(">",))
-        node = b.op("sub", above, beyond)
-        self.rules.append("= of a count as Φ between its halves")
-        self.loose = True
-        if op == "<>":
-            node = b.op("sub", b.const(np.ones(1)), node)
-        return b.op("add", node, b.const(np.zeros(self.n)))
 
     def _outcomes(self) -> Outcomes:
         columns, codes, offset = [], [], 1

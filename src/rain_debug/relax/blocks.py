@@ -73,7 +73,7 @@ class BlockNumbers(GroupConditions):
             raise self.lowering.refuse(e, "CASE of what is no number cannot be complained about")
         node = scope.number(e)
         self.loose = self.loose or (self.plan.group_by is not None and _may_be_null(e))
-        return Number(self._full(node), self._spread(scope, e))
+        return Number(self._full(node), lambda: self._full(scope.variance(e)))
 
     def _is_text(self, e: Expr) -> bool:
         """True for a CASE whose values are text: it has no number."""
@@ -113,10 +113,6 @@ class BlockNumbers(GroupConditions):
         return self.b.op(
             "add", node, self.b.const(np.zeros(len(self.rows.row) if self.plan.group_by is None else self.n))
         )
-
-    def _spread(self, scope: Expressions, e: Expr) -> int | None:
-        variance = scope.variance_of(e)
-        return None if variance is None else self.b.op("sqrt", self._full(variance))
 
     def _nonlinear(self) -> bool:
         names = {x.name for o in self.plan.outputs for x in o.expr.walk() if x.op == "agg"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rain_debug.relax.relation import Notes, Number
+from rain_debug.relax.spreads import variance_of
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 _FUNCTIONS = {"abs": "abs", "sqrt": "sqrt", "exp": "exp", "ln": "ln", "floor": "floor", "ceil": "ceil"}
+COUNTS = ("count", "count_distinct")
 FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 INVERSE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "=", "and": "or", "or": "and"}
 
@@ -198,44 +200,48 @@ class Expressions(ABC):
             return value if known is None else b.op("mul", value, known)
         raise self.lowering.refuse(e, "this condition on numbers that predictions move is not supported")
 
+    def variance(self, e: Expr) -> int:
+        """The variance (n,) of `e`; the rules that it takes are nobody's. SQLError where it is not known."""
+        return self.apart(lambda: Number(variance_of(self, e))).node
+
+    def is_count(self, k: int) -> bool:
+        """True where atom k is a COUNT of a block below."""
+        return False
+
     def comparison(self, e: Expr) -> int:
-        """P(left op right), from the spread of both sides."""
+        """P(left op right), from the spread of both sides, as if they were normal."""
         b = self.b
         left, right = self.number(e.args[0]), self.number(e.args[1])
-        variance = self.variance_of(e.args[0]), self.variance_of(e.args[1])
-        if any(v is None for v in variance):
-            raise self.lowering.refuse(e, "the spread of this number is not known: it cannot be compared",
-                                       "compare a COUNT, SUM, AVG, MIN or MAX with a number")  # fmt: skip
-        if all(v is not None and b.nodes[v].op == "const" and not b.value(v).any() for v in variance):
-            return b.op("hard", left, right, attrs=(e.op, 0.0))
-        if e.op in ("=", "<>"):
+        variance = b.op("add", self.variance(e.args[0]), self.variance(e.args[1]))
+        if b.nodes[variance].op == "const" and not np.nan_to_num(b.value(variance)).any():
+            return self._both_known(e, b.op("hard", left, right, attrs=(e.op, 0.0)))
+        spread = b.op("sqrt", variance)
+        self.loose = True
+        if e.op not in ("=", "<>"):
+            self.rules.append("comparison as Φ((a − b)/σ)")
+            return self._both_known(e, b.op("compare", left, right, spread, attrs=(e.op,)))
+        if not any(self._is_whole(a) for a in e.args) or not all(self._is_whole(a, leaf=True) for a in e.args):
             raise self.lowering.refuse(e, f"{e.op} between numbers that predictions move is not supported",
                                        "use <, <=, > or >=")  # fmt: skip
-        assert variance[0] is not None and variance[1] is not None
-        spread = b.op("sqrt", b.op("add", variance[0], variance[1]))
-        self.rules.append("comparison as Φ((a − b)/σ)")
-        self.loose = True
-        return b.op("compare", left, right, spread, attrs=(e.op,))
+        self.rules.append("= of a count as Φ between its halves")
+        half = b.const(np.full(1, 0.5))
+        above = b.op("compare", left, b.op("sub", right, half), spread, attrs=(">",))
+        beyond = b.op("compare", left, b.op("add", right, half), spread, attrs=(">",))
+        node = b.op("sub", above, beyond)
+        return self._both_known(e, node if e.op == "=" else b.op("sub", b.const(np.ones(1)), node))
 
-    def variance_of(self, e: Expr) -> int | None:
-        b = self.b
+    def _is_whole(self, e: Expr, leaf: bool = False) -> bool:
+        """True for sums and differences of COUNTs, with `leaf` also of what no prediction moves."""
         if self.leaf(e) is not None:
-            return b.const(np.zeros(1))
-        if e.op in ("atom", "agg"):
-            number = self.atom(e.atoms[0]) if e.op == "atom" else self.aggregate(e)
-            return None if number.spread is None else b.op("mul", number.spread, number.spread)
-        if e.op in ("+", "-"):
-            one, two = self.variance_of(e.args[0]), self.variance_of(e.args[1])
-            return None if one is None or two is None else b.op("add", one, two)
-        if e.op == "neg":
-            return self.variance_of(e.args[0])
-        if e.op in ("cast", "round", "coalesce", "nullif"):
-            return self.variance_of(e.args[0])
-        if e.op in ("*", "/"):
-            for moving, factor in ((e.args[0], e.args[1]), (e.args[1], e.args[0])):
-                leaf = self.leaf(factor)
-                if leaf is not None and (e.op == "*" or factor is e.args[1]):
-                    variance = self.variance_of(moving)
-                    square = b.op("mul", leaf, leaf)
-                    return None if variance is None else b.op("mul" if e.op == "*" else "div", variance, square)
-        return None
+            return leaf
+        if e.op in ("+", "-", "neg"):
+            return all(self._is_whole(a, leaf=True) for a in e.args)
+        return (e.op == "agg" and e.name in COUNTS) or (e.op == "atom" and self.is_count(e.atoms[0]))
+
+    def _both_known(self, e: Expr, node: int) -> int:
+        """A comparison's probability where aggregates in it may be NULL: it is true where they are not."""
+        for side in e.args:
+            known = self.known(side)
+            if known is not None and self.b.depends(known):
+                node = self.b.op("mul", node, known)
+        return node

@@ -11,7 +11,7 @@ import numpy as np
 from rain_debug.errors import SQLError
 from rain_debug.lineage.forest import BlockRows, WindowRows
 from rain_debug.relax.expressions import Expressions
-from rain_debug.relax.relation import Number, Relation, plain
+from rain_debug.relax.relation import Array, Number, Relation, plain
 from rain_debug.relax.windows import peer_range
 from rain_debug.sql import Expr
 
@@ -52,9 +52,7 @@ class WindowNumbers(Expressions):
 
     def _output(self, e: Expr) -> Number:
         """One column that predictions move."""
-        node = self.b.op("add", self.number(e), self.b.const(np.zeros(self.n)))
-        variance = self.variance_of(e) if e.op == "atom" else None
-        return Number(node, None if variance is None else self.b.op("sqrt", variance))
+        return Number(self._full(self.number(e)), lambda: self._full(self.variance(e)))
 
     def _qualified(self, e: Expr) -> int:
         if e.op in ("<", "<=", ">", ">=", "=", "<>") and any(
@@ -89,54 +87,68 @@ class WindowNumbers(Expressions):
         if atom.kind == "event":
             event = next(e for e in self.rows.body.events if e.name == atom.identity[1])
             assert event.condition is not None
-            return Number(self.condition(event.condition))
+            p = self.condition(event.condition)
+            return Number(p, lambda: self.b.op("sub", p, self.b.op("mul", p, p)))
         if k not in self._windows:
-            ranks = self._window(k).function in ("row_number", "rank", "dense_rank")
-            spread = self.b.const(np.zeros(self.n)) if ranks else None
-            self._windows[k] = self.apart(lambda: Number(self._made(k), spread))
+            self._windows[k] = self.apart(partial(self._made, k))
         return self.read(self._windows[k])
 
-    def _made(self, k: int) -> int:
+    def _made(self, k: int) -> Number:
+        """The numbers of window k; their variances by the same frames, as if rows were independent."""
         b, window, number = self.b, self._window(k), int(self.plan.atoms[k].identity[1])
-        order, partition, peer = self.rows.order[number], self.rows.partition[number], self.rows.peer[number]
+        order, partition = self.rows.order[number], self.rows.partition[number]
         there = self.relation_below.presence
         present = there if there is not None else self.lowering.ones(self.n)
         self.loose = self.loose or b.depends(present)
+        certain = partial(b.const, np.zeros(self.n))
+        if window.by:
+            return Number(self._ranked_by(window, order, partition, present), certain)
         inverse = np.empty(self.n, dtype=np.int64)
         inverse[order] = np.arange(self.n)
-        if window.by:
-            by_row = np.empty(self.n, dtype=np.int64)
-            by_row[order] = partition
-            values = [b.op("add", self.number(e), b.const(np.zeros(self.n))) for e in window.by]
-            descending = tuple("DESC" in t.upper().split() for t in window.order)
-            self.rules.append(f"{window.function.upper()} by the exact answer")
-            self.loose = True
-            return b.op("rank_by", *values, present, attrs=(by_row, descending, window.function))
         sorted_there = b.op("gather", present, attrs=(order,))
-        unit, low, high = window.frame
-
-        def sorted_value() -> int:
-            x = b.op("add", self.number(window.args[0]), b.const(np.zeros(self.n)))
-            return b.op("gather", x, attrs=(order,))
-
-        ranged = unit != "ROWS" and not (low is None and high is None)
-        frame = peer_range(partition, peer, low, high) if ranged else (low, high)
-        self.rules.append(f"{window.function.upper()} OVER by linearity")
+        frame = self._frame(window, number)
         function = window.function
-        if function in ("lag", "lead"):
-            node = b.op("lag", sorted_value(), sorted_there, attrs=(partition, window.offset))
-        elif function in ("row_number", "rank", "dense_rank"):
-            ties = np.arange(self.n) if function == "row_number" else peer
+        self.rules.append(f"{function.upper()} OVER by linearity")
+
+        def over(name: str, x: int | None, *attrs: Any) -> int:
+            whole = () if x is None else (b.op("gather", self._full(x), attrs=(order,)),)
+            return b.op("gather", b.op(name, *whole, sorted_there, attrs=(partition, *attrs)), attrs=(inverse,))
+
+        if function in ("row_number", "rank", "dense_rank"):
+            ties = np.arange(self.n) if function == "row_number" else self.rows.peer[number]
             node = b.op("rank_by", b.const(ties), sorted_there, attrs=(partition, (False,), function))
-        elif function == "count" and not window.args:
-            node = b.op("frame_count", sorted_there, attrs=(partition, *frame))
-        elif function in ("first_value", "last_value", "sum", "avg"):
-            name = {"sum": "frame_sum", "avg": "frame_avg"}.get(function, function)
-            node = b.op(name, sorted_value(), sorted_there, attrs=(partition, *frame))
-        elif function == "count":
-            total = b.op("frame_sum", b.op("not_null", sorted_value()), sorted_there, attrs=(partition, *frame))
-            node = b.op("null_to", total, b.const(np.zeros(1)))
-        else:
+            return Number(b.op("gather", node, attrs=(inverse,)), certain)
+        if function == "count" and not window.args:
+            return Number(over("frame_count", None, *frame), certain)
+        if function not in ("lag", "lead", "first_value", "last_value", "sum", "avg", "count"):
             what = f"{function.upper()} OVER of numbers that predictions move is not supported"
             raise self.lowering.refuse(window, what)
-        return b.op("gather", node, attrs=(inverse,))
+        value, argument = self.number(window.args[0]), window.args[0]
+        if function in ("count", "avg"):
+            count = b.op("null_to", over("frame_sum", b.op("not_null", value), *frame), b.const(np.zeros(1)))
+            if function == "count":
+                return Number(count, certain)
+            mean = over("frame_avg", value, *frame)
+            return Number(mean, lambda: b.op("div", over("frame_avg", self.variance(argument), *frame), count))
+        name = {"sum": "frame_sum", "lead": "lag"}.get(function, function)
+        attrs = (window.offset,) if name == "lag" else frame
+        return Number(over(name, value, *attrs), lambda: over(name, self.variance(argument), *attrs))
+
+    def _ranked_by(self, window: Any, order: Array, partition: Array, present: int) -> int:
+        by_row = np.empty(self.n, dtype=np.int64)
+        by_row[order] = partition
+        values = [self._full(self.number(e)) for e in window.by]
+        descending = tuple("DESC" in t.upper().split() for t in window.order)
+        self.rules.append(f"{window.function.upper()} by the exact answer")
+        self.loose = True
+        return self.b.op("rank_by", *values, present, attrs=(by_row, descending, window.function))
+
+    def _frame(self, window: Any, number: int) -> tuple[Any, Any]:
+        unit, low, high = window.frame
+        if unit == "ROWS" or (low is None and high is None):
+            return low, high
+        return peer_range(self.rows.partition[number], self.rows.peer[number], low, high)
+
+    def _full(self, node: int) -> int:
+        """`node` as one number a row, where it may be a constant."""
+        return self.b.op("add", node, self.b.const(np.zeros(self.n)))

@@ -9,6 +9,7 @@ import numpy as np
 from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.expressions import Expressions
+from rain_debug.relax.moments import around, extreme_variance, mean_variance, spread_variance, sum_variance
 from rain_debug.relax.relation import Array, Number, first_by_row, plain
 from rain_debug.sql import Expr
 
@@ -54,10 +55,7 @@ class Groups(Expressions):
         node = next(iter(relation.numbers.values())) if len(literal.source) == 1 else number
         if len(literal.source) > 1:
             return number
-        return Number(
-            self.b.op("gather", node.node, attrs=(one,)),
-            None if node.spread is None else self.b.op("gather", node.spread, attrs=(one,)),
-        )
+        return node.at(self.b, one)
 
     def aggregate(self, e: Expr) -> Number:
         if e.sql not in self._aggregates:
@@ -118,26 +116,29 @@ class Groups(Expressions):
             self.rules.append("SUM by linearity")
             number = self._sum(clean, known)
             count = self.b.op("segment_sum", b.op("mul", self.weight, b.const(known)), attrs=(self.rows.row, self.n))
-            return Number(b.op("known", number.node, count), number.spread)
+            return Number(b.op("known", number.node, count), number.variance)
         if e.name == "avg":
             self.rules.append("AVG as a corrected ratio")
-            return Number(o.mean(known, clean), b.op("sqrt", o.mean_variance(known, clean)))
+            return Number(o.mean(known, clean), lambda: o.mean_variance(known, clean))
         self.rules.append(f"{e.name.upper()} over independent tuples")
         samples = e.name.startswith(("var", "stddev"))
         self.loose = self.loose or (samples and not (e.name.startswith("var") and o.variance_exact(known)))
         if e.name in ("min", "max"):
-            return Number(o.extreme(known > 0, values, 1.0 if e.name == "max" else -1.0))
+            sign = 1.0 if e.name == "max" else -1.0
+            return Number(o.extreme(known > 0, values, sign), lambda: extreme_variance(o, known > 0, values, sign))
         if e.name in ("bool_or", "bool_and"):
             some = o.any(known > 0)
             node = o.any((known > 0) & ((values != 0) if e.name == "bool_or" else (values == 0)))
             node = node if e.name == "bool_or" else b.op("sub", some, node)
-            return Number(b.op("mean", node, some, b.op("div", node, some)))
-        return Number(o.variance(known, clean, np.nan_to_num(values) ** 2 * known, e.name))
+            chance = b.op("mean", node, some, b.op("div", node, some))
+            return Number(chance, lambda: b.op("sub", chance, b.op("mul", chance, chance)))
+        value, row = o.variance(known, clean, np.nan_to_num(values) ** 2 * known, e.name), self.rows.row
+        return Number(value, lambda: spread_variance(o, row, b.const(known), b.const(clean), value, e.name))
 
     def _sum(self, values: Array, known: Array) -> Number:
         b = self.b
         node = b.op("segment_sum", b.op("mul", self.weight, b.const(values)), attrs=(self.rows.row, self.n))
-        return Number(self.if_there(node), b.op("sqrt", self.outcomes.spread(values)))
+        return Number(self.if_there(node), lambda: self.outcomes.spread(values))
 
     def _distinct(self, e: Expr, values: Array, known: Array, name: str) -> Number:
         b, exports = self.b, self.rows.exports
@@ -151,13 +152,20 @@ class Groups(Expressions):
         there = found.any()
         self.loose = self.loose or found.shared
         count = self.if_there(b.op("segment_sum", there, attrs=(group, self.n)))
+        apart = b.op("sub", there, b.op("mul", there, there))  # the variance of each one's being there
+
+        def variance(worth: int) -> int:
+            return b.op("segment_sum", b.op("mul", apart, b.op("mul", worth, worth)), attrs=(group, self.n))
+
         if e.name == "count_distinct":
-            return Number(count)
+            return Number(count, lambda: variance(b.const(np.ones(1))))
         total = self.if_there(b.op("segment_sum", b.op("mul", there, b.const(each[kept])), attrs=(group, self.n)))
         self.loose = self.loose or e.name == "avg_distinct"
         if e.name == "sum_distinct":
-            return Number(b.op("known", total, count))
-        return Number(b.op("mean", total, count, b.op("div", total, count)))
+            return Number(b.op("known", total, count), lambda: variance(b.const(each[kept])))
+        mean = b.op("mean", total, count, b.op("div", total, count))
+        away = b.op("sub", b.const(each[kept]), b.op("gather", b.op("or_zero", mean), attrs=(group,)))
+        return Number(mean, lambda: b.op("div", variance(away), b.op("mul", count, count)))
 
     def _moving(self, e: Expr, argument: Expr, mask: Array) -> Number:
         """An aggregate of numbers that predictions move: sums by linearity, the rest by value."""
@@ -166,23 +174,31 @@ class Groups(Expressions):
         weight = b.op("mul", self.weight, b.const(mask))
         known = weight if self._never_null(argument) else b.op("mul", weight, b.op("not_null", x))
         count = b.op("segment_sum", known, attrs=at)
+        filled = b.op("null_to", x, b.const(np.zeros(1)))
+        o, row, n = self.outcomes, self.rows.row, b.op("mul", b.const(mask), b.op("not_null", x))
+
+        def noise() -> int:
+            return self._full_alternatives(self.alternatives.variance(argument))
+
         if e.name == "count":
-            return Number(self.if_there(count))
+            return Number(self.if_there(count), lambda: sum_variance(o, n))
         if e.name in ("min", "max"):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
-            return Number(b.op("segment_extreme", x, weight, attrs=(*at, 1.0 if e.name == "max" else -1.0)))
-        filled = b.op("null_to", x, b.const(np.zeros(1)))
+            best = b.op("segment_extreme", x, weight, attrs=(*at, 1.0 if e.name == "max" else -1.0))
+            return Number(best, lambda: around(o, row, n, filled, best, noise()))
         total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
         if e.name == "sum":
             self.rules.append("SUM of expectations")
-            return Number(b.op("known", self.if_there(total), count), self._moving_spread(argument, known))
+            return Number(
+                b.op("known", self.if_there(total), count),
+                lambda: sum_variance(o, b.op("mul", n, filled), b.op("mul", n, noise())),
+            )
         if e.name == "avg":
             self.rules.append("AVG as a ratio of expectations" if b.depends(count) else "AVG by linearity")
             self.loose = self.loose or b.depends(count)
-            spread = self._moving_spread(argument, known)
-            spread = None if spread is None else b.op("div", spread, count)
-            return Number(b.op("mean", total, count, b.op("div", total, count)), spread)
+            mean = b.op("mean", total, count, b.op("div", total, count))
+            return Number(mean, lambda: mean_variance(o, row, n, filled, mean, count, noise()))
         if e.name.startswith(("var", "stddev")):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
@@ -192,7 +208,8 @@ class Groups(Expressions):
             less = 1.0 if e.name.endswith("samp") else 0.0
             some = b.op("sub", count, b.const(np.full(1, less + 1e-9)))  # beyond what rounding leaves of one value
             value = b.op("known", b.op("div", inner, b.op("sub", count, b.const(np.full(1, less)))), some)
-            return Number(b.op("sqrt", value) if e.name.startswith("stddev") else value)
+            value = b.op("sqrt", value) if e.name.startswith("stddev") else value
+            return Number(value, lambda: spread_variance(o, row, n, filled, value, e.name, noise()))
         raise self.lowering.refuse(e, f"{e.name.upper()} of numbers that predictions move is not supported")
 
     def _never_null(self, e: Expr) -> bool:
@@ -204,14 +221,6 @@ class Groups(Expressions):
         if leaf is not None:
             return not np.isnan(self.b.value(leaf)).any()
         return e.op in ("+", "-", "*", "neg") and all(self._never_null(a) for a in e.args)
-
-    def _moving_spread(self, argument: Expr, weight: int) -> int | None:
-        """The standard deviation (n_places,) of a sum of numbers that predictions move, as if independent."""
-        b, variance = self.b, self.alternatives.variance_of(argument)
-        if variance is None:
-            return None
-        total = b.op("segment_sum", b.op("mul", weight, variance), attrs=(self.rows.row, self.n))
-        return b.op("sqrt", total)
 
     def _full_alternatives(self, node: int) -> int:
         return self.b.op("add", node, self.b.const(np.zeros(len(self.rows.row))))

@@ -11,21 +11,28 @@ import numpy as np
 from rain_debug.errors import SQLError
 from rain_debug.lineage.forest import BlockRows
 from rain_debug.relax.outcomes import Outcomes
+from rain_debug.relax.program import Builder
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Number:
-    """A column that predictions move: `node` (n,) and, where it is known, `spread` (n,), its standard deviation.
+    """A column that predictions move: `node` (n,) and, where it is known, what makes its `variance` (n,) when asked.
 
     `rules` and `loose` are those of this column alone, as a `Relation` has them for its rows.
     """
 
     node: int
-    spread: int | None = None
+    variance: Callable[[], int] | None = None
     rules: tuple[str, ...] = ()
     loose: bool = False
+
+    def at(self, builder: Builder, rows: Array) -> Number:
+        """The same number at other rows."""
+        make = self.variance
+        variance = None if make is None else lambda: builder.op("gather", make(), attrs=(rows,))
+        return Number(builder.op("gather", self.node, attrs=(rows,)), variance)
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -143,20 +144,19 @@ class Lowering:
                 if column.uncertain:
                     found: list[int] = []
                     notes = Notes()
-                    spreads: list[int | None] = []
+                    makers: list[Callable[[], int] | None] = []
                     for part, below in zip(parts, rows.parts, strict=True):
                         if i in part.numbers or i in part.failed:
                             number = part.number(i)
                             found.append(number.node)
-                            spreads.append(number.spread)
+                            makers.append(number.variance)
                             notes.rules += number.rules
                             notes.loose = notes.loose or number.loose
                         else:
-                            spreads.append(b.const(np.zeros(part.n)))
+                            makers.append(partial(b.const, np.zeros(part.n)))
                             found.append(b.const(_plain_column(below, i, part.n)))
-                    known = [x for x in spreads if x is not None]
-                    spread = b.op("concat", *known) if len(known) == len(spreads) else None
-                    numbers[i] = Number(b.op("concat", *found), spread, tuple(notes.rules), notes.loose)
+                    variance = partial(_concatenated, b, makers) if all(makers) else None
+                    numbers[i] = Number(b.op("concat", *found), variance, tuple(notes.rules), notes.loose)
             return Relation(rows.n_rows, presence, numbers, rules, loose)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):
@@ -178,6 +178,10 @@ class Lowering:
         """The error that underlines `e`."""
         start, end = (e.start, e.end) if e.end else (0, len(self.sql.rstrip()))
         return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
+
+
+def _concatenated(builder: Builder, makers: Sequence[Callable[[], int] | None]) -> int:
+    return builder.op("concat", *[make() for make in makers if make is not None])
 
 
 def _plain_column(rows: Rows, i: int, n: int) -> Array:
