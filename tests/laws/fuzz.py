@@ -1,7 +1,8 @@
 """Random dashboards until told to stop: `python tests/laws/fuzz.py --cases 1000000 --seed 1`, or `make fuzz`.
 
 Each failing case is printed with its numbers (`--law L --seed S --shop N --case I` makes it again) and, shrunk, as a
-case of the `.test` files in tests/sql; then the search goes on. Exit status 1 where any failed.
+case of the `.test` files in tests/sql; then the search goes on. With `--log FILE` it can be stopped at any time: the
+next run with the same file goes on from there. Exit status 1 where any failed.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
-import statistics
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from collections.abc import Generator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,54 +28,13 @@ from laws.dashboards import random_cases
 from laws.judge import Verdict, chances_of, exact_verdict, rows_text, worlds_verdict
 from laws.shops import CLASSES, FEATURES, FED, REGRESSOR, Case, random_shop
 from laws.shrink import shrunk
+from laws.tally import Count, Log
 from laws.twins import Twins, model
 
+Results = Generator[tuple[int, Count, list[tuple[int, Case, Verdict]]], None, None]
 PER_SHOP = 50
 WORLDS = 512
 WORLDS_IN_DUCKDB = 27
-
-
-class Count:
-    """How many cases came out how, in all and by feature."""
-
-    def __init__(self) -> None:
-        self.cases: Counter[str] = Counter()
-        self.features: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.errors: dict[str, list[float]] = {}
-
-    @property
-    def total(self) -> int:
-        """How many cases were held to a law."""
-        return sum(self.cases[k] for k in ("same", "refused", "different"))
-
-    def add(self, case: Case, verdict: Verdict) -> None:
-        """One more case."""
-        self.cases[verdict.kind] += 1
-        self.cases["targets"] += verdict.n_targets
-        self.cases["exact targets"] += verdict.n_exact
-        self.cases["also in SQLite"] += verdict.in_sqlite
-        self.features.update(case.features)
-        for rule, error in verdict.errors:
-            self.errors.setdefault(rule, []).append(error)
-        if verdict.kind == "refused":
-            self.refused.update(case.features)
-            self.reasons[verdict.why] += 1
-
-    def join(self, more: Count) -> None:
-        """Add what another counted."""
-        for name in ("cases", "features", "refused", "reasons"):
-            getattr(self, name).update(getattr(more, name))
-        for rule, found in more.errors.items():
-            self.errors.setdefault(rule, []).extend(found)
-
-    def shares(self) -> dict[str, float]:
-        """Feature → share of its cases that were refused."""
-        return {f: self.refused[f] / self.features[f] for f in FEATURES if self.features[f]}
-
-    def __str__(self) -> str:
-        return ", ".join(f"{n:,} {kind}" for kind, n in sorted(self.cases.items()))
 
 
 def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | None:
@@ -155,8 +116,8 @@ def report(seed: int, shop: int, i: int, case: Case, law: str) -> None:
     twins.close()
 
 
-def main() -> int:
-    """Run; the exit status."""
+def options() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=1_000_000, help="how many queries (default 1,000,000)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop then (default: never)")
@@ -164,46 +125,93 @@ def main() -> int:
     parser.add_argument("--law", choices=["exact", "worlds", "both"], default="both",
                         help="the exact answer, all worlds of small databases, or half of each")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("--log", type=Path, default=None,
+                        help="keep what was done and which cases differed in this file, and go on from it")  # fmt: skip
     parser.add_argument("--shop", type=int, default=0, help="the first database's number")
     parser.add_argument("--case", type=int, default=None, help="only this query of that database")
     parser.add_argument(
         "--feature", nargs="*", default=[], choices=FEATURES, help="only queries that have one of these"
     )
     parser.add_argument("--most", type=int, default=4, help="failing cases of a kind to shrink and print (default 4)")
-    given = parser.parse_args()
-    count, printed = Count(), Counter[str]()
+    return parser.parse_args()
+
+
+def law_of(given: argparse.Namespace, shop: int) -> str:
+    """The law that the queries of a database are held to."""
+    law: str = given.law
+    return law if law != "both" else ("exact", "worlds")[shop % 2]
+
+
+def results(given: argparse.Namespace, done: set[int]) -> Results:
+    """What came of each database that is not `done`, as it comes, without end; a few are always being made ahead."""
+    rest: list[Any] = [given.case, frozenset(given.feature)]
+    shops = (shop for shop in itertools.count(given.shop) if shop not in done)
+    if given.jobs == 1:
+        yield from ((shop, *run_shop(given.seed, shop, law_of(given, shop), *rest)) for shop in shops)
+        return
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        waiting: dict[Future[Any], int] = {}
+        try:
+            while True:
+                while len(waiting) < 2 * given.jobs:
+                    shop = next(shops)
+                    waiting[pool.submit(run_shop, given.seed, shop, law_of(given, shop), *rest)] = shop
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield (waiting.pop(future), *future.result())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def main() -> int:
+    """Run; the exit status."""
+    given = options()
+    try:
+        log = Log(given.log, {"seed": given.seed, "law": given.law, "features": sorted(given.feature)})
+    except ValueError as error:
+        sys.exit(str(error))
+    before, printed = log.count.total, Counter[str]()
     start = last = time.monotonic()
+
+    def progress() -> str:
+        seconds = time.monotonic() - start
+        rate = (log.count.total - before) / max(seconds, 1e-9)
+        left = max(0, given.cases - log.count.total) / max(rate, 1e-9)
+        return (
+            f"{log.count}; {len(log.done):,} databases, {seconds:.0f} s, {rate:.1f} a second, {left / 3600:.1f} h left"
+        )
+
     # Interrupted, it says what it found until then.
-    with suppress(KeyboardInterrupt), ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        for shop in itertools.count(given.shop, given.jobs):
-            shops = range(shop, shop + given.jobs)
-            laws = [given.law if given.law != "both" else ("exact", "worlds")[s % 2] for s in shops]
-            run = pool.map if given.jobs > 1 else map
-            every = [[x] * len(shops) for x in (given.case, frozenset(given.feature))]
-            done = list(run(run_shop, [given.seed] * len(shops), shops, laws, *every))
-            for number, law, (more, failed) in zip(shops, laws, done, strict=True):
-                count.join(more)
-                for i, case, verdict in failed:
-                    family = verdict.why.split(": ")[0]
-                    printed[family] += 1
-                    if printed[family] <= given.most:
-                        report(given.seed, number, i, case, law)
+    with suppress(KeyboardInterrupt), closing(results(given, set(log.done))) as found:
+        while log.count.total < given.cases:
+            shop, more, failed = next(found)
+            law = law_of(given, shop)
+            again = [f"--law {law} --seed {given.seed} --shop {shop} --case {i}" for i, _, _ in failed]
+            log.add(shop, more, again)
+            for i, case, verdict in failed:
+                family = verdict.why.split(": ")[0]
+                printed[family] += 1
+                if printed[family] <= given.most:
+                    report(given.seed, shop, i, case, law)
             now = time.monotonic()
-            if count.total >= given.cases or given.case is not None or now - start > given.seconds:
+            if given.case is not None or now - start > given.seconds:
                 break
             if now - last > 20:
                 last = now
-                print(f"{last - start:.0f} s, database {shop}: {count}", file=sys.stderr)
-    print(f"\n{count} in {time.monotonic() - start:.0f} s")
+                print(progress(), file=sys.stderr)
+    print(f"\n{progress()}")
+    summary(log.count)
+    for why, n in printed.most_common(25):
+        print(f"  {n:6d}  different: {why}")
+    return int(log.count.cases["different"] > 0)
+
+
+def summary(count: Count) -> None:
+    """Print what was refused and why, and how far off the approximate rules were."""
     print("refused:", ", ".join(f"{f} {100 * s:.0f}%" for f, s in sorted(count.shares().items(), key=lambda x: -x[1])))
     for why, n in count.reasons.most_common(25):
         print(f"  {n:6d}  refused: {why}")
-    for rule, off in sorted(count.errors.items(), key=lambda x: -len(x[1]))[:25]:
-        n, mean, most = len(off), statistics.fmean(off), max(off)
-        print(f"  {n:6d}  approximate, {mean:.3f} of the range off in the mean, {most:.3f} at most: {rule}")
-    for why, n in printed.most_common(25):
-        print(f"  {n:6d}  different: {why}")
-    return int(count.cases["different"] > 0)
+    for rule, (n, total, most) in sorted(count.errors.items(), key=lambda x: -x[1][0])[:25]:
+        print(f"  {n:6d}  approximate, {total / n:.3f} of the range off in the mean, {most:.3f} at most: {rule}")
 
 
 if __name__ == "__main__":

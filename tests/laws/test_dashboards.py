@@ -9,8 +9,9 @@ import os
 import pytest
 
 from laws.dashboards import random_cases
-from laws.fuzz import PER_SHOP, Count, as_test, verdict_of
+from laws.fuzz import PER_SHOP, as_test, verdict_of
 from laws.shops import FEATURES
+from laws.tally import Count
 from laws.twins import Twins, differ
 
 EXACT = int(os.environ.get("RAIN_EXACT_CASES", 5000))
