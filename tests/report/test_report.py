@@ -118,7 +118,7 @@ PLACE = "n where week = 'w2'"
             [N.too_low()],
             [[56]],
             {"stopped": "no positive score"},
-            f"No record was removed because removing no other record would help; {PLACE} stays at 56 (asked: too low).",
+            f"No record was removed because no other record would help; {PLACE} stays at 56 (asked: too low).",
         ),
         (
             [N.too_low()],
@@ -157,23 +157,23 @@ def test_resolved_and_met() -> None:
 
 def test_ranking() -> None:
     ranking = report().ranking
-    assert ranking.columns == ("rank", "key", "score", "label", "id", "churned", "day", "spend", "note")
+    assert ranking.columns == ("rank", "key", "score", "label", "fix", "id", "churned", "day", "spend", "note")
     assert len(ranking) == 4
     assert ranking[0] == {
-        "rank": 1, "key": 7, "score": 1.0, "label": "no", "id": 7, "churned": "no", "day": None, "spend": 0.0,
-        "note": 'a, "b"\nc',
+        "rank": 1, "key": 7, "score": 1.0, "label": "no", "fix": "delete", "id": 7, "churned": "no", "day": None,
+        "spend": 0.0, "note": 'a, "b"\nc',
     }  # fmt: skip
     assert ranking.column("key") == [7, 8, 9, 10]
     assert ranking.hidden == {"id", "churned"}  # they say what key and label say
     assert repr(ranking) == (
-        "rank  key   score  label  day         spend  note\n"
-        '   1    7       1  no     NULL            0  a, "b" c\n'
-        '   2    8     0.5  no     2026-11-09    1.5  a, "b" c\n'
-        '   3    9  0.3333  no     2026-11-09      3  a, "b" c\n'
-        '   4   10    0.25  no     2026-11-09    4.5  a, "b" c'
+        "rank  key   score  label  fix     day         spend  note\n"
+        '   1    7       1  no     delete  NULL            0  a, "b" c\n'
+        '   2    8     0.5  no     delete  2026-11-09    1.5  a, "b" c\n'
+        '   3    9  0.3333  no     delete  2026-11-09      3  a, "b" c\n'
+        '   4   10    0.25  no     delete  2026-11-09    4.5  a, "b" c'
     )
     assert ranking.to_text(top=1).splitlines()[-1] == "… 3 more rows"
-    assert ranking.to_text(width=20).splitlines()[-1] == "… 4 more columns: label, day, spend, note"
+    assert ranking.to_text(width=20).splitlines()[-1] == "… 5 more columns: label, fix, day, spend, note"
     frame = ranking.to_pandas()
     assert list(frame.columns) == list(ranking.columns) and len(frame) == 4
     assert "<td>a, &quot;b&quot; c</td>" in ranking._repr_html_()
@@ -190,10 +190,13 @@ def test_ranking_over_several_models() -> None:
     rounds = (replace(base.rounds[0], chosen=chosen), base.rounds[1])
     made = Report(replace(base, models=models, rounds=rounds))
     assert list(made.ranking) == [
-        {"rank": 1, "model": "b", "key": "x", "score": 0.5, "label": "no", "age": None, "score_": None, "text": "u"},
-        {"rank": 2, "model": "a", "key": 3, "score": 0.25, "label": 1, "age": 30, "score_": 0.9, "text": None},
-        {"rank": 3, "model": "b", "key": "y", "score": 0.1, "label": "yes", "age": None, "score_": None, "text": "v"},
-    ]
+        {"rank": 1, "model": "b", "key": "x", "score": 0.5, "label": "no", "fix": "delete",
+         "age": None, "score_": None, "text": "u"},
+        {"rank": 2, "model": "a", "key": 3, "score": 0.25, "label": 1, "fix": "delete",
+         "age": 30, "score_": 0.9, "text": None},
+        {"rank": 3, "model": "b", "key": "y", "score": 0.1, "label": "yes", "fix": "delete",
+         "age": None, "score_": None, "text": "v"},
+    ]  # fmt: skip
     assert "Removing 3 of 30 training records" in made.summary
 
 
@@ -291,9 +294,9 @@ def test_text() -> None:
         "  n where week = 'w2'  56      111    too low\n"
         "\n"
         "Removed records, in order of removal\n"
-        "  rank  key  score  label  day         spend  note\n"
-        '     1    7      1  no     NULL            0  a, "b" c\n'
-        '     2    8    0.5  no     2026-11-09    1.5  a, "b" c\n'
+        "  rank  key  score  label  fix     day         spend  note\n"
+        '     1    7      1  no     delete  NULL            0  a, "b" c\n'
+        '     2    8    0.5  no     delete  2026-11-09    1.5  a, "b" c\n'
         "  … 2 more rows\n"
         "\n"
         "Answer before and after (1 of 2 rows changed)\n"
@@ -357,7 +360,9 @@ def test_json(tmp_path: Path) -> None:
     assert found["complaints"][0]["before"] is None and found["complaints"][0]["resolved"] is None
     assert found["complaints"][0]["complaint"] == f"{PLACE} is too low"
     assert found["ranking"][1]["day"] == "2026-11-09"
-    assert found["rounds"][0]["chosen"][0] == {"model": "churn", "position": 0, "key": 7, "score": 1.0}
+    assert found["rounds"][0]["chosen"][0] == {
+        "model": "churn", "position": 0, "key": 7, "score": 1.0, "fix": {"kind": "delete", "to": None}
+    }  # fmt: skip
     assert found["settings"]["budget"] == 300
     assert "seconds" not in path.read_text()
     timed = made.to_dict(timings=True)
@@ -376,7 +381,8 @@ def test_csv(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert rows[0] == {
-        "rank": "1", "key": "7", "score": "1.0", "label": "no", "id": "7", "churned": "no", "day": "", "spend": "0.0",
+        "rank": "1", "key": "7", "score": "1.0", "label": "no", "fix": "delete", "id": "7", "churned": "no", "day": "",
+        "spend": "0.0",
         "note": 'a, "b"\nc',
     }  # fmt: skip
 
@@ -391,9 +397,9 @@ def test_parquet(tmp_path: Path) -> None:
     kinds = {d[0]: str(d[1]) for d in found.description}
     rows = found.fetchall()
     assert len(rows) == 4 and rows[1] == (
-        2, 8, 0.5, "no", 8, "no", DAY, 1.5, 'a, "b"\nc', moment, None, "1", None
+        2, 8, 0.5, "no", "delete", 8, "no", DAY, 1.5, 'a, "b"\nc', moment, None, "1", None
     )  # fmt: skip
-    assert rows[0][6] is None and rows[3][-2] == "[2]"
+    assert rows[0][7] is None and rows[3][-2] == "[2]"
     assert [kinds[n] for n in ("rank", "score", "day", "at", "flag", "mixed", "empty")] == [
         "BIGINT", "DOUBLE", "DATE", "TIMESTAMP", "BOOLEAN", "VARCHAR", "VARCHAR"
     ]  # fmt: skip

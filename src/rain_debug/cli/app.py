@@ -110,6 +110,11 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
 @click.option(
     "--budget", type=click.IntRange(min=1), metavar="N", help="At most so many records, whatever the file says."
 )
+@click.option(
+    "--fix",
+    type=click.Choice(("delete", "relabel", "auto")),
+    help="What to do to a record, whatever the file says: delete it, relabel it, or the better of the two.",
+)
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=0), help="Records to show.")
 @talk
 def run(
@@ -117,18 +122,20 @@ def run(
     outputs: tuple[Path, ...],
     overwrite: bool,
     budget: int | None,
+    fix: str | None,
     top: int,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Find the training records behind FILE's complaints.
 
-    Exits with 0 where every complaint is met once the records are gone (one that says only a direction: where the
+    Exits with 0 where every complaint is met once the records are fixed (one that says only a direction: where the
     value moved that way), with 1 where some are not, with 2 where it could not run.
     """
     from rain_debug.cli.run import debug_file
 
-    return debug_file(file, outputs=outputs, overwrite=overwrite, budget=budget, top=top, quiet=quiet, as_json=as_json)
+    asked = {"budget": budget, "fix": fix}
+    return debug_file(file, outputs=outputs, overwrite=overwrite, asked=asked, top=top, quiet=quiet, as_json=as_json)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,19 +126,22 @@ def debug_file(
     *,
     outputs: Sequence[Path],
     overwrite: bool,
-    budget: int | None,
+    asked: Mapping[str, Any],
     top: int,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Debug the project, print and save the report; 0 where every complaint is met in the end, 1 where some are not."""
+    """Debug the project, print and save the report; 0 where every complaint is met in the end, 1 where some are not.
+
+    `asked` are settings of the command line, None where the file's stand.
+    """
     for path in outputs:
         save.place(path, overwrite)  # what would fail after the run is refused before it
     session = _open(file)
-    settings = {**session.project.debug, **({} if budget is None else {"budget": budget})}
+    settings = {**session.project.debug, **{k: v for k, v in asked.items() if v is not None}}
     if "budget" not in settings:
         raise ConfigError(
-            "nothing says how many records may be removed",
+            "nothing says how many records may be fixed",
             where=str(file),
             hint="add budget = 300 under [debug], or pass --budget 300",
         )

@@ -17,6 +17,7 @@ ESTIMATORS = ("logistic_regression",)
 RANKERS = (
     "holistic", "rain", "two_step", "auto", "gradient_similarity", "loss", "confident", "self_influence", "random"
 )  # fmt: skip
+FIXES = ("delete", "relabel", "auto")
 FILES = (".csv", ".tsv", ".parquet", ".json")
 COMPARISONS = ("difference_to", "ratio_to")
 CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
@@ -314,6 +315,7 @@ def _debug(section: Section) -> dict[str, Any]:
         "loss": section.choice("loss", ("l1", "squared")),
         "damping": section.number("damping", least=0.0),
         "seed": section.whole("seed"),
+        "fix": section.choice("fix", FIXES),
         "options": _ranker_options(section.section("options")),
     }
     section.done()

@@ -21,6 +21,7 @@ from rain_debug.database.record import TrainingRecord, find
 from rain_debug.debugger import Background, Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import DataError, EngineError, ModelError, SQLError, nearest
+from rain_debug.fixes import Fixing
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
@@ -283,18 +284,20 @@ class Database:
         damping: float | None = None,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
+        fix: Fixing = "delete",
         progress: bool | None = None,
         on_round: Callable[[Round], None] | None = None,
     ) -> Report:
-        """The training records responsible for what `complaints` say, and the answer without them.
+        """The training records responsible for what `complaints` say, and the answer after they are fixed.
 
-        Removes up to `budget` records, `step` a round, and refits; stops when every complaint is resolved in the exact
+        Removes up to `budget` records, `step` a round, and refits; `fix="relabel"`, `"auto"` or a function that repairs
+        a `Table` of records does something else to them. It stops when every complaint is resolved in the exact
         answer, or, `until="budget"`, only when the budget is spent. Ctrl-C keeps what is done. See
         `rain_debug.debugger.debug` for the settings.
         """
         run = debug(
             self, complaints, budget=budget, step=step, ranker=ranker, until=until, judge=judge, scale=scale, loss=loss,
-            damping=damping, seed=seed, options=options, progress=progress, on_round=on_round,
+            damping=damping, seed=seed, options=options, fix=fix, progress=progress, on_round=on_round,
         )  # fmt: skip
         return Report(run, Background(self, {m.name: self.trained(m.name) for m in run.models}))
 
@@ -306,7 +309,7 @@ class Database:
                 f"model '{handle.name}' has no training records: nothing can be removed from them",
                 hint="create it with training=… and label=…",
             )
-        return Trained(handle.model, handle.records, handle.theta)
+        return Trained(handle.model, handle.records, handle.theta, handle.label or "")
 
     def as_nested(self, query: Query) -> NestedQuery:
         """The same query as a tree of blocks."""

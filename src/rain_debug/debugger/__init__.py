@@ -6,8 +6,8 @@ and removes the top `step`. The rounds are the run's whole state: which records 
 chose. The last round chooses nothing; it holds the answer after the last removal.
 
 `session` says what the front door has to offer, `rounds` holds the values of a run, `begin` checks the arguments,
-`loop` runs it: `reading` tells the complained cells at any parameters, `choosing` the records that go next, `results`
-makes the run's value.
+`loop` runs it: `reading` tells the complained cells at any parameters, `choosing` the records that go next, `evidence`
+whether the labels bear the complaints out, `results` makes the run's value.
 """
 
 from __future__ import annotations

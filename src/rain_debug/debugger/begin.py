@@ -10,6 +10,7 @@ from rain_debug.debugger.loop import Loop
 from rain_debug.debugger.rounds import Reading, Round, Run, Settings, Until
 from rain_debug.debugger.session import Session
 from rain_debug.errors import ComplaintError
+from rain_debug.fixes import Fixing
 
 
 def debug(
@@ -26,16 +27,20 @@ def debug(
     damping: float | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
+    fix: Fixing = "delete",
     progress: bool | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Run:
-    """The run that removes up to `budget` training records, `step` a round, to make the complaints hold.
+    """The run that fixes up to `budget` training records, `step` a round, to make the complaints hold.
 
     until "resolved" stops as soon as every complaint holds (in the answer that `judge` names), or when no record has a
     positive score. until "budget" goes on until the budget is spent, whatever the scores' sign; where every complaint
     holds already it follows the relaxed residual (`Goal.onward`), so that the ranking gets the length asked for. Both
     stop before a model loses its last record of a class (a regressor: its last but one), and where the complained cells
     depend on no model any more.
+
+    `fix` is what may be done to a record: "delete" it, "relabel" it to the class that helps most, "auto" for the better
+    of the two, or a function that repairs records (`fixes.repaired`). The budget counts records, whatever their fix.
 
     Several models share one budget; their records are merged by score, ties by model name, then key. Ctrl-C keeps what
     is done: the models are refitted once more for the answer after the last removal (a second Ctrl-C drops that
@@ -44,7 +49,7 @@ def debug(
     ComplaintError for complaints that hold already or contradict each other, ProgramError where the program and the
     database disagree about a complained cell, RepairError where the ranker needs a repair and there is none.
     """
-    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}))
+    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}), fix)
     settings.check()
     return Loop(session, _complaints(complaints), settings, on_round).run(progress)
 

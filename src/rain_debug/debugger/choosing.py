@@ -1,4 +1,4 @@
-"""The records that a round removes: every model's ranking, merged, and no class robbed of its last record."""
+"""The records that a round fixes: every model's ranking with its fixes, and no class robbed of its last record."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from rain_debug.debugger.rounds import Chosen, Outcome
+from rain_debug.data import Records
+from rain_debug.debugger.rounds import Chosen, Outcome, Settings
 from rain_debug.debugger.session import Trained
+from rain_debug.errors import DebugError
+from rain_debug.fixes import Fixing, Repaired, Training, name_of, propose, repaired
+from rain_debug.models import Model
 from rain_debug.rankers import RANKERS, Problem, order
 
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
+
+STARVED = 0.25
+"""The share of its records with which a class is called starved."""
 
 GRADIENT_FREE = frozenset({"loss", "confident", "self_influence", "random"})
 """The rankers that do not look at the complaints: a gradient of nought does not stop them."""
@@ -28,23 +35,48 @@ def damping_of(t: Trained, asked: float | None) -> float:
     return PRIORS * t.model.prior(t.records.n_records) if asked is None else float(asked)
 
 
+def repairs(fixing: Fixing, trained: Mapping[str, Trained]) -> dict[str, Repaired]:
+    """What a repair function makes of every model's records, {} where the fix is none.
+
+    DebugError where it changes nothing, and where regressors are to be relabelled.
+    """
+    if callable(fixing):
+        made = {name: repaired(t.model, t.records, t.label, fixing) for name, t in trained.items()}
+        if not any(r.changed.any() for r in made.values()):
+            raise DebugError(
+                "it changes no record",
+                where=f"repair function '{name_of(fixing)}'",
+                hint="it is to return other values of features, or of the label",
+            )
+        return made
+    for name, t in trained.items():
+        if fixing == "relabel" and not t.model.classes:
+            raise DebugError(
+                f"model '{name}' predicts numbers: its records have no other class to be relabelled to",
+                hint="fix='delete', or a function that repairs the label",
+            )
+    return {}
+
+
 def candidates(
-    problem: Problem, ranker: str, outcome: Outcome, count: int, helpful: bool
+    problem: Problem, settings: Settings, training: Training, repairs: Repaired | None, outcome: Outcome, count: int
 ) -> tuple[list[Chosen], Outcome, np.ndarray | None]:
     """One model's best `count` records, what to note of its ranking, and its solve's value to start the next from.
 
-    `helpful`: only those with a positive score.
+    Until "resolved" those alone whose fix has a positive score.
     """
-    ranking = RANKERS[ranker](problem)
-    scores, solution, keys = ranking.scores, ranking.solution, problem.records.keys
-    ranked = order(scores if ranking.priority is None else ranking.priority, keys, problem.keep)
-    if helpful:
-        ranked = ranked[scores[ranked] > 0]
+    ranking = RANKERS[settings.ranker](problem)
+    proposal = propose(settings.fix, problem, ranking, repairs)
+    solution, keys, able = ranking.solution, problem.records.keys, training.open & problem.keep
+    ranked = order(proposal.priority, keys, able & repairs.changed if repairs is not None else able)
+    if settings.until == "resolved":
+        ranked = ranked[proposal.scores[ranked] > 0]
     chosen = []
     for position in ranked[:count].tolist():
         key = keys[position]
         key = key.item() if isinstance(key, np.generic) else key
-        chosen.append(Chosen(problem.name, position, key, float(scores[position])))
+        fix = proposal.fix(position) if repairs is None else repairs.fix(problem.records.table, position)
+        chosen.append(Chosen(problem.name, position, key, float(proposal.scores[position]), fix))
     outcome = replace(outcome, note=ranking.note or "")
     if solution is None:
         return chosen, outcome, problem.start
@@ -58,24 +90,38 @@ def candidates(
 
 
 def spare_classes(
-    chosen: list[Chosen], trained: Mapping[str, Trained], keep: Mapping[str, np.ndarray]
-) -> tuple[list[Chosen], str]:
-    """`chosen` up to the record whose removal would leave its model without a class, or with one record alone, and a
-    sentence about that record, "" where there is none."""
-    codes = {name: _codes(t) for name, t in trained.items()}
-    left = {
-        name: np.bincount(codes[name][keep[name]], minlength=len(t.model.classes) or 1) for name, t in trained.items()
-    }
+    chosen: list[Chosen], trained: Mapping[str, Trained], training: Mapping[str, Training]
+) -> tuple[list[Chosen], list[str], bool]:
+    """`chosen` up to the record whose fix would leave its model without a class, or with one record alone; a sentence
+    for each class that they starve; whether they had to be cut short, of which the last sentence then speaks."""
+    codes = {name: _codes(t.model, training[name].records) for name, t in trained.items()}
+    first = {name: _counts(t.model, _codes(t.model, t.records)) for name, t in trained.items()}
+    left = {name: _counts(t.model, codes[name][training[name].keep]) for name, t in trained.items()}
+    warnings = []
     for i, c in enumerate(chosen):
-        classes = trained[c.model].model.classes
+        if c.fix.kind == "repair":
+            continue
+        classes, now = trained[c.model].model.classes, left[c.model]
         code = int(codes[c.model][c.position])
-        if left[c.model][code] == (1 if classes else 2):
+        if now[code] == (1 if classes else 2):
             which = f"the last of class {classes[code]!r}" if classes else "one of the last two"
-            return chosen[:i], f"stopped: the next record, {c.key!r}, is {which} that model '{c.model}' has"
-        left[c.model][code] -= 1
-    return chosen, ""
+            warnings.append(f"stopped: the next record, {c.key!r}, is {which} that model '{c.model}' has")
+            return chosen[:i], warnings, True
+        now[code] -= 1
+        if c.fix.kind == "relabel":
+            now[classes.index(c.fix.to)] += 1
+        if classes and now[code] == int(STARVED * first[c.model][code]):
+            warnings.append(
+                f"class {classes[code]!r} of model '{c.model}' is starved: {now[code]:,} of its "
+                f"{first[c.model][code]:,} records are left after the fixes"
+            )
+    return chosen, warnings, False
 
 
-def _codes(t: Trained) -> np.ndarray:
+def _codes(model: Model, records: Records) -> np.ndarray:
     """(n_records,) the class of each record; those of a regressor are all of one kind."""
-    return t.records.y if t.model.classes else np.zeros(t.records.n_records, dtype=np.int64)
+    return records.y if model.classes else np.zeros(records.n_records, dtype=np.int64)
+
+
+def _counts(model: Model, codes: np.ndarray) -> np.ndarray:
+    return np.bincount(codes, minlength=len(model.classes) or 1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.complaints import Complaint, Goal, Term, goals, refuse_met, value_text
-from rain_debug.debugger.choosing import GRADIENT_FREE, candidates, damping_of, spare_classes
+from rain_debug.debugger.choosing import GRADIENT_FREE, candidates, damping_of, repairs, spare_classes
 from rain_debug.debugger.merge import merge
 from rain_debug.debugger.reading import Reader, Seen
 from rain_debug.debugger.results import result
@@ -19,6 +19,7 @@ from rain_debug.debugger.rounds import Chosen, Outcome, Reading, Round, Run, Sec
 from rain_debug.debugger.session import Session
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, ProgramError
+from rain_debug.fixes import Fix, Training
 from rain_debug.progress import Progress
 from rain_debug.rankers import Complained, Evidence, Problem
 
@@ -51,6 +52,9 @@ class Loop:
         self.theta_before: Mapping[str, np.ndarray] = {}
         self.exhausted = False
         self._check_budget()
+        with self._timed("encode"):
+            self.repairs = repairs(settings.fix, self.trained)
+        self.training = self._training()
 
     def run(self, progress: bool | None) -> Run:
         """Rounds until one chooses nothing, then the database's own answer; Ctrl-C keeps the rounds that are done."""
@@ -72,7 +76,7 @@ class Loop:
 
     def look(self) -> tuple[tuple[Goal, Reading], ...]:
         """The first answer's readings, with every record in place."""
-        self._fit(self._keep())
+        self._fit()
         seen = self._read()
         self._first(seen)
         return tuple(zip(self.goals, self._readings(seen, self._terms(seen)), strict=True))
@@ -104,9 +108,9 @@ class Loop:
     def _round(self, stop: bool = False) -> Stopped | None:
         """One round, appended to the rounds; the reason to stop after it, or None."""
         self.clock.update(train=0.0, rank=0.0, encode=0.0 if self.rounds else self.clock["encode"])
-        keep = self._keep()
+        self.training = self._training()
         removed = sum(len(r.chosen) for r in self.rounds)
-        outcomes = self._fit(keep)
+        outcomes = self._fit()
         seen = self._read()
         if not self.rounds:
             self._first(seen)
@@ -123,7 +127,7 @@ class Loop:
             else:
                 evidence = self._evidence(seen, weights)
                 count = min(self.settings.step, self._left(removed))
-                chosen, outcomes = self._choose(gradient, evidence, keep, count, outcomes)
+                chosen, outcomes = self._choose(gradient, evidence, count, outcomes)
                 reason = None if chosen else ("last of a class" if self.exhausted else "no positive score")
         readings = self._readings(seen, terms)
         seconds = Seconds(self.clock["train"], self.clock["encode"], self.clock["rank"])
@@ -152,20 +156,24 @@ class Loop:
                 hint=f"give fewer than {n:,}; a tenth of them is a good start",
             )
 
-    def _keep(self) -> dict[str, np.ndarray]:
-        """The records that the rounds so far have left, one mask (n_records,) per model."""
-        keep = {name: np.ones(t.records.n_records, dtype=bool) for name, t in self.trained.items()}
+    def _training(self) -> dict[str, Training]:
+        """Every model's training set after the fixes of the rounds so far."""
+        fixes: dict[str, list[tuple[int, Fix]]] = {name: [] for name in self.trained}
         for done in self.rounds:
             for c in done.chosen:
-                keep[c.model][c.position] = False
-        return keep
+                fixes[c.model].append((c.position, c.fix))
+        return {
+            name: Training.of(t.records, t.model.classes, fixes[name], self.repairs.get(name))
+            for name, t in self.trained.items()
+        }
 
-    def _fit(self, keep: dict[str, np.ndarray]) -> tuple[Outcome, ...]:
-        """Every model refitted on its kept records, from its last parameters."""
+    def _fit(self) -> tuple[Outcome, ...]:
+        """Every model refitted on its training set as it is now, from its last parameters."""
         outcomes, theta = [], dict(self.theta)
         with self._timed("train"):
             for name, t in self.trained.items():
-                fit = t.model.fit(t.records, keep[name], theta[name])
+                now = self.training[name]
+                fit = t.model.fit(now.records, now.keep, theta[name])
                 theta[name] = fit.theta
                 code = t.model.fingerprint(fit.theta)
                 done, norm = bool(fit.converged), float(fit.gradient_norm)
@@ -225,7 +233,6 @@ class Loop:
         self,
         gradient: Mapping[str, np.ndarray],
         evidence: Evidence,
-        keep: Mapping[str, np.ndarray],
         count: int,
         outcomes: tuple[Outcome, ...],
     ) -> tuple[list[Chosen], tuple[Outcome, ...]]:
@@ -235,11 +242,11 @@ class Loop:
         with self._timed("rank"):
             for outcome in outcomes:
                 name = outcome.model
-                t = self.trained[name]
+                t, now = self.trained[name], self.training[name]
                 problem = Problem(
                     t.model,
-                    t.records,
-                    keep[name],
+                    now.records,
+                    now.keep,
                     thetas[name],
                     gradient[name],
                     damping_of(t, s.damping),
@@ -249,13 +256,11 @@ class Loop:
                     evidence,
                     s.options,
                 )
-                own, outcome, self.start[name] = candidates(problem, s.ranker, outcome, count, s.until == "resolved")
+                own, outcome, self.start[name] = candidates(problem, s, now, self.repairs.get(name), outcome, count)
                 every += own
                 noted.append(outcome)
-            chosen, robbed = spare_classes(merge(every)[:count], self.trained, keep)
-        if robbed:
-            self.exhausted = True
-            self.warnings.append(robbed)
+            chosen, warnings, self.exhausted = spare_classes(merge(every)[:count], self.trained, self.training)
+        self.warnings += warnings
         return chosen, tuple(noted)
 
     def _thetas(self) -> dict[str, np.ndarray]:

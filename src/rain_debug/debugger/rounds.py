@@ -10,6 +10,7 @@ import numpy as np
 from rain_debug.complaints import Goal, Judge, Loss, Scale, Term
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
+from rain_debug.fixes import DELETE, Fix, Fixing, check_fixing
 from rain_debug.rankers import OPTIONS, RANKERS, checked
 
 Until = Literal["resolved", "budget"]
@@ -18,7 +19,8 @@ Stopped = Literal["resolved", "budget", "no positive score", "no gradient", "las
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run goes: every field as `debug` was given it; `options` are the ranker's own."""
+    """How a run goes: every field as `debug` was given it; `options` are the ranker's own, `fix` what may be done to a
+    record."""
 
     budget: int
     step: int = 10
@@ -30,6 +32,7 @@ class Settings:
     damping: float | None = None
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
+    fix: Fixing = "delete"
 
     def check(self) -> None:
         """Raises DebugError for a value that is out of range, naming it and the values that are known."""
@@ -49,6 +52,7 @@ class Settings:
             if value not in names:
                 raise DebugError(f"there is no {name} {value!r}", hint=nearest(str(value), names))
         checked(self.ranker, self.options, OPTIONS)
+        check_fixing(self.fix, self.ranker)
         if self.damping is None:
             return
         number = isinstance(self.damping, int | float | np.number) and not isinstance(self.damping, bool)
@@ -59,12 +63,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One record that a round removes: its model, its position among the records, its key and its score."""
+    """One record that a round fixes: its model, position among the records and key, its fix and what that scores."""
 
     model: str
     position: int
     key: Any
     score: float
+    fix: Fix = DELETE
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Round:
-    """One turn of train → rank → fix: `removed` records were gone when it read the cells, `chosen` go next."""
+    """One turn of train → rank → fix: `removed` records were gone, or otherwise fixed, when it read the cells; `chosen`
+    are next."""
 
     number: int
     removed: int
@@ -128,7 +134,7 @@ class QueryRun:
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """An involved model: its number of records, and the removed ones' labels and own columns, in order of removal.
+    """An involved model: its number of records, and the fixed ones' labels and own columns as they were, in order.
 
     `before` and `after` (n_params,) are its parameters at the first and at the last round's answer.
     """

@@ -84,11 +84,15 @@ class ComplainedQuery(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """A registered model with its training records and its parameters so far, None where it was never fitted."""
+    """A registered model with its training records and its parameters so far, None where it was never fitted.
+
+    `label` is the records' label column.
+    """
 
     model: Model
     records: Records
     theta: np.ndarray | None = None
+    label: str = ""
 
 
 class Session(Protocol):

@@ -88,13 +88,15 @@ class Ranking:
     """`scores` (n_records,), best first when sorted down, 0 for removed records; `note` says what was approximated.
 
     `solution` is the solve behind them, to start the next round's from; None where there was none. Where the order is
-    not that of the scores, `priority` (n_records,) is what it goes by.
+    not that of the scores, `priority` (n_records,) is what it goes by. `along` (n_params,) is the direction v where the
+    scores are −(1/n) ∇ℓ(z)·v: it also scores what would replace a record.
     """
 
     scores: np.ndarray
     note: str = ""
     solution: Solution | None = None
     priority: np.ndarray | None = None
+    along: np.ndarray | None = None
 
 
 Ranker = Callable[[Problem], Ranking]

@@ -9,4 +9,5 @@ from rain_debug.rankers.base import Problem, Ranking
 def gradient_similarity(problem: Problem) -> Ranking:
     """Records by −(1/n) ∇q·∇ℓ(z): influence with the identity in the place of H⁻¹ (Pruthi and others, 2020)."""
     p = problem
-    return Ranking(scores(products(p.model, p.records, p.keep, p.theta, p.query_gradient), p.keep))
+    along = products(p.model, p.records, p.keep, p.theta, p.query_gradient)
+    return Ranking(scores(along, p.keep), along=p.query_gradient)

@@ -21,7 +21,7 @@ def along_gradient(problem: Problem, gradient: np.ndarray) -> Ranking:
     note = "" if solution.converged else _doubt(solution.residual, solution.iterations)
     if not along.any() and solution.value.any():
         note = "the model meets its labels exactly: no record has an influence on it"
-    return Ranking(scores(along, p.keep), note, solution)
+    return Ranking(scores(along, p.keep), note, solution, along=solution.value)
 
 
 def _doubt(residual: float, iterations: int) -> str:

@@ -141,7 +141,7 @@ class Grid:
 
 
 class Ranking(Grid):
-    """The removed records in order of removal: rank, model (where there are several), key, score, label, own columns.
+    """The fixed records in order: rank, model (where there are several), key, score, label, fix, own columns.
 
     A column of the record's own that bears one of these names gets a trailing underscore.
     """

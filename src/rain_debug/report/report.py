@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from rain_debug.debugger import Background, Round, Run, Seconds, Settings, Stopped
+from rain_debug.fixes import name_of
 from rain_debug.report import save
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
@@ -48,7 +49,7 @@ class Report:
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The removed records in order of removal: rank, key, score, label, the record's own columns."""
+        """The fixed records in order: rank, key, score, label, fix, the record's own columns as they were."""
         return ranking(self.run)
 
     @cached_property
@@ -114,12 +115,17 @@ class Report:
     def _tables(self, top: int) -> list[_Titled]:
         made = [_Titled("Complaints", self.complaints, COMPLAINTS, whole=True)]
         if len(self.ranking) and top:
-            made.append(_Titled("Removed records, in order of removal", self.ranking, top))
+            made.append(_Titled(self._title(), self.ranking, top))
         grid = self.before_after()
         changes = Grid(grid.columns, tuple(row for row in grid.values if row[-1]), grid.hidden)
         title = f"Answer before and after ({len(changes):,} of {count(len(grid), 'row')} changed)"
         made.append(_Titled(title, changes if len(grid) > ANSWER and len(changes) else grid, ANSWER))
         return made
+
+    def _title(self) -> str:
+        """What the ranking's table holds, in words."""
+        kinds = {c.fix.kind for r in self.rounds for c in r.chosen}
+        return "Removed records, in order of removal" if kinds == {"delete"} else "Fixed records, in order"
 
     def render(self, console: Console, top: int = 20) -> None:
         """The same on a rich console: colour where it has colour, tables as wide as it is."""
@@ -177,7 +183,7 @@ class Report:
             "before_after": list(self.before_after()),
             "queries": [{"name": q.name, "sql": q.sql} for q in run.queries],
             "rounds": [self._round(r, timings) for r in run.rounds],
-            "settings": asdict(run.settings),
+            "settings": {**asdict(run.settings), "fix": name_of(run.settings.fix)},
         }
         if timings:
             found["seconds"] = {**asdict(self.seconds), "check": run.check_seconds}

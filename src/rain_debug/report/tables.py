@@ -87,9 +87,9 @@ def complaint_grid(ends: Sequence[Ending], names: Sequence[str]) -> Grid:
 
 
 def ranking(run: Run) -> Ranking:
-    """Every removed record, in order of removal."""
+    """Every fixed record as it was, in order, with its fix."""
     several = len(run.models) > 1
-    lead = ("rank", *(("model",) if several else ()), "key", "score", "label")
+    lead = ("rank", *(("model",) if several else ()), "key", "score", "label", "fix")
     own = list(dict.fromkeys(name for m in run.models for name in m.removed))
     named = [name + "_" * (name in lead) for name in own]
     tables = {m.name: {name: m.removed[name].to_list() for name in m.removed} for m in run.models}
@@ -100,7 +100,7 @@ def ranking(run: Run) -> Ranking:
         i = taken[c.model]
         taken[c.model] += 1
         values = [tables[c.model][name][i] if name in tables[c.model] else None for name in own]
-        rows.append((rank, *((c.model,) if several else ()), c.key, c.score, labels[c.model][i], *values))
+        rows.append((rank, *((c.model,) if several else ()), c.key, c.score, labels[c.model][i], c.fix.text, *values))
     columns = (*lead, *named)
     at = {name: i for i, name in enumerate(columns)}
     twins = [n for n in named if any(all(r[at[n]] == r[at[t]] for r in rows) for t in ("key", "label"))]
@@ -108,7 +108,7 @@ def ranking(run: Run) -> Ranking:
 
 
 def removals(run: Run) -> list[Chosen]:
-    """Every removed record, in order."""
+    """Every fixed record, in order."""
     return [c for r in run.rounds for c in r.chosen]
 
 

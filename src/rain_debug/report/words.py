@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rain_debug.debugger import Run, Stopped
@@ -13,24 +14,35 @@ NAMED = 3
 WHY: dict[Stopped, str] = {
     "resolved": "every complaint is resolved",
     "budget": "the budget is spent",
-    "no positive score": "removing no other record would help",
+    "no positive score": "no other record would help",
     "no gradient": "the complained cells no longer depend on the models' parameters",
     "last of a class": "a model would have lost its last record of a class",
     "interrupted": "interrupted",
 }
+
+VERBS: dict[str, str] = {"delete": "removing", "relabel": "relabelling", "repair": "repairing"}
+DONE: dict[str, str] = {"delete": "removed", "relabel": "relabelled", "auto": "removed or relabelled"}
 
 
 def summary(run: Run, ends: Sequence[Ending]) -> str:
     """What was removed, what that moved, and whether the complaints are resolved, in one sentence."""
     gone, n = len(removals(run)), sum(m.n_records for m in run.models)
     if not gone:
-        lead, why = "No record was removed", f" because {WHY[run.stopped]}"
+        lead = f"No record was {DONE.get(str(run.settings.fix), 'repaired')}"
+        why = f" because {WHY[run.stopped]}"
         if run.stopped == "interrupted":
             why = ": interrupted"
         return f"{lead}{why}; {_moves(ends, stays=True)}."
-    lead = "Removing" if run.stopped != "interrupted" else "Interrupted: removing"
-    records = f"{gone:,} of {n:,} training record{'s' if n != 1 else ''}"
+    lead = _doing(run) if run.stopped != "interrupted" else f"Interrupted: {_doing(run).lower()}"
+    records = f"of {n:,} training record{'s' if n != 1 else ''}"
     return f"{lead} {records} {_moves(ends)}{_verdict(ends, gone)}."
+
+
+def _doing(run: Run) -> str:
+    """Removing 40, or Relabelling 30 and removing 10."""
+    kinds = Counter(c.fix.kind for c in removals(run))
+    parts = [f"{VERBS[kind]} {n:,}" for kind, n in kinds.most_common()]
+    return " and ".join(parts).capitalize()
 
 
 def _moves(ends: Sequence[Ending], stays: bool = False) -> str:
