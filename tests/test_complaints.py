@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rain_debug.complaints import IDLE, Cell, Complaint, Goal, Row, Term, goals, refuse_met, value_text
+from rain_debug.engines.table import Table
 from rain_debug.errors import ComplaintError
 from rain_debug.relax.target import Target
 
@@ -245,3 +246,58 @@ def test_judged_exactly_a_term_counts_until_resolved_and_points_home(
     assert term.active != made.resolved(exact)
     if term.active and not made.open:
         assert math.copysign(1.0, term.weight) == math.copysign(1.0, made.residual(exact))
+
+
+class Answered:
+    """A query whose answer is at hand: one number, one class."""
+
+    answer = Table.of(week=["w1"], n=[40], kind=["yes"])
+
+    def read(self, answer: Table, target: Target) -> float:
+        rows = [r for r in answer.rows() if all(r[c] == v for c, v in target.where)]
+        if target.kind == "present":
+            return float(bool(rows))
+        if not rows:
+            return math.nan
+        value = rows[0][target.column or ""]
+        return float(value == target.value) if target.kind == "is" else float(value)
+
+
+def test_what_is_right_counts_when_it_breaks() -> None:
+    cell = Cell(Answered(), "n", (("week", "w1"),), whole=True)
+    goal = goals([cell.is_right()], [40.0], [36.0])[0]
+    assert goal.keeps and goal.complaint.asked == "as it is" and not goal.open
+    assert (goal.low, goal.high, goal.tolerance, goal.direction) == (40.0, 40.0, 0.5, 0)
+    assert goal.resolved(40.0) and goal.term(40.0, 36.0) == IDLE and goal.onward(30.0) == IDLE
+    assert goal.term(38.0, 35.0) == Term(0.05, -1 / 40, True)
+    assert goals([cell.is_right(tolerance=3)], [40.0], [36.0])[0].resolved(37.0)
+    relaxed = goals([cell.is_right()], [40.0], [36.0], judge="relaxed")[0]
+    assert relaxed.term(40.0, 36.0, judge="relaxed") == IDLE and relaxed.term(40.0, 34.0, judge="relaxed").active
+
+
+def test_rows_and_classes_that_are_right() -> None:
+    query = Answered()
+    there, gone = (Row(query, (("week", w),)).is_right() for w in ("w1", "w9"))
+    a, b = goals([there, gone], [1.0, 0.0], [0.9, 0.2])
+    assert a.resolved(1.0) and not a.resolved(0.0) and b.resolved(0.0) and not b.resolved(1.0)
+    assert there.describe() == "the row where week = 'w1' is right"
+    kept = Cell(query, "kind", (("week", "w1"),), "class", ("no", "yes")).is_right()
+    assert kept.target == Target("is", "kind", (("week", "w1"),), "yes") and kept.says == "right"
+    assert goals([kept], [1.0], [0.8])[0].resolved(1.0)
+
+
+def test_what_cannot_be_right() -> None:
+    query = Answered()
+    with pytest.raises(ComplaintError, match="is NULL or its row is not there"):
+        goals([Cell(query, "n", (("week", "w9"),)).is_right()], [math.nan], [1.0])
+    with pytest.raises(ComplaintError, match="no prediction here"):
+        Cell(query, "kind", (("week", "w9"),), "class", ("no", "yes")).is_right()
+    with pytest.raises(ComplaintError, match="a class has no tolerance"):
+        Cell(query, "kind", (("week", "w1"),), "class", ("no", "yes")).is_right(tolerance=1)
+    with pytest.raises(ComplaintError, match="is negative"):
+        Cell(query, "n").is_right(tolerance=-1)
+    right = goals([Cell(query, "n").is_right()], [4.0], [4.0])
+    with pytest.raises(ComplaintError, match="so there is nothing to find"):
+        refuse_met(right, [4.0], [4.0], "exact")
+    with pytest.raises(ComplaintError, match="contradict each other"):
+        goals([Cell(query, "n").is_right(), Cell(query, "n").at_least(9)], [4.0, 4.0], [4.0, 4.0])

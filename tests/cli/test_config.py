@@ -63,6 +63,7 @@ def test_good() -> None:
     ("old", "claim", "value"),
     [
         ('is = "too_low"', "too_low", None),
+        ('is = "right"', "is_right", None),
         ("too_high = 5", "too_high", 5.0),
         ("too_low = true", "too_low", None),
         ("should_be = 7\ntolerance = 0.5", "should_be", 7.0),

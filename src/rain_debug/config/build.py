@@ -144,7 +144,7 @@ def _complain(db: Database, queries: Mapping[str, Any], spec: ComplaintSpec) -> 
             place = getattr(place, spec.compared)(query.cell(spec.column, where=spec.against))
     say = getattr(place, spec.claim)
     if spec.tolerance is not None:
-        return say(spec.value, tolerance=spec.tolerance)
+        return say(*([] if spec.claim == "is_right" else [spec.value]), tolerance=spec.tolerance)
     if spec.claim in ("too_low", "too_high"):
         return say(by=spec.value)
     return say() if spec.value is None else say(spec.value)

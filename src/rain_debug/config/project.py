@@ -271,11 +271,12 @@ def _complaint(section: Section, models: list[str], queries: list[str]) -> Compl
         else:
             claim, value = _claim(section)
             tolerance = section.number("tolerance", least=0.0)
-            if tolerance is not None and claim != "should_be":
+            if tolerance is not None and claim not in ("should_be", "is_right"):
                 section.fail(
                     f"'tolerance' means nothing beside '{claim}'", "tolerance", hint="drop it, or use should_be"
                 )
-            column = section.need("column", str, 'column = "n"')
+            row = claim == "is_right" and bool(place) and not section.has("column")
+            column = None if row else section.need("column", str, 'column = "n"')
             compared = section.only_one(COMPARISONS, "what it is compared with", required=False)
             against = {} if compared is None else dict(section.section(compared).values)
             section.asked += [] if compared is None else [compared]
@@ -289,7 +290,7 @@ def _claim(section: Section) -> tuple[str, Any]:
     claim = section.only_one(CLAIMS, "what is wrong")
     assert claim is not None
     if claim == "is":
-        return str(section.choice("is", ("too_low", "too_high"))), None
+        return str(section.choice("is", ("too_low", "too_high", "right"))).replace("right", "is_right"), None
     if claim == "should_be" and isinstance(section.values[claim], str | bool):
         return claim, section.values[claim]
     if claim in ("too_low", "too_high") and section.values[claim] is True:

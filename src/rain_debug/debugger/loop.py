@@ -187,7 +187,8 @@ class Loop:
 
     def _first(self, seen: Seen) -> None:
         """The first answer fixes the goals; the database must agree with it."""
-        self.goals = goals(self.complaints, seen.exact.tolist(), seen.relaxed.tolist(), self.settings.scale)
+        s = self.settings
+        self.goals = goals(self.complaints, seen.exact.tolist(), seen.relaxed.tolist(), s.scale, s.judge)
         self.before, self.theta_before = self._answers() or (), self._thetas()
         wrong = self.reader.disagreements(seen.exact, self.before)
         if wrong:

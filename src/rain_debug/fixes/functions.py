@@ -65,7 +65,8 @@ def repaired(model: Model, records: Records, label: str, function: Callable[[Tab
 def _table(given: Any, before: Table, where: str) -> Table:
     """What the function returned, as a table of the records' columns."""
     if isinstance(given, Mapping) and not isinstance(given, Table):
-        table = Table({n: v if isinstance(v, Column) else column(v) for n, v in given.items()})
+        columns = {n: v if isinstance(v, Column) else column(v) for n, v in given.items()}
+        table = Table(columns, n_rows=before.n_rows)
     elif isinstance(given, Table):
         table = given
     else:

@@ -37,8 +37,8 @@ class Ending:
 
     @property
     def moved(self) -> float:
-        """How far the exact value went the way that was asked for; NaN from or to NULL."""
-        return (self.after - self.before) * self.goal.direction
+        """How far the exact value went the way that was asked for, or up where it was to stay; NaN from or to NULL."""
+        return (self.after - self.before) * (self.goal.direction or 1)
 
     @property
     def met(self) -> bool:
