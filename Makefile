@@ -60,6 +60,7 @@ $(VENV)/.core: $(FILES) | $(PY)
 
 $(VENV)/.test: $(FILES) | $(PY)
 	@echo "installing rain-debug and what its tests need into $(VENV) (once)" >&2
+	@$(PIP) torch  # first and alone: of its builds pip takes the small one for CPUs, where that is at hand
 	@$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.core
 

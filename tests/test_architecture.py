@@ -49,6 +49,7 @@ KEEPERS = {
     "rich": {"progress", "datasets", "report", "cli"},
     "click": {"cli"},
     "matplotlib": {"bench"},
+    "torch": {"models", "bench"},
 }
 """The rooms in which an outside library may be imported."""
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ReportError,
         SQLError,
     )
+    from rain_debug.models.torch import TorchClassifier
     from rain_debug.report import Report
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "Row": "complaints",
     "Report": "report",
     "Table": "engines.table",
+    "TorchClassifier": "models.torch",
     "ComplaintError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -83,6 +85,7 @@ __all__ = [
     "Row",
     "SQLError",
     "Table",
+    "TorchClassifier",
     "__version__",
     "connect",
     "datasets",

@@ -21,6 +21,7 @@ class Matrix:
     H: np.ndarray
     flat: sp.csr_array | None = None
     cheap: bool = False
+    limit: int = 2000
     patience: int = 3
     sharpened: int = 0
 
@@ -110,3 +111,9 @@ def test_features_of_very_different_sizes_are_not_singular() -> None:
     H = scale[:, None] * definite(4, 3) * scale
     x = np.array([3e4, 1.0, 2e-6])
     np.testing.assert_allclose(factorise(Damped(Matrix(H))).solve(H @ x), x, rtol=1e-6)
+
+
+def test_a_solve_ends_at_the_matrix_own_limit() -> None:
+    H = np.diag(np.arange(1.0, 31.0))
+    found = solve(Damped(Matrix(H, patience=9, limit=4)), np.ones(30), tolerance=1e-12)
+    assert (found.iterations, found.converged) == (4, False)

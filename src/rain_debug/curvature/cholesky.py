@@ -36,7 +36,11 @@ class Factor:
 
 def factorise(matrix: Damped) -> Factor:
     """The factor of H + λI; where singular (an unpenalised, collinear design), of a generalised inverse."""
-    A = matrix.dense()
+    return factor(matrix.dense())
+
+
+def factor(A: np.ndarray) -> Factor:
+    """The same of any symmetric A (n_params, n_params) without negative eigenvalues."""
     try:
         R = la.cholesky(A, lower=True, overwrite_a=False, check_finite=False)
         diagonal = np.diag(R)
@@ -58,10 +62,10 @@ def cholesky(matrix: Damped, b: np.ndarray) -> Solution:
 
     One step of iterative refinement undoes most of the rounding of an ill-conditioned factor.
     """
-    factor = factorise(matrix)
+    R = factorise(matrix)
     b = matrix.project(b)
-    x = factor.solve(b)
-    x += factor.solve(b - matrix.matvec(x))
+    x = R.solve(b)
+    x += R.solve(b - matrix.matvec(x))
     size = float(np.linalg.norm(b))
     residual = float(np.linalg.norm(matrix.matvec(x) - b)) / size if size else 0.0
     return Solution(matrix.project(x), residual < 1e-6, 1, residual, "cholesky")

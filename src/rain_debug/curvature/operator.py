@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sp
 
+LIMIT = 2000
+"""Products with H before a solve gives up."""
+
 Linear = Callable[[np.ndarray], np.ndarray]
 """A linear map of (n_params,) vectors."""
 
@@ -46,6 +49,11 @@ class Curvature(Protocol):
 
     def precondition(self, damping: float) -> Linear:
         """An approximation of (H + damping·I)⁻¹ that is symmetric, positive definite and at hand."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Products with H before a solve gives up: `LIMIT`, or what the user allows."""
         ...
 
     @property

@@ -11,22 +11,20 @@ from rain_debug.curvature.cholesky import cholesky
 from rain_debug.curvature.operator import Damped
 from rain_debug.curvature.solution import Solution
 
-LIMIT = 2000
-"""Products with H before a solve gives up."""
-
 
 def solve(matrix: Damped, b: np.ndarray, *, tolerance: float = 1e-4, start: np.ndarray | None = None) -> Solution:
     """(H + λI)⁻¹ b: by a dense factor while that is cheap, else by conjugate gradients, sharpened where slow."""
     if matrix.curvature.cheap:
         return cholesky(matrix, b)
-    patience, done = min(LIMIT, matrix.curvature.patience), 0
+    limit, done = matrix.curvature.limit, 0
+    patience = min(limit, matrix.curvature.patience)
     if patience > 0:
         first = cg(matrix, b, tolerance=tolerance, start=start, limit=patience)
         matrix.curvature.spent(matrix.damping, first.iterations, first.decades)
-        if first.converged or patience == LIMIT:
+        if first.converged or patience == limit:
             return first
         start, done = first.value, first.iterations
     sharper = matrix.curvature.sharpen(matrix.damping)
-    second = cg(matrix, b, tolerance=tolerance, start=start, limit=LIMIT, precondition=sharper)
+    second = cg(matrix, b, tolerance=tolerance, start=start, limit=limit, precondition=sharper)
     matrix.curvature.spent(matrix.damping, second.iterations, second.decades)
     return replace(second, iterations=done + second.iterations)

@@ -83,6 +83,11 @@ class Expanded:
         return self.inner.cheap
 
     @property
+    def limit(self) -> int:
+        """As of the active part."""
+        return self.inner.limit
+
+    @property
     def patience(self) -> int:
         """As of the active part."""
         return self.inner.patience

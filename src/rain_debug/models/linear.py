@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from rain_debug.curvature.operator import Linear
+from rain_debug.curvature.operator import LIMIT, Linear
 from rain_debug.data.design import Design, gram
 from rain_debug.data.threads import parallel
 from rain_debug.models import coupled
@@ -158,6 +158,11 @@ class LinearCurvature:
         for a in range(self.shape.margins):
             for b in range(a):
                 yield a, b, self.weight * self.P[a] * self.P[b]
+
+    @property
+    def limit(self) -> int:
+        """Products with H before a solve gives up."""
+        return LIMIT
 
     @property
     def patience(self) -> int:
