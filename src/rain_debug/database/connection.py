@@ -121,10 +121,11 @@ class Database:
     ) -> ModelHandle:
         """Register a model: `estimator` is a scikit-learn LogisticRegression, Ridge, LinearRegression, or a Pipeline.
 
-        It may be a torch.nn.Module or a TorchClassifier too. A Pipeline ends in one of these. `training` is a SELECT, or a data frame; `key` names the column that identifies
-        a record (without it records are numbered from 0), `label` the class or the number, `features` the inputs (by
-        default all other columns), `weight` the sample weights. An estimator that is not fitted yet is fitted here.
-        `aliases` are further names in queries. ModelError and DataError say what a model cannot be trained on.
+        It may be a torch.nn.Module or a TorchClassifier too, and a Pipeline ends in one of these. `training` is a
+        SELECT, or a data frame; `key` names the column that identifies a record (without it records are numbered from
+        0), `label` the class or the number, `features` the inputs (by default all other columns), `weight` the sample
+        weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries. ModelError
+        and DataError say what a model cannot be trained on.
         """
         if not isinstance(name, str) or not name:
             raise ModelError(f"a model's name is text, not {name!r}", hint="create_model('churn', …)")
