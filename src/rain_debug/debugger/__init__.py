@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from rain_debug.debugger.background import Background
 from rain_debug.debugger.begin import check, debug
+from rain_debug.debugger.evidence import Assessment
 from rain_debug.debugger.rounds import (
     Chosen,
     ModelRun,
@@ -30,6 +31,7 @@ from rain_debug.debugger.rounds import (
 from rain_debug.debugger.session import Block, Capture, ComplainedQuery, Program, Session, Trained
 
 __all__ = [
+    "Assessment",
     "Background",
     "Block",
     "Capture",

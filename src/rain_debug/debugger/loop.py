@@ -12,6 +12,7 @@ import numpy as np
 
 from rain_debug.complaints import Complaint, Goal, Term, goals, refuse_met, value_text
 from rain_debug.debugger.choosing import GRADIENT_FREE, candidates, damping_of, repairs, spare_classes
+from rain_debug.debugger.evidence import Assessment, of_round
 from rain_debug.debugger.merge import merge
 from rain_debug.debugger.reading import Reader, Seen
 from rain_debug.debugger.results import result
@@ -51,6 +52,7 @@ class Loop:
         self.before: Sequence[Table] = ()
         self.theta_before: Mapping[str, np.ndarray] = {}
         self.exhausted = False
+        self.assessment: Assessment | None = None
         self._check_budget()
         with self._timed("encode"):
             self.repairs = repairs(settings.fix, self.trained)
@@ -239,6 +241,7 @@ class Loop:
     ) -> tuple[list[Chosen], tuple[Outcome, ...]]:
         """The best `count` records over all models, fewer where scores or a class run out."""
         s, every, noted = self.settings, [], []
+        problems: list[Problem] = []
         thetas = self._thetas()
         with self._timed("rank"):
             for outcome in outcomes:
@@ -257,9 +260,12 @@ class Loop:
                     evidence,
                     s.options,
                 )
+                problems.append(problem)
                 own, outcome, self.start[name] = candidates(problem, s, now, self.repairs.get(name), outcome, count)
                 every += own
                 noted.append(outcome)
+            if not self.rounds and s.ranker not in GRADIENT_FREE:
+                self.assessment = of_round(problems, self.reader.captured)
             chosen, warnings, self.exhausted = spare_classes(merge(every)[:count], self.trained, self.training)
         self.warnings += warnings
         return chosen, tuple(noted)
@@ -269,10 +275,11 @@ class Loop:
         return {name: theta for name, theta in self.theta.items() if theta is not None}
 
     def _result(self, stopped: Stopped, after: Sequence[Table] | None) -> Run:
-        return result(
+        run = result(
             self.settings, self.reader, self.goals, self.rounds, stopped, self.before, after, self.warnings,
             self.clock["check"], (self.theta_before, self._thetas()),
         )  # fmt: skip
+        return replace(run, assessment=self.assessment)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from rain_debug.complaints import Goal, Judge, Loss, Scale, Term
+from rain_debug.debugger.evidence import Assessment
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
 from rain_debug.fixes import DELETE, Fix, Fixing, check_fixing
@@ -149,7 +150,10 @@ class ModelRun:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """All that a run found; the report is made of it."""
+    """All that a run found; the report is made of it.
+
+    `assessment` says whether the training labels bear the complaints out; None where the ranker does not look at them.
+    """
 
     settings: Settings
     goals: tuple[Goal, ...]
@@ -159,3 +163,4 @@ class Run:
     stopped: Stopped
     warnings: tuple[str, ...]
     check_seconds: float
+    assessment: Assessment | None = None

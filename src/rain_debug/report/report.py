@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rain_debug.debugger import Background, Round, Run, Seconds, Settings, Stopped
+from rain_debug.debugger import Assessment, Background, Round, Run, Seconds, Settings, Stopped
 from rain_debug.fixes import name_of
 from rain_debug.report import save
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
@@ -46,6 +46,17 @@ class Report:
     def summary(self) -> str:
         """The effect in one sentence."""
         return summary(self.run, self.endings)
+
+    @property
+    def assessment(self) -> Assessment | None:
+        """Whether the training labels bear the complaints out; None where the ranker does not look at them."""
+        return self.run.assessment
+
+    @property
+    def doubt(self) -> str:
+        """Why they do not, in a sentence that comes before all else; "" where they do, or it cannot be told."""
+        found = self.assessment
+        return f"{found.sentence[0].upper()}{found.sentence[1:]}." if found and found.verdict == "no evidence" else ""
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -108,7 +119,7 @@ class Report:
 
         Of the tables as many columns are shown as `width` letters hold; of a long answer only the rows that changed.
         """
-        parts = [self.summary, *([self._warned()] if self.warnings else [])]
+        parts = [*([self.doubt] if self.doubt else []), self.summary, *([self._warned()] if self.warnings else [])]
         parts += [f"{t.title}\n{_indented(t.grid.to_text(t.top, t.width(width) - 2))}" for t in self._tables(top)]
         return "\n\n".join([*parts, self._ended(timings)])
 
@@ -129,6 +140,8 @@ class Report:
 
     def render(self, console: Console, top: int = 20) -> None:
         """The same on a rich console: colour where it has colour, tables as wide as it is."""
+        if self.doubt:
+            console.print(Text(self.doubt, style="bold red"))
         console.print(Text(self.summary, style="bold"))
         for line in self.warnings:
             console.print(Text(f"warning: {line}", style="yellow"))
@@ -144,7 +157,8 @@ class Report:
     def _repr_html_(self) -> str:
         warned = "".join(f"<p>warning: {html.escape(line)}</p>" for line in self.warnings)
         tables = "".join(t.grid.to_html(t.top) for t in self._tables(10))
-        return f"<p><strong>{html.escape(self.summary)}</strong></p>{warned}{tables}"
+        lead = "".join(f"<p><strong>{html.escape(line)}</strong></p>" for line in (self.doubt, self.summary) if line)
+        return f"{lead}{warned}{tables}"
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, timings: bool = False) -> Path:
         """Write the whole report (.json, .txt) or its ranking (.csv, .parquet), by the name's end; the path.
@@ -172,6 +186,7 @@ class Report:
         run = self.run
         found = {
             "version": VERSION,
+            "assessment": asdict(run.assessment) if run.assessment else None,
             "summary": self.summary,
             "resolved": self.resolved,
             "met": self.met,
