@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-SCRIPTS = ("weight", "rounds", "scale", "damping", "tpch", "joins")
+SCRIPTS = ("weight", "rounds", "scale", "aside", "tpch", "joins")
 EVALUATION = "evaluation"
 HERE = Path(__file__).resolve().parent
 
