@@ -336,8 +336,8 @@ MIN, MAX, VAR and STDDEV are expectations over the worlds in which they are not 
 
 The rules:
 
-- **AVG** is E[Σx/Σ1] by quadrature for up to 128 independent tuples; beyond that, the ratio of the expectations with
-  its second-order correction, which wants more than a few tuples to be expected.
+- **AVG** is E[Σx/Σ1] by quadrature for up to 128 independent predictions and 480 tuples; beyond that, the ratio of the
+  expectations with its second-order correction, which wants more than a few tuples to be expected.
 - **HAVING** is the tail of a Poisson-binomial: exact for values that are multiples of a common step (counts, whole
   numbers, decimals) up to 4,095 tuples of a COUNT, further where the threshold is low, and for sums that take up to
   1,024 different values. Beyond that, sums of up to some 200 tuples are put on a fine lattice, and larger ones taken

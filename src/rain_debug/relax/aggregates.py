@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rain_debug.lineage.grid import Grid
+from rain_debug.relax.quadrature import few, points, power
 from rain_debug.relax.tuples import Tuples
 
 Array = np.ndarray
-QUADRATURE_CLUSTERS = 128
-MAX_NODES = 64
 
 
 def total(tuples: Tuples, weight: Array, value: Grid | None) -> int:
@@ -46,7 +45,7 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     """The expectation of Σ weight·value / Σ weight over each place's tuples, given that it has one.
 
     Where the weights depend on no prediction the ratio of expectations is exact. Otherwise, for places of up to
-    `QUADRATURE_CLUSTERS` independent clusters, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by
+    128 independent clusters and some 200 tuples, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by
     Gauss–Legendre quadrature; for larger ones by the second-order expansion
     E[S]/E[N] − Cov(S, N)/E[N]² + E[S]·Var(N)/E[N]³.
     """
@@ -59,8 +58,8 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
         return b.op("mean", sums, counts, ratio)
     clusters, (n_table, s_table) = tuples.merged([known, known * value.plain])
     size = np.bincount(clusters.place, minlength=tuples.n_places)
-    small = np.flatnonzero(size <= QUADRATURE_CLUSTERS)
-    large = np.flatnonzero(size > QUADRATURE_CLUSTERS)
+    exact = few(size, _most(clusters, n_table))
+    small, large = np.flatnonzero(exact), np.flatnonzero(~exact)
     parts, order = [], []
     for places, rule in ((small, _quadrature), (large, _second_order)):
         if len(places):
@@ -89,6 +88,12 @@ def _ends(tuples: Tuples, known: Array, value: Grid) -> tuple[Array, Array]:
     return np.where(none, 0.0, out[0]), np.where(none, 0.0, out[1])
 
 
+def _most(clusters: Tuples, n_table: Array) -> Array:
+    """The most tuples (n_places,) that there can be at once, `n_table` those of each cluster."""
+    tall = np.broadcast_to(n_table.reshape(len(n_table), -1).max(axis=1), (clusters.n,))
+    return np.bincount(clusters.place, weights=tall, minlength=clusters.n_places)
+
+
 def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:
     b = clusters.builder
     n, s = clusters.expectation(n_table), clusters.expectation(s_table)
@@ -105,15 +110,10 @@ def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:
 def _quadrature(clusters: Tuples, n_table: Array, s_table: Array) -> int:
     """E[S·N⁻¹; N > 0] / P(N > 0) = ∫ Σ_t E[s_t x^(n_t−1)] Π_{u≠t} E[x^(n_u)] dx / (1 − Π P(n_t = 0))."""
     b, m = clusters.builder, clusters.n_places
-    most = np.zeros(m)
-    tall = np.broadcast_to(n_table.reshape(len(n_table), -1).max(axis=1), (clusters.n,))
-    np.add.at(most, clusters.place, tall)
-    points = int(min(MAX_NODES, max(1, np.ceil(most.max(initial=1) / 2) + 1)))
-    x, weights = np.polynomial.legendre.leggauss(points)
-    x, weights = (x + 1) / 2, weights / 2
+    x, weights = points(float(_most(clusters, n_table).max(initial=1)))
     whole: int | None = None
     for node, weight in zip(x, weights, strict=True):
-        powers = node**n_table
+        powers = power(node, n_table)
         each = clusters.expectation(powers)
         rest = clusters.expectation(np.where(n_table > 0, s_table * powers / node, 0.0))
         product = b.op("segment_prod", each, attrs=(clusters.place, m))

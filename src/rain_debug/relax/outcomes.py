@@ -9,12 +9,11 @@ import numpy as np
 
 from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.program import Builder
+from rain_debug.relax.quadrature import few, points, power
 from rain_debug.relax.tails import tail_rule
 from rain_debug.relax.variance import variance_rule
 
 Array = np.ndarray
-QUADRATURE_CLUSTERS = 128
-MAX_NODES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,8 +194,7 @@ class Outcomes:
         ratio = b.op("div", sums, counts)
         if not b.depends(self.weight) or not len(self.cluster):
             return b.op("mean", sums, counts, ratio)
-        size = np.bincount(self.cluster_place, minlength=self.n_places)
-        if (size > QUADRATURE_CLUSTERS).any():
+        if not self._few(n_o):
             return b.op("mean", sums, counts, self._second_order(n_o, s_o, sums, counts, ratio))
         return b.op("mean", sums, counts, self._quadrature(n_o, s_o))
 
@@ -215,22 +213,34 @@ class Outcomes:
         drift = b.op("sub", b.op("mul", ratio, variance), covariance)
         return b.op("add", ratio, b.op("div", drift, b.op("mul", counts, counts)))
 
+    def mean_exact(self, n: Array) -> bool:
+        """True where every place's mean is exact."""
+        n_o = self._by_outcome(n)
+        if not self.builder.depends(self.weight) or not len(self.cluster):
+            return True
+        return not self.shared and self._few(n_o)
+
+    def _few(self, n: Array) -> bool:
+        return bool(few(np.bincount(self.cluster_place, minlength=self.n_places), self._most(n)).all())
+
+    def _most(self, n: Array) -> Array:
+        """The most tuples (n_places,) that there can be at once, `n` those of each outcome."""
+        most = np.zeros(len(self.cluster_place))
+        np.maximum.at(most, self.cluster, n)
+        return np.bincount(self.cluster_place, weights=most, minlength=self.n_places)
+
     def _quadrature(self, n: Array, s: Array) -> int:
         b, k = self.builder, len(self.cluster_place)
-        most = np.zeros(k)
-        np.maximum.at(most, self.cluster, n)
-        tall = np.bincount(self.cluster_place, weights=most, minlength=self.n_places)
-        points = int(min(MAX_NODES, max(1, np.ceil(tall.max(initial=1) / 2) + 1)))
-        x, weights = np.polynomial.legendre.leggauss(points)
-        x, weights = (x + 1) / 2, weights / 2
+        x, weights = points(float(self._most(n).max(initial=1)))
 
         def each(values: Array) -> int:
             return b.op("segment_sum", b.op("mul", self.weight, b.const(values)), attrs=(self.cluster, k))
 
+        idle = b.op("sub", b.const(np.ones(k)), each(np.ones(len(n))))
         whole: int | None = None
         for node, weight in zip(x, weights, strict=True):
-            powers = node**n
-            factor = b.op("add", b.const(np.ones(k)), each(powers - 1.0))
+            powers = power(node, n)
+            factor = b.op("add", idle, each(powers))
             rest = each(np.where(n > 0, s * powers / node, 0.0))
             product = b.op("segment_prod", factor, attrs=(self.cluster_place, self.n_places))
             inner = b.op("segment_sum", b.op("div", rest, factor), attrs=(self.cluster_place, self.n_places))
