@@ -13,7 +13,7 @@ from rain_debug.lineage.forest import BlockRows
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.conditions import GroupConditions
 from rain_debug.relax.expressions import Expressions
-from rain_debug.relax.relation import Number, Relation
+from rain_debug.relax.relation import Against, Number, Relation
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ class BlockNumbers(GroupConditions):
             raise self.lowering.refuse(e, "CASE of what is no number cannot be complained about")
         node = scope.number(e)
         self.loose = self.loose or (self.plan.group_by is not None and _may_be_null(e))
-        return Number(self._full(node), lambda: self._full(scope.variance(e)))
+        against: Against | None
+        if scope is self:
+            against = partial(self.compared, e, self.given)
+        else:
+            against = scope.atom(e.atoms[0]).against if e.op == "atom" else None
+        return Number(self._full(node), lambda: self._full(scope.variance(e)), against)
 
     def _is_text(self, e: Expr) -> bool:
         """True for a CASE whose values are text: it has no number."""

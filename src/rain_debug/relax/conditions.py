@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.expressions import FLIP
 from rain_debug.relax.groups import Groups
 from rain_debug.relax.relation import Array, plain
+from rain_debug.relax.thresholds import (
+    Chance,
+    against,
+    chance_of_extreme,
+    chance_of_sum,
+    extreme_against,
+    mean_against,
+    sum_against,
+)
 from rain_debug.sql import Expr
 
 
@@ -21,98 +28,70 @@ class GroupConditions(Groups):
         self._needed: list[Array] = []
 
     def comparison(self, e: Expr) -> int:
-        b, self._needed = self.b, []
+        self._needed = []
         left, right = self._linear(e.args[0]), self._linear(e.args[1])
-        if left is None or right is None:
-            return self._ratio(e)
-        values = left[0] - right[0]
-        threshold = right[1] - left[1]
-        self.rules.append(self.outcomes.tail_rule(values, threshold))
-        self.loose = self.loose or not self.outcomes.tail_exact(values, threshold)
-        node = self.outcomes.tail(values, e.op, threshold)
-        some = self.given
-        if self._needed:  # a SUM over nothing is NULL, and the comparison with it
-            known = np.minimum.reduce(self._needed)
-            self.loose = self.loose or len(self._needed) > 1 or bool(np.any((values != 0) & (known == 0)))
-            some = self.outcomes.any(known > 0)
-        if some is not None:
-            with np.errstate(invalid="ignore"):
-                at_nothing = _holds(e.op, -threshold).astype(float)
-            none = b.op("sub", b.const(np.ones(self.n)), some)
-            node = b.op("sub", node, b.op("mul", none, b.const(at_nothing)))
-        return self.if_there(node)
-
-    def _ratio(self, e: Expr) -> int:
-        """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
+        if left is not None and right is not None:
+            values, threshold = left[0] - right[0], right[1] - left[1]
+            return self.take(chance_of_sum(self.outcomes, values, e.op, threshold, self._needed, self.given))
         for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
-            while side.op in ("cast", "round") and side.op == "cast" and "INT" not in side.name:
-                side = side.args[0]
             bound = self._linear(other)
-            if side.op != "agg" or side.name != "avg" or bound is None or np.any(bound[0]):
+            if bound is None or np.any(bound[0]):
                 continue
-            if self.moving & set(side.args[0].atoms):
-                continue
-            values, known = plain(self.rows.exports, self.rows.texts[side.args[0].sql])
-            known = known * self.mask(side)
-            shifted = np.where(known > 0, np.nan_to_num(values) - bound[1][self.rows.row], 0.0) * known
-            zero = np.zeros(self.n)
-            self.rules.append(self.outcomes.tail_rule(shifted, zero))
-            self.loose = self.loose or not self.outcomes.tail_exact(shifted, zero)
-            node = self.outcomes.tail(shifted, op, zero)
-            if op in (">=", "<=", "="):
-                none = self.b.op("sub", self.b.const(np.ones(1)), self.outcomes.any(known > 0))
-                node = self.b.op("sub", node, none)
-            return self.if_there(node)
-        for rule in (self._extreme, self._share):
-            found = rule(e)
-            if found is not None:
-                return found
+            for rule in (self._mean, self._extreme, self._share):
+                found = rule(side, bound[1], op)
+                if found is not None:
+                    return self.take(found)
         return super().comparison(e)
 
-    def _extreme(self, e: Expr) -> int | None:
-        """max(x) > c where there is a tuple with x > c; its opposite where there are tuples, but none with x > c."""
-        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
-            bound = self._linear(other)
-            if side.op != "agg" or side.name not in ("min", "max") or bound is None or np.any(bound[0]):
-                continue
-            argument = side.args[0]
-            if self.moving & set(argument.atoms) or self.rows.kinds[argument.sql] not in ("number", "bool"):
-                continue
-            values, known = plain(self.rows.exports, self.rows.texts[argument.sql])
-            c = bound[1][self.rows.row]
-            known = known & (self.mask(side) > 0) & ~np.isnan(c)
-            if side.name == "min":
-                values, c, op = -values, -c, FLIP[op]
-            node = self.outcomes.any(known & (values > c if op in (">", "<=") else values >= c))
-            if op in ("=", "<>"):
-                node = self.b.op("sub", node, self.outcomes.any(known & (values > c)))
-            if op in ("<", "<=", "<>"):
-                node = self.b.op("sub", self.outcomes.any(known), node)
-            self.rules.append(f"{side.name.upper()} against a number as 1 − Π(1 − w)")
-            return self.if_there(node)
-        return None
+    def compared(self, e: Expr, given: int | None, rows: Array, numbers: Array, op: str) -> Chance | None:
+        """How `e` of the groups `rows` compares with `numbers`, of groups that are there as likely as `given` says."""
+        self._needed = []
+        linear, shift = self._linear(e), np.zeros(self.n)
+        if linear is not None:
+            make, shift = sum_against(linear[0], self._needed), linear[1]
+        else:
+            while e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
+                e = e.args[0]
+            found = self._argument(e) if e.op == "agg" and e.name in ("avg", "min", "max") else None
+            if found is None:
+                return None
+            make = mean_against(*found) if e.name == "avg" else extreme_against(found[0], found[1] > 0, e.name)
+        return against(self.outcomes, self.rows.row, given, make, rows, numbers - shift[rows], op)
 
-    def _share(self, e: Expr) -> int | None:
+    def _argument(self, e: Expr) -> tuple[Array, Array] | None:
+        """Values and where they are known, of an aggregate's argument that is a number and does not move."""
+        argument = e.args[0]
+        if self.moving & set(argument.atoms) or self.rows.kinds[argument.sql] not in ("number", "bool"):
+            return None
+        values, known = plain(self.rows.exports, self.rows.texts[argument.sql])
+        return np.nan_to_num(values), known * self.mask(e)
+
+    def _mean(self, side: Expr, c: Array, op: str) -> Chance | None:
+        """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
+        while side.op == "cast" and "INT" not in side.name:
+            side = side.args[0]
+        found = self._argument(side) if side.op == "agg" and side.name == "avg" else None
+        if found is None:
+            return None
+        away = np.where(found[1] > 0, found[0] - c[self.rows.row], 0.0)
+        return chance_of_sum(self.outcomes, away, op, np.zeros(self.n), [found[1]], self.given)
+
+    def _extreme(self, side: Expr, c: Array, op: str) -> Chance | None:
+        """max(x) or min(x) against a number."""
+        found = self._argument(side) if side.op == "agg" and side.name in ("min", "max") else None
+        if found is None:
+            return None
+        return chance_of_extreme(
+            self.outcomes, found[0], found[1] > 0, op, c[self.rows.row], side.name, self.given
+        )  # fmt: skip
+
+    def _share(self, side: Expr, c: Array, op: str) -> Chance | None:
         """a / b op c as Σ (a − c b) op 0 where b is more than 0; None where b may be less."""
-        b = self.b
-        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
-            bound = self._linear(other)
-            if side.op != "/" or bound is None or np.any(bound[0]):
-                continue
-            above, below = self._linear(side.args[0]), self._linear(side.args[1])
-            if above is None or below is None or np.any(below[1]) or np.any(below[0] < 0):
-                continue
-            c = bound[1]
-            values, threshold = above[0] - c[self.rows.row] * below[0], -above[1]
-            self.rules.append(self.outcomes.tail_rule(values, threshold))
-            self.loose = self.loose or not self.outcomes.tail_exact(values, threshold)
-            some = self.outcomes.any(below[0] > 0)
-            at_nothing = _holds(op, -threshold).astype(float)
-            none = b.op("sub", b.const(np.ones(self.n)), some)
-            self.loose = self.loose or bool(np.any((above[0] != 0) & (below[0] == 0)))
-            node = self.outcomes.tail(values, op, threshold)
-            return self.if_there(b.op("sub", node, b.op("mul", none, b.const(at_nothing))))
-        return None
+        above, below = [self._linear(a) for a in side.args] if side.op == "/" else (None, None)
+        if above is None or below is None or np.any(below[1]) or np.any(below[0] < 0):
+            return None
+        values, some = above[0] - c[self.rows.row] * below[0], (below[0] > 0).astype(float)
+        return chance_of_sum(self.outcomes, values, op, -above[1], [some], self.given)
 
     def _linear(self, e: Expr) -> tuple[Array, Array] | None:
         """Values (n_alternatives,) and constants (n_rows,) with e = Σ values of what happens + constant."""
@@ -158,11 +137,3 @@ class GroupConditions(Groups):
         if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "BIGINT", "HUGEINT")):
             return self._linear(e.args[0])
         return None
-
-
-def _holds(op: str, difference: Array) -> Array:
-    operations: dict[str, Callable[[Array], Array]] = {
-        "<": lambda x: x < 0, "<=": lambda x: x <= 0, ">": lambda x: x > 0, ">=": lambda x: x >= 0,
-        "=": lambda x: x == 0, "<>": lambda x: x != 0,
-    }  # fmt: skip
-    return operations[op](difference)

@@ -15,6 +15,7 @@ from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
     from rain_debug.relax.relations import Lowering
+    from rain_debug.relax.thresholds import Chance
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 _FUNCTIONS = {"abs": "abs", "sqrt": "sqrt", "exp": "exp", "ln": "ln", "floor": "floor", "ceil": "ceil"}
@@ -209,8 +210,10 @@ class Expressions(ABC):
         return False
 
     def comparison(self, e: Expr) -> int:
-        """P(left op right), from the spread of both sides, as if they were normal."""
-        b = self.b
+        """P(left op right): by a number's own tail, else from the spreads of both sides, as if they were normal."""
+        b, found = self.b, self._against(e)
+        if found is not None:
+            return self.take(found)
         left, right = self.number(e.args[0]), self.number(e.args[1])
         variance = b.op("add", self.variance(e.args[0]), self.variance(e.args[1]))
         if b.nodes[variance].op == "const" and not np.nan_to_num(b.value(variance)).any():
@@ -229,6 +232,26 @@ class Expressions(ABC):
         beyond = b.op("compare", left, b.op("add", right, half), spread, attrs=(">",))
         node = b.op("sub", above, beyond)
         return self._both_known(e, node if e.op == "=" else b.op("sub", b.const(np.ones(1)), node))
+
+    def _against(self, e: Expr) -> Chance | None:
+        """A number below against one that no prediction moves, by its own tail; None where it has none."""
+        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
+            while side.op == "cast" and any(t in side.name for t in ("DOUBLE", "FLOAT", "REAL")):
+                side = side.args[0]
+            leaf = self.leaf(other) if side.op == "atom" else None
+            if leaf is None:
+                continue
+            number = self.atom(side.atoms[0])
+            if number.against is not None:
+                numbers = np.broadcast_to(self.b.value(leaf), (self.n,))
+                return number.against(np.arange(self.n), numbers, op)
+        return None
+
+    def take(self, chance: Chance) -> int:
+        """The node of a probability, whose rule is now one of those here."""
+        self.rules.append(chance.rule)
+        self.loose = self.loose or chance.loose
+        return chance.node
 
     def _is_whole(self, e: Expr, leaf: bool = False) -> bool:
         """True for sums and differences of COUNTs, with `leaf` also of what no prediction moves."""

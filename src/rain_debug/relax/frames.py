@@ -52,7 +52,8 @@ class WindowNumbers(Expressions):
 
     def _output(self, e: Expr) -> Number:
         """One column that predictions move."""
-        return Number(self._full(self.number(e)), lambda: self._full(self.variance(e)))
+        below = self.atom(e.atoms[0]).against if e.op == "atom" else None
+        return Number(self._full(self.number(e)), lambda: self._full(self.variance(e)), below)
 
     def _qualified(self, e: Expr) -> int:
         if e.op in ("<", "<=", ">", ">=", "=", "<>") and any(

@@ -119,6 +119,7 @@ class Groups(Expressions):
             return Number(b.op("known", number.node, count), number.variance)
         if e.name == "avg":
             self.rules.append("AVG as a corrected ratio")
+            self.loose = self.loose or not o.mean_exact(known)
             return Number(o.mean(known, clean), lambda: o.mean_variance(known, clean))
         self.rules.append(f"{e.name.upper()} over independent tuples")
         samples = e.name.startswith(("var", "stddev"))
@@ -202,9 +203,10 @@ class Groups(Expressions):
         if e.name.startswith(("var", "stddev")):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
-            squares = b.op("segment_sum", b.op("mul", known, b.op("mul", filled, filled)), attrs=at)
-            mean = b.op("div", total, count)
-            inner = b.op("maximum", b.op("sub", squares, b.op("mul", mean, total)), b.const(np.zeros(1)))
+            # From the mean: the difference of two sums would leave what rounding does, and its root much of that.
+            mean = b.op("gather", b.op("or_zero", b.op("div", total, count)), attrs=(row,))
+            away = b.op("sub", filled, mean)
+            inner = b.op("segment_sum", b.op("mul", known, b.op("mul", away, away)), attrs=at)
             less = 1.0 if e.name.endswith("samp") else 0.0
             some = b.op("sub", count, b.const(np.full(1, less + 1e-9)))  # beyond what rounding leaves of one value
             value = b.op("known", b.op("div", inner, b.op("sub", count, b.const(np.full(1, less)))), some)

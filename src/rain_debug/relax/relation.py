@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,18 +13,25 @@ from rain_debug.lineage.forest import BlockRows
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.program import Builder
 
+if TYPE_CHECKING:
+    from rain_debug.relax.thresholds import Chance
+
 Array = np.ndarray
+Against = Callable[[Array, Array, str], "Chance | None"]
 
 
 @dataclass(frozen=True)
 class Number:
     """A column that predictions move: `node` (n,) and, where it is known, what makes its `variance` (n,) when asked.
 
-    `rules` and `loose` are those of this column alone, as a `Relation` has them for its rows.
+    `against` (rows, numbers, op) says how likely the number is above, below or at some others, where it has a tail of
+    its own and there are not too many. `rules` and `loose` are those of this column alone, as a `Relation` has them
+    for its rows.
     """
 
     node: int
     variance: Callable[[], int] | None = None
+    against: Against | None = None
     rules: tuple[str, ...] = ()
     loose: bool = False
 
@@ -32,7 +39,9 @@ class Number:
         """The same number at other rows."""
         make = self.variance
         variance = None if make is None else lambda: builder.op("gather", make(), attrs=(rows,))
-        return Number(builder.op("gather", self.node, attrs=(rows,)), variance)
+        below = self.against
+        against = None if below is None else lambda some, c, op: below(rows[some], c, op)
+        return Number(builder.op("gather", self.node, attrs=(rows,)), variance, against)
 
 
 @dataclass

@@ -156,7 +156,7 @@ class Lowering:
                             makers.append(partial(b.const, np.zeros(part.n)))
                             found.append(b.const(_plain_column(below, i, part.n)))
                     variance = partial(_concatenated, b, makers) if all(makers) else None
-                    numbers[i] = Number(b.op("concat", *found), variance, tuple(notes.rules), notes.loose)
+                    numbers[i] = Number(b.op("concat", *found), variance, None, tuple(notes.rules), notes.loose)
             return Relation(rows.n_rows, presence, numbers, rules, loose)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):
