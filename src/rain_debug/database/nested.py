@@ -230,9 +230,12 @@ class NestedQuery(Query):
         """The shape of each target, and the values that place it."""
         shapes: list[_Shape] = []
         placed: list[tuple[Any, ...]] = []
+        last, shape = None, None
         for target in targets:
             names, values = zip(*target.where, strict=True) if target.where else ((), ())
-            shape = self._shape(target.kind, target.column, names)
+            if shape is None or last != (target.kind, target.column, names):
+                last = target.kind, target.column, names
+                shape = self._shape(*last)
             shapes.append(shape)
             placed.append((*values, target.value) if shape.named else values)
         return shapes, placed
@@ -298,7 +301,8 @@ class NestedQuery(Query):
         else:
             spots = np.flatnonzero(forest.spots >= 0)
             at_rows, values = forest.spots[spots], np.empty(0)
-        if len(set(shapes)) == 1 and shapes[0].is_cell and np.array_equal(spots, np.arange(len(targets))):
+        alike = all(shape is shapes[0] for shape in shapes)
+        if alike and shapes[0].is_cell and np.array_equal(spots, np.arange(len(targets))):
             return [Asked("value", at_rows, shapes[0].column, each=True)]
         ends = np.searchsorted(spots, np.arange(len(targets) + 1)).tolist()
         asked = []

@@ -158,8 +158,8 @@ def uploaded_places(engine: Engine, rows: Sequence[Sequence[Any]], kinds: Sequen
     A value that is not of its type is NULL, and its place not `sound`.
     """
     columns = {"id": Column(np.arange(len(rows)), "number")}
-    for i, values in enumerate(zip(*rows, strict=True)):
-        columns[f"k{i}"] = _texts(values)
+    for i in range(len(kinds)):
+        columns[f"k{i}"] = _texts([row[i] for row in rows])
     engine.upload(TABLE, Table(columns))
     casts = [f"TRY_CAST(k{i} AS {t})" for i, t in enumerate(kinds)]
     items = ["id", *(f"{cast} AS k{i}" for i, cast in enumerate(casts))]
