@@ -211,7 +211,8 @@ def _held(
             if not np.isfinite(relaxed[t]) or absent[t].all():
                 continue
             ends = float(np.nanmin(known[t])), float(np.nanmax(known[t]))
-            size = max(ends[1] - ends[0], *map(abs, ends), 1e-9) if target.kind == "value" else 1.0
+            size = max(ends[1] - ends[0], *map(abs, ends)) if target.kind == "value" else 1.0
+            size = size if size > 1e-9 else 1.0  # a cell that is always 0
             off = min(abs(relaxed[t] - e) for e in _expectations(known[t], there[t], weights[0]))
             errors.append((program.rules()[t][0], float(off / size)))
             continue
