@@ -312,6 +312,10 @@ class Database:
             )
         return Trained(handle.model, handle.records, handle.theta, handle.label or "")
 
+    def rows_of(self, source: Any) -> Table:
+        """The rows of a SELECT or a data frame, as training data are given."""
+        return self._training(source, "the rows given")
+
     def as_nested(self, query: Query) -> NestedQuery:
         """The same query as a tree of blocks."""
         if isinstance(query, NestedQuery):

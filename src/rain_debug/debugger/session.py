@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -106,3 +106,6 @@ class Session(Protocol):
 
         Models that `thetas` does not name keep their own. Nothing registered changes.
         """
+
+    def rows_of(self, source: Any) -> Table:
+        """The rows of a SELECT or a data frame."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,9 @@ from rain_debug.debugger import Assessment, Background, Round, Run, Seconds, Set
 from rain_debug.fixes import name_of
 from rain_debug.report import save
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
+from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
+from rain_debug.report.trust import Prefix, forecasts_of, forecasts_table, shortest_prefix
 from rain_debug.report.words import WHY, summary
 
 VERSION = 1
@@ -71,6 +74,33 @@ class Report:
     def before_after(self) -> Grid:
         """The complained queries' whole answers, every cell before and after, and what changed."""
         return before_after(self.run.queries)
+
+    def shortest_prefix(self) -> Prefix:
+        """The fewest first records that resolve every complaint, found by bisection between the rounds.
+
+        Every probe is retrained for real, and so is the prefix that is returned. An answer need not move one way only:
+        one record less does not resolve the complaints, but a still shorter prefix may by chance. ReportError where
+        nothing is known to resolve them.
+        """
+        return shortest_prefix(self.run, self.background)
+
+    def forecasts(self) -> Grid:
+        """The change of each complained cell's expected value, foreseen from the first fit, and after retraining.
+
+        A row for each round's records and complaint: the sum of the records' influences, one and two steps down the
+        loss after their fixes, and what retraining showed; `error` is that of two steps, as a share. ReportError
+        where the session is gone.
+        """
+        return forecasts_table(self.run, self.background)
+
+    def side_effects(self, holdout: Any = None, queries: Sequence[Any] = ()) -> SideEffects:
+        """What else the fixes changed: the other cells of the complained queries, the largest changes first.
+
+        `queries` are further ones to look at, `holdout` rows with labels that no model was trained on (a SELECT, a data
+        frame, or a dictionary of these by model): accuracy and mean loss before and after. ReportError where the
+        session is gone that they need.
+        """
+        return side_effects(self.run, self.background, holdout, queries)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -160,15 +190,24 @@ class Report:
         lead = "".join(f"<p><strong>{html.escape(line)}</strong></p>" for line in (self.doubt, self.summary) if line)
         return f"{lead}{warned}{tables}"
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, timings: bool = False) -> Path:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        timings: bool = False,
+        forecasts: bool = False,
+    ) -> Path:
         """Write the whole report (.json, .txt) or its ranking (.csv, .parquet), by the name's end; the path.
+
+        `forecasts` adds what was foreseen of each round to the JSON.
 
         ReportError for another end, a folder that is not there, or a name that is taken unless `overwrite`.
         """
         where = save.place(path, overwrite)
         match where.suffix.lower():
             case ".json":
-                save.write(where, save.text(self.to_json(timings=timings)))
+                save.write(where, save.text(self.to_json(timings=timings, forecasts=forecasts)))
             case ".csv":
                 save.write(where, save.text(save.to_csv(self.ranking)))
             case ".parquet":
@@ -177,14 +216,18 @@ class Report:
                 save.write(where, save.text(self.to_text(top=len(self.ranking), timings=timings) + "\n"))
         return where
 
-    def to_json(self, *, timings: bool = False) -> str:
+    def to_json(self, *, timings: bool = False, forecasts: bool = False) -> str:
         """`to_dict` as text; the same run gives the same bytes, unless `timings` are wanted."""
-        return json.dumps(self.to_dict(timings=timings), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        found = self.to_dict(timings=timings, forecasts=forecasts)
+        return json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
-    def to_dict(self, *, timings: bool = False) -> dict[str, Any]:
-        """Everything as plain values: summary, complaints, ranking, rounds, before and after, settings."""
+    def to_dict(self, *, timings: bool = False, forecasts: bool = False) -> dict[str, Any]:
+        """Everything as plain values: summary, complaints, ranking, rounds, before and after, settings.
+
+        `forecasts` gives each round but the first what was foreseen of it (`forecasts()`).
+        """
         run = self.run
-        found = {
+        found: dict[str, Any] = {
             "version": VERSION,
             "assessment": asdict(run.assessment) if run.assessment else None,
             "summary": self.summary,
@@ -200,6 +243,9 @@ class Report:
             "rounds": [self._round(r, timings) for r in run.rounds],
             "settings": {**asdict(run.settings), "fix": name_of(run.settings.fix)},
         }
+        if forecasts:
+            for done, foreseen in zip(found["rounds"][1:], forecasts_of(run, self.background), strict=True):
+                done["forecast"] = asdict(foreseen)
         if timings:
             found["seconds"] = {**asdict(self.seconds), "check": run.check_seconds}
         result: dict[str, Any] = plain(found)

@@ -119,7 +119,7 @@ def before_after(queries: Sequence[QueryRun]) -> Grid:
     columns that tell all rows apart. Several queries share the columns that bear the same names; the others are None.
     """
     several = len(queries) > 1
-    parts = [(q.name, *_compare(q)) for q in queries if q.after is not None]
+    parts = [(q.name, *compare(q)) for q in queries if q.after is not None]
     keys = dict.fromkeys(name for _, keys, _, _ in parts for name in keys)
     names = list(keys | dict.fromkeys(name for _, _, rest, _ in parts for name in rest))
     rows = []
@@ -130,8 +130,8 @@ def before_after(queries: Sequence[QueryRun]) -> Grid:
     return Grid((*(("query",) if several else ()), *names, "change"), tuple(rows))
 
 
-def _compare(query: QueryRun) -> tuple[list[str], list[str], list[tuple[str, list[Any]]]]:
-    """One query's keys, its other columns before and after, and its rows with what became of each."""
+def compare(query: QueryRun) -> tuple[list[str], list[str], list[tuple[str, list[Any]]]]:
+    """One query's keys, its other columns before and after, and its rows with what became of each: values by name."""
     assert query.after is not None
     columns = list(query.before) or list(query.after)
     single = query.before.n_rows <= 1 and query.after.n_rows <= 1
