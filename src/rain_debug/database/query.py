@@ -24,6 +24,7 @@ from rain_debug.lineage import Forest, Place, answer_sql, find_places
 from rain_debug.lineage.contracted import contracted_sql
 from rain_debug.relax import Target, combined
 from rain_debug.report.grid import Grid, screen
+from rain_debug.report.pictures import of_answer
 from rain_debug.sql import Expr, ModelInfo, Plan, part_of, parts_of, render
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Query:
         return self._grid().to_text(30, screen())
 
     def _repr_html_(self) -> str:
-        return self._grid().to_html(30)
+        return of_answer(self.answer, self.keys, self.moving()) + self._grid().to_html(30)
 
     def _grid(self) -> Grid:
         return Grid(self.columns, tuple(tuple(row.values()) for row in self.rows()))
