@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rain_debug.bench import EXPERIMENTS, Case, Scene, protocol
-from rain_debug.bench.mnist import counts, joins, labels, scene
+from rain_debug.bench import EXPERIMENTS, Case, Scene, jobs, protocol
+from rain_debug.bench.mnist import cnn, counts, joins, labels, scene
 
 RECORDS = 600
 
@@ -95,3 +95,27 @@ def test_mnist_runs(digits: Scene, name: str) -> None:
     small = replace(digits, truth=digits.truth[:9])  # a budget of nine records: one round and the answer after it
     result = protocol.measure(EXPERIMENTS[name].cases[-1], small, "holistic", 0)
     assert (result.rounds, result.stopped) == (2, "budget")
+
+
+@pytest.mark.parametrize(("parameters", "size", "least"), [("all", 300, 0.2), ("last", 120, 0.0)])
+def test_the_network_is_the_papers(parameters: cnn.Looked, size: int, least: float) -> None:
+    torch = pytest.importorskip("torch")
+    case = Case("small", cnn.corruption(parameters, 0.5, size), counts.count)
+    small = of(case, "mnist")
+    handle = small.db.models["digits"]
+    layers = handle.estimator.module
+    assert sum(p.numel() for p in layers.parameters()) == handle.model.n_params == 607_394
+    assert layers(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert torch.equal(cnn.network(3)[0].weight, cnn.network(3)[0].weight)
+    assert not torch.equal(cnn.network(3)[0].weight, cnn.network(4)[0].weight)
+
+    few = replace(small, truth=small.truth[:9])  # one round and the answer after it
+    result = protocol.measure(case, few, "holistic", 0)
+    assert (result.rounds, result.stopped) == (2, "budget")
+    assert result.recall >= least  # by chance 9 of 300 would be found, one in thirty
+
+
+def test_networks_run_only_where_they_are_asked_for() -> None:
+    names = {"mnist_cnn", "mnist_cnn_last"}
+    assert names <= set(EXPERIMENTS) and not jobs([EXPERIMENTS[n] for n in names])
+    assert len(jobs([EXPERIMENTS["mnist_cnn"]], ["holistic"])) == 4 * 5

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from rain_debug.bench import adult, dblp, enron, mnist
 from rain_debug.bench.case import Experiment
+from rain_debug.bench.mnist import cnn
 from rain_debug.errors import ConfigError, nearest
 
-EXPERIMENTS: dict[str, Experiment] = {e.name: e for family in (dblp, enron, mnist, adult) for e in family.EXPERIMENTS}
+FAMILIES = (dblp, enron, mnist, cnn, adult)
+EXPERIMENTS: dict[str, Experiment] = {e.name: e for family in FAMILIES for e in family.EXPERIMENTS}
 """In the order of the paper."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +24,11 @@ PREDICTED = "SELECT id, shows, predict(digits, m) AS said FROM mnist m ORDER BY 
 
 
 def prepare(share: float, size: int, seed: int) -> Scene:
+    """The scene of a logistic regression of the pixels."""
+    return of_model(LogisticRegression(C=1.0), share, size, seed)
+
+
+def of_model(estimator: Any, share: float, size: int, seed: int) -> Scene:
     """`mnist` holds the images to query, the digit that each `shows`, and its `lot`, uniform in [0, 1)."""
     made = _data().corrupted(share, seed, records=size, rows=size)
     lot = np.random.default_rng(np.random.SeedSequence([seed, 30])).random(len(made.right))
@@ -30,7 +36,7 @@ def prepare(share: float, size: int, seed: int) -> Scene:
     db = connect({"mnist": rows, "mnist_training": made.training})
     db.create_model(
         "digits",
-        LogisticRegression(C=1.0),
+        estimator,
         training="SELECT * FROM mnist_training",
         key="id",
         label=made.label,

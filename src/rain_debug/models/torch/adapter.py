@@ -167,7 +167,7 @@ class TorchModel(TabularModel):
             along = H.diagonal()[index] + damping
             for rows, G in self._network.gradients(records.X, theta, R):
                 out[rows] = G**2 @ (1.0 / along)
-            note = f"self-influence from the diagonal alone: {len(index):,} parameters are too many for a factor"
+            note = f"self-influence from an estimated diagonal: {len(index):,} parameters are too many for a factor"
         return out, note
 
     def residual_spread(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
@@ -176,16 +176,14 @@ class TorchModel(TabularModel):
 
     def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> GaussNewton:
         X, weight = records.X, self._weight(records, keep)
-        spec, kept = self._spec, np.flatnonzero(weight)
-        if spec.sample is not None and spec.sample < len(kept):
+        spec = self._spec
+        if spec.sample is not None and spec.sample < np.count_nonzero(weight):
             # The same order of all records every time: from one round to the next the sample hardly changes.
             lot = np.random.default_rng(spec.seed).permutation(records.n_records)
             drawn = np.sort(lot[weight[lot] > 0][: spec.sample])
             X, weight = X[drawn], weight[drawn] * (weight.sum() / weight[drawn].sum())
         penalty = self._penalty(self._count(records, keep))
-        return GaussNewton(
-            self._network, self._link, X, theta, weight, penalty, spec.products, spec.seed, records.cache
-        )
+        return GaussNewton(self._network, self._link, X, theta, weight, penalty, spec.products, spec.seed)
 
     def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
         Z = self._network.margins(records.X, theta)
