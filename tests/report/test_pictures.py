@@ -132,3 +132,16 @@ def test_a_query_and_a_report_show_theirs() -> None:
     assert len(rings) == 2 and rings[0][0] == rings[1][0] and rings[1][1] < rings[0][1], "the low point rose"
     single = db.query("SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'")
     assert "<svg" not in single._repr_html_()
+
+
+def test_a_database_and_a_model_say_what_they_are() -> None:
+    shop = datasets.shop()
+    db = rain.connect({"odd <name>": {"a": [1.0]}, **shop.frames()})
+    handle = db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
+                             label="churned", features=list(shop.features), aliases=["p_churn"])  # fmt: skip
+    assert repr(db).startswith("<Database: tables ") and "models churn" in repr(db)
+    own = handle._repr_html_()
+    for text in ("LogisticRegression", "tenure", "no, yes", "2,600 records", "churned", "p_churn"):
+        assert text in own
+    shown = db._repr_html_()
+    assert own in shown and "odd &lt;name&gt;" in shown and "baskets_left" in shown

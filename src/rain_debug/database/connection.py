@@ -25,6 +25,7 @@ from rain_debug.fixes import Fixing
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
 from rain_debug.report import Report
+from rain_debug.report.grid import Grid
 from rain_debug.sql import (
     CreateModel,
     DropModel,
@@ -38,6 +39,7 @@ from rain_debug.sql import (
     parse_statement,
     plan_nested,
     plan_query,
+    quote,
 )
 
 
@@ -60,6 +62,24 @@ class ModelHandle:
     def info(self) -> ModelInfo:
         """What queries need to know of it."""
         return ModelInfo(self.name, tuple(self.model.features), tuple(self.model.classes), self.label)
+
+    def about(self) -> dict[str, str]:
+        """What it is, in words: kind, features, classes, records."""
+        features, classes = self.model.features, self.model.classes
+        shown = ", ".join(features[:8]) + (f", … ({len(features):,} in all)" if len(features) > 8 else "")
+        own = self.records
+        about = {
+            "name": self.name,
+            "estimator": type(self.estimator).__name__,
+            "features": shown,
+            "predicts": ", ".join(map(str, classes[:12])) if classes else "a number",
+            "trained on": f"{own.n_records:,} records" if own is not None else "handed over fitted, without records",
+        }
+        named = {"label": self.label, "key": self.key, "also called": ", ".join(self.aliases)}
+        return {**about, **{what: text for what, text in named.items() if text}}
+
+    def _repr_html_(self) -> str:
+        return Grid(("", "model"), tuple(self.about().items()), cell=200).to_html(20)
 
     @property
     def estimator(self) -> Any:
@@ -103,6 +123,15 @@ class Database:
     def models(self) -> Mapping[str, ModelHandle]:
         """The registered models by name."""
         return dict(self._models)
+
+    def __repr__(self) -> str:
+        models = ", ".join(self._models) or "none"
+        return f"<Database: tables {', '.join(self.tables) or 'none'}; models {models}>"
+
+    def _repr_html_(self) -> str:
+        rows = tuple((t, ", ".join(c for c, _ in self.engine.types(f"SELECT * FROM {quote(t)}"))) for t in self.tables)
+        tables = Grid(("table", "columns"), rows, cell=200).to_html(50)
+        return tables + "".join(m._repr_html_() for m in self._models.values())
 
     # -- models -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain_debug.database.query import Query
 from rain_debug.errors import ComplaintError, EngineError, nearest
+from rain_debug.sql import quote
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database, ModelHandle
@@ -33,8 +34,8 @@ def prediction_query(
     if missing:
         raise ComplaintError(f"table '{name}' has no column '{missing[0]}'", hint=nearest(missing[0], columns.values()))
     found = tuple(columns[k.lower()] for k in names)
-    selected = ", ".join(map(_quoted, found))
-    sql = f"SELECT {selected}, predict({_quoted(handle.name)}, __t) AS prediction FROM {name} AS __t"
+    selected = ", ".join(map(quote, found))
+    sql = f"SELECT {selected}, predict({quote(handle.name)}, __t) AS prediction FROM {name} AS __t"
     return db.query(sql, name=f"predictions of {handle.name}"), found
 
 
@@ -43,7 +44,7 @@ def _queried_table(db: Database, handle: ModelHandle, extra: set[str]) -> str:
     needed = {f.lower() for f in handle.model.features} | {c.lower() for c in extra}
     found = []
     for name in db.tables:
-        columns = {c.lower() for c, _ in db.relation(_quoted(name)).columns}
+        columns = {c.lower() for c, _ in db.relation(quote(name)).columns}
         if needed <= columns:
             found.append((name, columns))
     labelled = handle.records.table if handle.records is not None else {}
@@ -55,8 +56,4 @@ def _queried_table(db: Database, handle: ModelHandle, extra: set[str]) -> str:
             f"{what} the features of model '{handle.name}'",
             hint=f"name one: db.prediction('{handle.name}', key, table=…)" + (f"; {', '.join(names)}" if names else ""),
         )
-    return _quoted(names[0])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quote(names[0])

@@ -4,7 +4,7 @@ from rain_debug.sql.ddl import CreateModel, DropModel, parse_statement
 from rain_debug.sql.expr import Expr, mark, render
 from rain_debug.sql.invalid import invalid
 from rain_debug.sql.nested import plan_nested
-from rain_debug.sql.nodes import free_name, unique_names
+from rain_debug.sql.nodes import free_name, quote, unique_names
 from rain_debug.sql.parts import part_of, parts_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
@@ -43,6 +43,7 @@ __all__ = [
     "parts_of",
     "plan_nested",
     "plan_query",
+    "quote",
     "render",
     "unique_names",
 ]
