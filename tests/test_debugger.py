@@ -74,6 +74,7 @@ class Ranked:
     note: str = ""
     solution: Solution | None = None
     priority: np.ndarray | None = None
+    relabel: None = None
 
 
 def holistic(problem: Any) -> Ranked:

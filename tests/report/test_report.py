@@ -361,7 +361,8 @@ def test_json(tmp_path: Path) -> None:
     assert found["complaints"][0]["complaint"] == f"{PLACE} is too low"
     assert found["ranking"][1]["day"] == "2026-11-09"
     assert found["rounds"][0]["chosen"][0] == {
-        "model": "churn", "position": 0, "key": 7, "score": 1.0, "fix": {"kind": "delete", "to": None}
+        "model": "churn", "position": 0, "key": 7, "score": 1.0, "fix": {"kind": "delete", "to": None},
+        "suggested": None, "confidence": None,
     }  # fmt: skip
     assert found["settings"]["budget"] == 300
     assert "seconds" not in path.read_text()

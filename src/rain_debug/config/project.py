@@ -15,7 +15,8 @@ VERSION = 1
 DATASETS = ("shop", "adult", "dblp", "enron", "mnist", "telco_churn")
 ESTIMATORS = ("logistic_regression",)
 RANKERS = (
-    "holistic", "rain", "two_step", "auto", "gradient_similarity", "loss", "confident", "self_influence", "random"
+    "holistic", "rain", "two_step", "auto", "duti", "gradient_similarity",
+    "loss", "confident", "self_influence", "random"
 )  # fmt: skip
 FIXES = ("delete", "relabel", "auto")
 FILES = (".csv", ".tsv", ".parquet", ".json")

@@ -18,6 +18,7 @@ from rain_debug.database.options import estimator_from_options, with_features
 from rain_debug.database.predictions import prediction_query
 from rain_debug.database.query import Query
 from rain_debug.database.record import TrainingRecord, find
+from rain_debug.database.trusted import trusted
 from rain_debug.debugger import Background, Round, Trained, Until, debug
 from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import DataError, EngineError, ModelError, SQLError, nearest
@@ -297,6 +298,24 @@ class Database:
     def record(self, model: str, key: Any) -> TrainingRecord:
         """One training record of a model: what it moves, and what looks like it. DataError where there is none."""
         return find(self, self._handle(model), key)
+
+    def trusted(
+        self, model: str, rows: Any, *, label: str, key: str | None = None, table: str | None = None
+    ) -> list[Complaint]:
+        """Verified rows as complaints: every one's prediction should be the label that was checked.
+
+        `rows` is a table's name, a SELECT, or a data frame, with the verified class in its column `label`, and in `key`
+        what the row is found by among the queried ones of `table` (both as `prediction` takes them). ComplaintError
+        for labels that are missing, that contradict each other or are no class, and for rows that are not there.
+
+        >>> x = np.arange(8.0)
+        >>> past = Table.of(id=np.arange(8), x=x, y=np.array(["no"] * 4 + ["yes"] * 4, dtype=object))
+        >>> db = connect({"past": past, "now": Table.of(id=np.arange(8), x=x)})
+        >>> handle = db.create_model("m", LogisticRegression(), "SELECT * FROM past", key="id", label="y")
+        >>> [c.describe() for c in db.trusted("m", {"id": [6], "truly": ["no"]}, label="truly")]
+        ["the prediction of 'm' for id = 6 should be 'no'"]
+        """
+        return trusted(self, self._handle(model), rows, label, key, table)
 
     # -- debugging ----------------------------------------------------------------------------------------------
 

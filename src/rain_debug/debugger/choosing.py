@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from rain_debug.debugger.session import Trained
 from rain_debug.errors import DebugError
 from rain_debug.fixes import Fixing, Repaired, Training, name_of, propose, repaired
 from rain_debug.models import Model
-from rain_debug.rankers import RANKERS, Problem, order
+from rain_debug.rankers import RANKERS, Problem, Ranking, order
 
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
@@ -76,7 +77,8 @@ def candidates(
         key = keys[position]
         key = key.item() if isinstance(key, np.generic) else key
         fix = proposal.fix(position) if repairs is None else repairs.fix(problem.records.table, position)
-        chosen.append(Chosen(problem.name, position, key, float(proposal.scores[position]), fix))
+        new = _suggested(problem.model, ranking, position)
+        chosen.append(Chosen(problem.name, position, key, float(proposal.scores[position]), fix, *new))
     outcome = replace(outcome, note=ranking.note or "")
     if solution is None:
         return chosen, outcome, problem.start
@@ -87,6 +89,12 @@ def candidates(
         solver_residual=float(solution.residual),
     )
     return chosen, outcome, solution.value
+
+
+def _suggested(model: Model, ranking: Ranking, position: int) -> tuple[Any, float | None]:
+    """The label that the ranker has found for a record, and its confidence."""
+    found = ranking.relabel
+    return (None, None) if found is None else (model.classes[found.code[position]], float(found.confidence[position]))
 
 
 def spare_classes(

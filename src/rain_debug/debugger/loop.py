@@ -24,6 +24,9 @@ from rain_debug.fixes import Fix, Training
 from rain_debug.progress import Progress
 from rain_debug.rankers import Complained, Evidence, Problem
 
+NAMED = 3
+"""How many complaints that are met already a run names."""
+
 
 class Loop:
     """One run's working state: the rounds so far, and what can be had again from them (parameters, probabilities)."""
@@ -199,9 +202,12 @@ class Loop:
             )
 
     def _refuse_met(self, seen: Seen) -> None:
-        for goal in refuse_met(self.goals, seen.exact.tolist(), seen.relaxed.tolist(), self.settings.judge):
+        met = refuse_met(self.goals, seen.exact.tolist(), seen.relaxed.tolist(), self.settings.judge)
+        for goal in met[:NAMED]:
             text = goal.complaint.describe()
             self.warnings.append(f"{text}: met before anything is removed; it counts if that changes")
+        if len(met) > NAMED:
+            self.warnings.append(f"{len(met) - NAMED:,} more are met before anything is removed, and count alike")
 
     def _answers(self) -> Sequence[Table]:
         with self._timed("check"):

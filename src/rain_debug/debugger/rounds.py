@@ -64,13 +64,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One record that a round fixes: its model, position among the records and key, its fix and what that scores."""
+    """One record that a round fixes: its model, position among the records and key, its fix and what that scores.
+
+    `suggested` is the label that the ranker would give it, with a `confidence` from 0 to 1; None where it finds none.
+    """
 
     model: str
     position: int
     key: Any
     score: float
     fix: Fix = DELETE
+    suggested: Any = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,12 @@ def _direction(fixing: Fixing, problem: Problem, ranking: Ranking) -> np.ndarray
 
 
 def _relabels(problem: Problem, v: np.ndarray, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    """(n_records,) the score of the label that helps most, and that label."""
+    """(n_records,) the score of the label that helps most, or that the ranker has found, and that label."""
     p, rows = problem, np.arange(problem.records.n_records)
     slopes = p.model.class_jvp(p.records, p.theta, v, p.keep)
     gains = np.where(p.keep, (slopes - slopes[rows, p.records.y][:, None]).T / max(1, int(p.keep.sum())), 0.0).T
     gains[rows, p.records.y] = -np.inf
-    code = gains.argmax(axis=1)
+    code = gains.argmax(axis=1) if ranking.relabel is None else ranking.relabel.code
     return gains[rows, code], code
 
 

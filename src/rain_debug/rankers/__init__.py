@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rain_debug.rankers.auto import AutoOptions, auto
-from rain_debug.rankers.base import Complained, Evidence, Predicted, Problem, Ranker, Ranking
+from rain_debug.rankers.base import Complained, Evidence, Predicted, Problem, Ranker, Ranking, Relabels
 from rain_debug.rankers.confident import confident
+from rain_debug.rankers.duti import DutiOptions, duti
 from rain_debug.rankers.gradient_similarity import gradient_similarity
 from rain_debug.rankers.holistic import holistic
 from rain_debug.rankers.loss import loss
@@ -20,6 +21,7 @@ RANKERS: dict[str, Ranker] = {
     "holistic": holistic,
     "two_step": two_step,
     "auto": auto,
+    "duti": duti,
     "gradient_similarity": gradient_similarity,
     "loss": loss,
     "confident": confident,
@@ -27,7 +29,7 @@ RANKERS: dict[str, Ranker] = {
     "random": random,
 }
 
-OPTIONS: dict[str, type] = {"two_step": TwoStepOptions, "auto": AutoOptions}
+OPTIONS: dict[str, type] = {"two_step": TwoStepOptions, "auto": AutoOptions, "duti": DutiOptions}
 """The settings of the rankers that have some, each a frozen dataclass with defaults."""
 
 __all__ = [
@@ -39,9 +41,11 @@ __all__ = [
     "Problem",
     "Ranker",
     "Ranking",
+    "Relabels",
     "auto",
     "checked",
     "confident",
+    "duti",
     "gradient_similarity",
     "holistic",
     "loss",

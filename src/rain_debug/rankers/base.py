@@ -84,12 +84,22 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
+class Relabels:
+    """What a ranker that finds new labels says: `code` (n_records,) into the model's classes, and its `confidence`
+    (n_records,), from 0, where the label may stay, to 1."""
+
+    code: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """`scores` (n_records,), best first when sorted down, 0 for removed records; `note` says what was approximated.
 
     `solution` is the solve behind them, to start the next round's from; None where there was none. Where the order is
     not that of the scores, `priority` (n_records,) is what it goes by. `along` (n_params,) is the direction v where the
     scores are −(1/n) ∇ℓ(z)·v: it also scores what would replace a record.
+    `relabel` is there where the ranker has found new labels itself.
     """
 
     scores: np.ndarray
@@ -97,6 +107,7 @@ class Ranking:
     solution: Solution | None = None
     priority: np.ndarray | None = None
     along: np.ndarray | None = None
+    relabel: Relabels | None = None
 
 
 Ranker = Callable[[Problem], Ranking]

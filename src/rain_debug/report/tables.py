@@ -87,9 +87,11 @@ def complaint_grid(ends: Sequence[Ending], names: Sequence[str]) -> Grid:
 
 
 def ranking(run: Run) -> Ranking:
-    """Every fixed record as it was, in order, with its fix."""
+    """Every fixed record as it was, in order, with its fix and the label that the ranker has found, if it has."""
     several = len(run.models) > 1
-    lead = ("rank", *(("model",) if several else ()), "key", "score", "label", "fix")
+    told = any(c.confidence is not None for c in removals(run))
+    found = ("suggested", "confidence") if told else ()
+    lead = ("rank", *(("model",) if several else ()), "key", "score", "label", "fix", *found)
     own = list(dict.fromkeys(name for m in run.models for name in m.removed))
     named = [name + "_" * (name in lead) for name in own]
     tables = {m.name: {name: m.removed[name].to_list() for name in m.removed} for m in run.models}
@@ -100,7 +102,9 @@ def ranking(run: Run) -> Ranking:
         i = taken[c.model]
         taken[c.model] += 1
         values = [tables[c.model][name][i] if name in tables[c.model] else None for name in own]
-        rows.append((rank, *((c.model,) if several else ()), c.key, c.score, labels[c.model][i], c.fix.text, *values))
+        new = (c.suggested, c.confidence) if told else ()
+        model = (c.model,) if several else ()
+        rows.append((rank, *model, c.key, c.score, labels[c.model][i], c.fix.text, *new, *values))
     columns = (*lead, *named)
     at = {name: i for i, name in enumerate(columns)}
     twins = [n for n in named if any(all(r[at[n]] == r[at[t]] for r in rows) for t in ("key", "label"))]
