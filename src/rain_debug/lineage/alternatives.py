@@ -196,11 +196,10 @@ class _Capture:
             source = f" FROM {alternatives}" if some else ""
             return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}")[0], "", "0"
         keys = [f"key_{i}" for i in range(len(plan.group_by))]
-        seen = [quote(f"out_{i}") for i in query.outputs]
-        distinct = ", ".join(dict.fromkeys([*keys, *seen]))
+        seen = [f"first({quote(f'out_{i}')}) AS {quote(columns[i].name)}" for i in query.outputs]
         table, _ = self._keep(
-            f"SELECT {', '.join([f'row_number() OVER () - 1 AS {ROW}', *named, *keys])} "
-            f"FROM (SELECT DISTINCT {distinct} FROM {alternatives})"
+            f"SELECT {', '.join([f'row_number() OVER () - 1 AS {ROW}', *seen, *keys])} "
+            f"FROM {alternatives} GROUP BY {', '.join(keys)}"
         )
         on = " AND ".join(f"rel.{k} IS NOT DISTINCT FROM a.{k}" for k in keys)
         return table, f"JOIN {table} AS rel ON {on}", f"rel.{ROW}"

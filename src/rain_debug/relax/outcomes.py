@@ -21,7 +21,7 @@ class Outcomes:
     """`index` (n_alternatives,) is the outcome of each alternative; `cluster` (m,) and `cluster_place` (k,) order them.
 
     `weight` (m,) is the node of their probabilities. Outcomes of one cluster exclude each other; clusters of one place
-    are independent where `shared` is False.
+    are independent where `shared_at` (n_places,) is False.
     """
 
     builder: Builder
@@ -31,7 +31,7 @@ class Outcomes:
     cluster: Array
     cluster_place: Array
     n_places: int
-    shared: bool
+    shared_at: Array
     columns: tuple[Array, ...]
     codes: tuple[Array, ...]
     chosen: Array
@@ -74,9 +74,14 @@ class Outcomes:
         first[index[::-1]] = np.arange(n)[::-1]
         node = builder.op("gather", weight, attrs=(chosen[first],))
         return cls(
-            builder, weight, node, index, cluster[first], cluster_place, n_places, _shared(place, cluster, ids),
-            tuple(columns), tuple(codes), chosen,
+            builder, weight, node, index, cluster[first], cluster_place, n_places,
+            _shared(place, cluster, ids, n_places), tuple(columns), tuple(codes), chosen,
         )  # fmt: skip
+
+    @property
+    def shared(self) -> bool:
+        """True where a variable occurs in two clusters of some place."""
+        return bool(self.shared_at.any())
 
     def at(self, chosen: Array, place: Array, n_places: int) -> Outcomes:
         """Some alternatives, at other places."""
@@ -263,21 +268,23 @@ def _number(first: Array, columns: Array) -> Array:
     return key.astype(np.int64)
 
 
-def _shared(place: Array, cluster: Array, ids: Array) -> bool:
-    """True where a variable occurs in two clusters of one place."""
+def _shared(place: Array, cluster: Array, ids: Array, n_places: int) -> Array:
+    """True (n_places,) where a variable occurs in two clusters of the place."""
+    found = np.zeros(n_places, dtype=bool)
     if ids.shape[1] < 2 or not len(place):  # by one variable alone, clusters of a place are told apart by it
-        return False
+        return found
     first = np.zeros(int(cluster.max(initial=-1)) + 1, dtype=np.int64)
     first[cluster] = np.arange(len(cluster))
     there = ids[first] != 0
     variables = ids[first][there]
     places = np.broadcast_to(place[first][:, None], there.shape)[there]
     if not len(variables):
-        return False
+        return found
     low = int(variables.min())
     width = int(variables.max()) - low + 1
     if width * (int(places.max()) + 1) >= 2**62:
         variables, low = numbered(variables)[1], 0
         width = int(variables.max()) + 1
     met = np.sort(places * width + (variables - low))
-    return bool((met[1:] == met[:-1]).any())
+    found[met[1:][met[1:] == met[:-1]] // width] = True
+    return found

@@ -12,6 +12,7 @@ from rain_debug.errors import SQLError
 from rain_debug.lineage.forest import BlockRows, Forest, MergeRows, Rows
 from rain_debug.relax.blocks import BlockNumbers
 from rain_debug.relax.frames import WindowNumbers
+from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.program import Builder, Program
 from rain_debug.relax.relation import Array, Asked, Notes, Number, Relation, first_by_row, plain
 
@@ -40,6 +41,7 @@ class Lowering:
         rules: list[str] = []
         loose: list[bool] = []
         columns: dict[int, tuple[int, str, bool]] = {}
+        present: int | None = None
         for one in asked:
             places = [0]
             if one.each:
@@ -48,6 +50,12 @@ class Lowering:
                 if one.column not in columns:
                     columns[one.column] = self._column(relation, one.column)
                 (node, rule, approximate), places = columns[one.column], one.rows.tolist()
+            elif one.kind == "present" and len(one.rows) == 1 and (found := _outcomes(top, relation)) is not None:
+                # So are rows: positions in the probabilities of them all.
+                present = found.any() if present is None else present
+                places = one.rows.tolist()
+                rule = "; ".join(dict.fromkeys(relation.rules or ["1 − Π(1 − w)"]))
+                node, approximate = present, relation.loose or bool(found.shared_at[places[0]])
             else:
                 node, rule, approximate = self._target(top, relation, one)
             outputs += [(node, at) for at in places]
@@ -74,9 +82,10 @@ class Lowering:
         if asked.kind == "present":
             if relation.presence is None:
                 return b.const(np.full(1, float(len(rows) > 0))), "always there", False
-            if relation.outcomes is not None and isinstance(top, BlockRows) and not top.block.having:
-                chosen = np.isin(top.row, rows)
-                found = relation.outcomes.of(chosen)
+            whole = _outcomes(top, relation)
+            if whole is not None:
+                assert isinstance(top, BlockRows)
+                found = whole.of(np.isin(top.row, rows))
                 others = any(x.kind != "class" for x in top.literals)
                 loose = relation.loose or found.shared or (others and len(rows) > 1)
                 return found.any(), "; ".join(dict.fromkeys(relation.rules or ["1 − Π(1 − w)"])), loose
@@ -111,9 +120,9 @@ class Lowering:
         )
         if len(rows) == 1:
             return b.op("hidden", x, p), rules, loose
-        whole = b.op("segment_sum", b.op("mul", p, b.op("null_to", x, b.const(np.zeros(1)))), attrs=(zeros, 1))
+        total = b.op("segment_sum", b.op("mul", p, b.op("null_to", x, b.const(np.zeros(1)))), attrs=(zeros, 1))
         count = b.op("segment_sum", b.op("mul", p, b.op("not_null", x)), attrs=(zeros, 1))
-        return b.op("mean", whole, count, b.op("div", whole, count)), f"{rules}; weighted by presence", True
+        return b.op("mean", total, count, b.op("div", total, count)), f"{rules}; weighted by presence", True
 
     def relation(self, rows: Rows) -> Relation:
         """The nodes of one relation."""
@@ -178,6 +187,12 @@ class Lowering:
         """The error that underlines `e`."""
         start, end = (e.start, e.end) if e.end else (0, len(self.sql.rstrip()))
         return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)
+
+
+def _outcomes(top: Rows, relation: Relation) -> Outcomes | None:
+    """What makes the rows of the top relation be there, where nothing else decides it."""
+    decided = relation.presence is None or not isinstance(top, BlockRows) or bool(top.block.having)
+    return None if decided else relation.outcomes
 
 
 def _concatenated(builder: Builder, makers: Sequence[Callable[[], int] | None]) -> int:

@@ -105,7 +105,7 @@ class Blocks:
         self._refuse_moved(keys or (), numbers, what, "compare it with thresholds, … > 10: any number may be predicted")
         what = "rows are told apart here by a comparison that may be NULL, of a number that predictions move"
         self._refuse_moved(_truths(keys or ()), _compared(atoms, events), what, "CASE WHEN … THEN … ELSE … END is not")
-        texts = {e.sql for e in keys or ()}
+        texts = {e.sql for e in (*(keys or ()), *((o.expr for o in outputs) if bag else ()))}
         columns = tuple(
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
             for o, u in zip(outputs, uncertain, strict=True)
@@ -133,7 +133,8 @@ class Blocks:
     def _tuple_keys(
         self, select: exp.Select, outputs: Sequence[OutputColumn], sources: dict[str, Source]
     ) -> tuple[Expr, ...] | None:
-        """What tells the block's tuples apart, and its outputs: alternatives of one tuple become one row; else None."""
+        """What tells the block's tuples apart, and outputs that predictions decide: alternatives of one tuple that have
+        the same become one row; else None."""
         rids = []
         for source in sources_of(select):
             alias = source.alias_or_name
@@ -149,7 +150,7 @@ class Blocks:
         if not rids:
             return None
         keys = [Expr("pure", (), rid, (), True, 0, 0) for rid in rids]
-        return tuple({e.sql: e for e in (*keys, *(o.expr for o in outputs))}.values())
+        return tuple({e.sql: e for e in (*keys, *(o.expr for o in outputs if o.expr.atoms))}.values())
 
     def _take_sources(self, select: exp.Select, below: list[Below], values: dict[str, Below]) -> None:
         """Subqueries with predictions in FROM become tables that the lineage fills."""
