@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 from scipy.stats import ks_2samp, mannwhitneyu
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -18,6 +20,7 @@ import rain_debug
 from rain_debug.bench import protocol
 from rain_debug.bench.adult import EXPERIMENTS as ADULT
 from rain_debug.bench.dblp import EXPERIMENTS as DBLP
+from rain_debug.cli import cli
 from rain_debug.datasets import shop
 from rain_debug.datasets.corrupt import with_column
 from rain_debug.debugger.drift import drifts, kolmogorov_smirnov
@@ -26,6 +29,26 @@ from rain_debug.engines.table import Table
 from rain_debug.errors import DatasetError
 from rain_debug.rankers import RANKERS, holistic
 
+PROJECT = """
+version = 1
+[database]
+path = "clean.duckdb"
+[models.churn]
+estimator = "logistic_regression"
+training = "SELECT * FROM churn_training"
+key = "id"
+label = "churned"
+features = ["tenure", "sessions", "tickets", "baskets_left", "fee"]
+[queries.weekly]
+sql = "SELECT week, count(*) AS n FROM users u WHERE u.active AND predict(churn, u) = 'yes' GROUP BY week"
+[[complaints]]
+query = "weekly"
+column = "n"
+where = { week = "2026-11-09" }
+should_be = 146
+[debug]
+budget = 60
+"""
 SEEDS = range(10)
 NAMES = ("a", "b", "c", "d", "e")
 COUNT = "SELECT count(*) AS n FROM rows r WHERE predict(m, r) = 'yes'"
@@ -182,6 +205,20 @@ def test_it_comes_first_wherever_a_report_is_read() -> None:
     assert report._repr_html_().startswith("<p><strong>No evidence")
     stored = json.loads(report.to_json())["assessment"]
     assert stored["verdict"] == "no evidence" and 0 <= stored["signs"]["depth"] <= 1
+
+
+def test_rain_run_prints_it_first(tmp_path: Path) -> None:
+    data = shop(0)
+    labels = data.churn_training["churned"].values.copy()
+    labels[data.truth - 1] = "yes"
+    clean = replace(data, churn_training=with_column(data.churn_training, "churned", labels))
+    clean.write(tmp_path / "clean.duckdb")
+    project = tmp_path / "clean.toml"
+    project.write_text(PROJECT)
+    done = CliRunner().invoke(cli, ["run", str(project), "--quiet"])
+    assert done.stdout.startswith("No evidence: meeting the complaint takes")
+    asked = CliRunner().invoke(cli, ["run", str(project), "--quiet", "--json"])
+    assert json.loads(asked.stdout)["assessment"]["reason"] == "borderline"
 
 
 def test_where_it_speaks_for_the_complaint_a_report_leads_with_its_effect() -> None:
