@@ -65,7 +65,8 @@ def test_a_bare_module_is_one_with_the_defaults() -> None:
     assert isinstance(plain.estimator(np.zeros(6)), nn.Linear)
     assert isinstance(wrapped.estimator(np.zeros(6)), rain.TorchClassifier)
     assert plain.initial() is None and plain.n_params == 6 and plain.prior(10) == wrapped.prior(10) == 0.1
-    assert isinstance(clone(rain.TorchClassifier(nn.Linear(2, 2))), rain.TorchClassifier)
+    made = rain.TorchClassifier(nn.Linear(2, 2))
+    assert clone(adapt(made, where="model 'm'").estimator(np.zeros(6))) is made
 
 
 def test_what_requires_no_gradient_stays() -> None:

@@ -210,7 +210,9 @@ class TorchModel(TabularModel):
 
     def _filled(self, theta: np.ndarray) -> Any:
         module = self._network.module(theta)
-        return replace(self._spec, module=module) if self._estimator is self._spec else module
+        if self._estimator is not self._spec:
+            return module
+        return replace(self._spec, module=module, origin=self._spec.origin or self._spec)
 
     def _whole(self, part: np.ndarray) -> np.ndarray:
         """(n_params,) from what is along the parameters that rankings look at."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rain_debug.errors import ModelError
@@ -46,6 +46,8 @@ class TorchClassifier:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
+    origin: TorchClassifier | None = field(default=None, repr=False)
+    """What a fitted copy was trained from; None for what the user made."""
 
     def check(self, where: str) -> None:
         """`ModelError` for a value that makes no sense."""
@@ -76,8 +78,8 @@ class TorchClassifier:
             )
 
     def __sklearn_clone__(self) -> TorchClassifier:
-        """Itself: it is never fitted in place."""
-        return replace(self)
+        """As it was before it was fitted."""
+        return self.origin or self
 
 
 def is_module(value: Any) -> bool:
