@@ -68,6 +68,9 @@ class Groups(Expressions):
         if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
             return None
         found = plain(self.rows.exports, self.rows.texts[e.args[0].sql])[1] * self.mask(e)
+        if self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals):
+            self.rules.append("tuples that share predictions as if independent")
+            self.loose = True
         return self.if_there(self.outcomes.any(found > 0))
 
     def if_there(self, node: int) -> int:
