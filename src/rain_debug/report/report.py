@@ -17,8 +17,11 @@ from rich.text import Text
 
 from rain_debug.debugger import Assessment, Background, Round, Run, Seconds, Settings, Stopped
 from rain_debug.fixes import name_of
-from rain_debug.report import save
+from rain_debug.patterns import MOST, By, Question, find
+from rain_debug.report import save, shared
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
+from rain_debug.report.pictures import of_run
+from rain_debug.report.shared import Patterns
 from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
 from rain_debug.report.trust import Prefix, forecasts_of, forecasts_table, shortest_prefix
@@ -74,6 +77,32 @@ class Report:
     def before_after(self) -> Grid:
         """The complained queries' whole answers, every cell before and after, and what changed."""
         return before_after(self.run.queries)
+
+    def patterns(
+        self,
+        n: int = 5,
+        top: int | None = None,
+        columns: Sequence[str] | None = None,
+        verify: bool = True,
+        by: By = "shared",
+        least: float | None = None,
+        most: float = MOST,
+    ) -> Patterns:
+        """What the removed records share: up to `n` conditions on the training table's own columns, best first.
+
+        `top` looks at the first so many removed records alone, `columns` at these columns; `least` and `most` are the
+        shares of all records that may meet a condition. by "shared" finds what tells the records under suspicion from
+        the others, "effect" the groups without which q is lowest. What removing each would do is foreseen to second
+        order and, unless `verify` is False, tried by a refit. DebugError for a question that makes no sense,
+        ReportError where the training data is not at hand.
+        """
+        names = None if columns is None else tuple([columns] if isinstance(columns, str) else columns)
+        return shared.patterns(self.run, self.background, Question(n, top, names, by, least, most), verify)
+
+    @cached_property
+    def pattern(self) -> str:
+        """The first pattern in a line, "230 of 300 removed records: source = 'client-7'"; empty where there is none."""
+        return shared.first_line(self.run, self.background)
 
     def shortest_prefix(self) -> Prefix:
         """The fewest first records that resolve every complaint, found by bisection between the rounds.
@@ -149,7 +178,7 @@ class Report:
 
         Of the tables as many columns are shown as `width` letters hold; of a long answer only the rows that changed.
         """
-        parts = [*([self.doubt] if self.doubt else []), self.summary, *([self._warned()] if self.warnings else [])]
+        parts = [*([self.doubt] if self.doubt else []), self._lead, *([self._warned()] if self.warnings else [])]
         parts += [f"{t.title}\n{_indented(t.grid.to_text(t.top, t.width(width) - 2))}" for t in self._tables(top)]
         return "\n\n".join([*parts, self._ended(timings)])
 
@@ -172,7 +201,7 @@ class Report:
         """The same on a rich console: colour where it has colour, tables as wide as it is."""
         if self.doubt:
             console.print(Text(self.doubt, style="bold red"))
-        console.print(Text(self.summary, style="bold"))
+        console.print(Text(self._lead, style="bold"))
         for line in self.warnings:
             console.print(Text(f"warning: {line}", style="yellow"))
         for table in self._tables(top):
@@ -187,8 +216,9 @@ class Report:
     def _repr_html_(self) -> str:
         warned = "".join(f"<p>warning: {html.escape(line)}</p>" for line in self.warnings)
         tables = "".join(t.grid.to_html(t.top) for t in self._tables(10))
-        lead = "".join(f"<p><strong>{html.escape(line)}</strong></p>" for line in (self.doubt, self.summary) if line)
-        return f"{lead}{warned}{tables}"
+        lines = (self.doubt, self.summary, self.pattern)
+        lead = "".join(f"<p><strong>{html.escape(line)}</strong></p>" for line in lines if line)
+        return f"{lead}{warned}{of_run(self.run.queries, self.run.goals)}{tables}"
 
     def save(
         self,
@@ -231,6 +261,7 @@ class Report:
             "version": VERSION,
             "assessment": asdict(run.assessment) if run.assessment else None,
             "summary": self.summary,
+            "patterns": self._patterns(),
             "resolved": self.resolved,
             "met": self.met,
             "stopped": run.stopped,
@@ -250,6 +281,11 @@ class Report:
             found["seconds"] = {**asdict(self.seconds), "check": run.check_seconds}
         result: dict[str, Any] = plain(found)
         return result
+
+    def _patterns(self) -> list[dict[str, Any]]:
+        """The patterns with the keys of their records, no effect foreseen or tried; none without the training data."""
+        found = find(self.run, self.background) if self.background else ()
+        return shared.Patterns(found, self.run).to_dicts()
 
     def _complaint(self, end: Ending) -> dict[str, Any]:
         complaint = end.goal.complaint
@@ -273,6 +309,11 @@ class Report:
         if not timings:
             del values["seconds"]
         return values
+
+    @property
+    def _lead(self) -> str:
+        """The sentence that leads, and below it the first pattern."""
+        return "\n".join(line for line in (self.summary, self.pattern) if line)
 
     def _query_name(self, end: Ending) -> str:
         return str(end.goal.complaint.query.name)
