@@ -17,7 +17,7 @@ from rain_debug.data import Records
 from rain_debug.engines.table import Table
 from rain_debug.fixes import propose, repaired
 from rain_debug.models import Model, adapt
-from rain_debug.rankers import Problem, Ranking
+from rain_debug.rankers import Problem, Ranking, Relabels
 from rain_debug.rankers.holistic import holistic
 
 SHARE = 1e-3
@@ -128,6 +128,19 @@ def test_the_order_is_that_of_the_deletions() -> None:
     np.testing.assert_array_equal(propose("relabel", problem, ranking).priority, ranking.scores)
     held = replace(ranking, priority=-ranking.scores)
     np.testing.assert_array_equal(propose("auto", problem, held).priority, -ranking.scores)
+
+
+def test_a_label_that_the_ranker_found_is_taken() -> None:
+    model, records = bound(1, 4, LogisticRegression())
+    problem, ranking, _ = asked(model, records, 2)
+    own = propose("relabel", problem, ranking)
+    code = (records.y + 1 + (own.code == (records.y + 1) % 4)) % 4  # neither the own label nor the best one
+    sure = np.where(np.arange(records.n_records) % 2, 0.7, 0.0)
+    told = propose("relabel", problem, replace(ranking, relabel=Relabels(code, sure)))
+    np.testing.assert_array_equal(told.code, np.where(sure > 0, code, own.code))
+    assert (told.scores <= own.scores).all() and (told.scores[sure == 0] == own.scores[sure == 0]).all()
+    silent = propose("relabel", problem, replace(ranking, relabel=Relabels(records.y, np.ones(records.n_records))))
+    np.testing.assert_array_equal(silent.code, own.code)
 
 
 def test_records_that_are_gone_score_nothing() -> None:

@@ -84,7 +84,10 @@ def _relabels(problem: Problem, v: np.ndarray, ranking: Ranking) -> tuple[np.nda
     slopes = p.model.class_jvp(p.records, p.theta, v, p.keep)
     gains = np.where(p.keep, (slopes - slopes[rows, p.records.y][:, None]).T / max(1, int(p.keep.sum())), 0.0).T
     gains[rows, p.records.y] = -np.inf
-    code = gains.argmax(axis=1) if ranking.relabel is None else ranking.relabel.code
+    code = gains.argmax(axis=1)
+    if ranking.relabel is not None:  # where it has none but the record's own, the one that helps most
+        known = (ranking.relabel.confidence > 0) & (ranking.relabel.code != p.records.y)
+        code = np.where(known, ranking.relabel.code, code)
     return gains[rows, code], code
 
 
