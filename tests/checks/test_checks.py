@@ -170,7 +170,7 @@ def test_a_view_leaves_the_records_out() -> None:
         (lambda: Check("t", "x = 1").dbt(ref="run_query('x')"), "no reference of dbt"),
         (lambda: Script("t", "id"), "no record is to be changed"),
         (lambda: Script("t", "id", (), ((1, "a"),)), "which column is the label"),
-        (lambda: Script("t", "id", (), ((1, "a"),), "y").view("v"), "some are to be relabelled"),
+        (lambda: Script("t", "id", (), ((1, "a"),), "y").view("v"), "some are to be changed"),
     ],
 )
 def test_what_is_refused(make: Any, why: str) -> None:

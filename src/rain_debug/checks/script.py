@@ -15,7 +15,9 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Script:
-    """Records of `table` by their keys in column `key`: those to `delete`, and those to `relabel`, (key, new label).
+    """Records of `table` by their keys in column `key`: those to `delete`, to `relabel`, (key, new label), to `repair`.
+
+    `label` is the label's column; a repair is (key, ((column, value), …)).
 
     >>> script = Script("churn_training", "id", (2014, 38), (), "churned")
     >>> print(script.sql())
@@ -31,11 +33,12 @@ class Script:
     delete: tuple[Any, ...] = ()
     relabel: tuple[tuple[Any, Any], ...] = ()
     label: str | None = None
+    repair: tuple[tuple[Any, tuple[tuple[str, Any], ...]], ...] = ()
 
     def __post_init__(self) -> None:
         write.table(self.table)
-        if not self.delete and not self.relabel:
-            raise DataError("no record is to be changed", hint="a run that removed or relabelled records has a script")
+        if not self.delete and not self.relabel and not self.repair:
+            raise DataError("no record is to be changed", hint="a run that fixed records has a script")
         if self.relabel and self.label is None:
             raise DataError("which column is the label?", hint="give label='…'")
 
@@ -45,8 +48,10 @@ class Script:
         for new in sorted({value for _, value in self.relabel}, key=str):
             keys = [k for k, value in self.relabel if value == new]
             assert self.label is not None
-            statements += [write.update(self.table, self.label, new, c) for c in self._among(keys)]
-        touched = [*self.delete, *(k for k, _ in self.relabel)]
+            statements += [write.update(self.table, {self.label: new}, c) for c in self._among(keys)]
+        for key, values in sorted(self.repair, key=lambda r: _place(r[0])):
+            statements.append(write.update(self.table, dict(values), write.among(self.key, [key])))
+        touched = [*self.delete, *(k for k, _ in self.relabel), *(k for k, _ in self.repair)]
         looks = [write.written(write.rows(self.table, c), dialect) for c in self._among(touched)]
         begin = "BEGIN" if dialect == "postgres" else "BEGIN TRANSACTION"
         lines = [f"-- {self._says} Look at them first:", *(f"-- {look};" for look in looks), f"{begin};"]
@@ -54,10 +59,8 @@ class Script:
 
     def view(self, name: str, dialect: str = "duckdb") -> str:
         """A view of the table without the records to delete, for a training query to read in its place."""
-        if self.relabel:
-            raise DataError(
-                "a view leaves records out, and some are to be relabelled", hint="use sql(), or fix='delete'"
-            )
+        if self.relabel or self.repair:
+            raise DataError("a view leaves records out, and some are to be changed", hint="use sql(), or fix='delete'")
         from_keys = write.among(self.key, _sorted(self.delete))
         return f"{write.written(write.view(name, write.rows(self.table, write.but(from_keys))), dialect)};"
 
@@ -67,13 +70,18 @@ class Script:
 
     @property
     def _says(self) -> str:
-        parts = [(len(self.delete), "deleted"), (len(self.relabel), "relabelled")]
+        parts = [(len(self.delete), "deleted"), (len(self.relabel), "relabelled"), (len(self.repair), "repaired")]
         counts = [
             f"{n:,} record{'s' * (n != 1)} of {self.table} {'are' if n != 1 else 'is'} {verb}" for n, verb in parts if n
         ]
-        return f"{', and '.join(counts)}."
+        return f"{', '.join(counts)}."
 
 
 def _sorted(keys: Sequence[Any]) -> list[Any]:
-    """Unique keys in order: numbers by size, then text."""
-    return sorted(dict.fromkeys(keys), key=lambda k: (isinstance(k, str), k if not isinstance(k, str) else 0, str(k)))
+    """Unique keys in order."""
+    return sorted(dict.fromkeys(keys), key=_place)
+
+
+def _place(key: Any) -> tuple[bool, Any, str]:
+    """Numbers by size, then text."""
+    return isinstance(key, str), 0 if isinstance(key, str) else key, str(key)

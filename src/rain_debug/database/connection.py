@@ -125,6 +125,16 @@ class Database:
         """The registered models by name."""
         return dict(self._models)
 
+    def close(self) -> None:
+        """Let go of the database and its files, also at the end of a `with`; answers and reports stay readable."""
+        self.engine.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
         models = ", ".join(self._models) or "none"
         return f"<Database: tables {', '.join(self.tables) or 'none'}; models {models}>"
@@ -358,7 +368,7 @@ class Database:
                 f"model '{handle.name}' has no training records: nothing can be removed from them",
                 hint="create it with training=… and label=…",
             )
-        return Trained(handle.model, handle.records, handle.theta, handle.label or "")
+        return Trained(handle.model, handle.records, handle.theta, handle.label or "", handle.key or "")
 
     def rows_of(self, source: Any) -> Table:
         """The rows of a SELECT or a data frame, as training data are given."""

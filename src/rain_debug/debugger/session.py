@@ -86,13 +86,14 @@ class ComplainedQuery(Protocol):
 class Trained:
     """A registered model with its training records and its parameters so far, None where it was never fitted.
 
-    `label` is the records' label column.
+    `label` is the records' label column, `key` their key column; empty where they are numbered.
     """
 
     model: Model
     records: Records
     theta: np.ndarray | None = None
     label: str = ""
+    key: str = ""
 
 
 class Session(Protocol):

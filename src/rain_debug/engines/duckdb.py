@@ -60,6 +60,11 @@ class DuckDB:
         self._known: dict[tuple[str, str], Any] = {}
         _ENGINES.add(self)
 
+    def close(self) -> None:
+        """Let go of the database and its files; a connection that the user handed over stays open."""
+        if self.is_own:
+            self.connection.close()
+
     def types(self, sql: str) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = self._once("types", sql, lambda: self._types(sql))
         return found

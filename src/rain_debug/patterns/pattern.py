@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rain_debug.checks import Check
 from rain_debug.engines.table import Table
 from rain_debug.patterns.effect import Effect
 from rain_debug.patterns.predicate import Predicate
@@ -84,6 +85,16 @@ class Pattern:
     def change(self) -> float | None:
         """By how much q does change without its records, after a refit."""
         return None if self.verified is None else self.verified.change
+
+    def check(self, table: str) -> Check:
+        """The condition as a check that keeps such records out of `table`, to be exported for other tools.
+
+        >>> p = Pattern("churn", (Predicate("plan", "=", "basic"),), (3, 4), 20, 2, 2)
+        >>> print(p.check("churn_training").sql())
+        -- No record where plan = 'basic'; it would have stopped 2 of 20 (10.0%).
+        SELECT * FROM churn_training WHERE plan = 'basic'
+        """
+        return Check(table, self.sql, self.records, self.n_records)
 
     def valued(self, value: float) -> Pattern:
         """The same with another value."""

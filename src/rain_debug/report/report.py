@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from rain_debug.checks import Script
 from rain_debug.debugger import Assessment, Background, Round, Run, Seconds, Settings, Stopped
 from rain_debug.fixes import name_of
 from rain_debug.patterns import MOST, By, Question, find
 from rain_debug.report import save, shared
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
 from rain_debug.report.pictures import of_run
+from rain_debug.report.scripts import take_home
 from rain_debug.report.shared import Patterns
 from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
@@ -112,6 +114,14 @@ class Report:
         nothing is known to resolve them.
         """
         return shortest_prefix(self.run, self.background)
+
+    def script(self, table: str, model: str | None = None) -> Script:
+        """The fixes of this run as statements for the user's own `table`, which Rain never runs itself.
+
+        `model` says whose records they are, where several were fixed. ReportError where the records have no key column,
+        or the session is gone.
+        """
+        return take_home(self.run, self.background, table, model)
 
     def forecasts(self) -> Grid:
         """The change of each complained cell's expected value, foreseen from the first fit, and after retraining.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlglot
@@ -68,8 +68,11 @@ def among(column: str, values: Sequence[Any]) -> exp.Expression:
     ('id IN (3, 5)', "key IN ('it''s')")
     """
     own = exp.column(exp.to_identifier(column))
-    literals = [exp.convert(v.item() if hasattr(v, "item") else v) for v in values]
-    return exp.In(this=own, expressions=literals)
+    return exp.In(this=own, expressions=[_literal(v) for v in values])
+
+
+def _literal(value: Any) -> Any:
+    return exp.convert(value.item() if hasattr(value, "item") else value)
 
 
 def rows(name: str, condition: exp.Expression) -> exp.Expression:
@@ -82,10 +85,10 @@ def delete(name: str, condition: exp.Expression) -> exp.Expression:
     return exp.Delete(this=table(name), where=exp.Where(this=condition))
 
 
-def update(name: str, column: str, value: Any, condition: exp.Expression) -> exp.Expression:
-    """The statement that gives one of their columns another value."""
-    new = exp.EQ(this=exp.column(exp.to_identifier(column)), expression=exp.convert(value))
-    return exp.Update(this=table(name), expressions=[new], where=exp.Where(this=condition))
+def update(name: str, values: Mapping[str, Any], condition: exp.Expression) -> exp.Expression:
+    """The statement that gives columns of theirs other values."""
+    new = [exp.EQ(this=exp.column(exp.to_identifier(c)), expression=_literal(v)) for c, v in values.items()]
+    return exp.Update(this=table(name), expressions=new, where=exp.Where(this=condition))
 
 
 def view(name: str, of: exp.Expression) -> exp.Expression:
