@@ -196,6 +196,19 @@ def test_ctrl_c_keeps_what_is_done(
     assert len(json.loads(capsys.readouterr().out)["ranking"]) == 20
 
 
+def test_a_fix_of_the_file_and_one_of_the_command_line(project: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project(('fix = "delete"', 'fix = "relabel"'))
+    assert rain("run", file, "--budget", "20", "--json") in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert {row["fix"] for row in found["ranking"]} == {"relabel to 'yes'"} and found["settings"]["fix"] == "relabel"
+    assert rain("run", file, "--budget", "20", "--fix", "delete", "--json") in (0, 1)
+    assert {row["fix"] for row in json.loads(capsys.readouterr().out)["ranking"]} == {"delete"}
+    assert rain("run", file, "--fix", "forget") == 2
+    assert "'forget' is not one of" in capsys.readouterr().err
+    assert rain("check", project(('fix = "delete"', 'fix = "relable"'))) == 2
+    assert "did you mean 'relabel'" in capsys.readouterr().err
+
+
 def test_errors_in_json(project: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert rain("check", project(("predict(churn, u)", "predict(chrn, u)")), "--json") == 2
     error = json.loads(capsys.readouterr().out)["error"]

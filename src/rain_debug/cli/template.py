@@ -60,7 +60,8 @@ at_least = 90
 # should_be = "yes"
 
 [debug]
-budget = 400                 # remove at most so many training records
+budget = 400                 # fix at most so many training records
+fix = "delete"               # or "relabel", or "auto": the better of the two
 step = 10                    # so many between two retrainings
 ranker = "holistic"          # or "rain", "two_step", "auto", "loss", …
 until = "resolved"           # or "budget": go on when every complaint is met
