@@ -237,12 +237,9 @@ def holding(texts: Sequence[str], word: str) -> np.ndarray:
 
 def present(column: Column) -> np.ndarray:
     """(n_rows,) bool: where the column has a value, NaN counting as none."""
-    if column.kind == "number":
-        there = ~np.isnan(column.values) if column.values.dtype.kind == "f" else np.ones(len(column), dtype=bool)
-    elif column.kind == "bool":
-        there = np.ones(len(column), dtype=bool)
-    else:
-        there = np.fromiter((v is not None for v in column.values), dtype=bool, count=len(column))
+    there = np.ones(len(column), dtype=bool)
+    if column.kind == "number" and column.values.dtype.kind == "f":
+        there = ~np.isnan(column.values)
     return there if column.valid is None else there & column.valid
 
 

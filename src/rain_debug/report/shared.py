@@ -89,7 +89,7 @@ def patterns(run: Run, background: Background | None, question: Question, verify
     if background is None:
         raise ReportError(
             "patterns are looked for in the training data, and this report has none: it was not made in this session",
-            hint="run db.debug(…) again and ask its report; a saved report lists the patterns that were asked for then",
+            hint="run db.debug(…) again and ask its report; a report saved as JSON lists its patterns",
         )
     question.check(run)
     found = find(run, background, question)
@@ -103,5 +103,7 @@ def first_line(run: Run, background: Background | None) -> str:
         return ""
     p, more = found[0], found[0].records - found[0].hits
     of = f" of model '{p.model}'" if len(run.models) > 1 else ""
+    kinds = {c.fix.kind for r in run.rounds for c in r.chosen}
+    done = "removed" if kinds == {"delete"} else "fixed"
     others = f", and {more:,} other{'s' if more > 1 else ''}" if more else ""
-    return f"{p.hits:,} of {p.n_top:,} removed records{of}{others}: {p.sql}"
+    return f"{p.hits:,} of {p.n_top:,} {done} records{of}{others}: {p.sql}"
