@@ -23,6 +23,9 @@ from rain_debug.models import adapt
 from rain_debug.report import Report
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
+
 def count(db: Any) -> int:
     return int(db.query("SELECT count(*) AS n FROM rows r WHERE predict(bird, r) = 'owl'").rows()[0]["n"])
 

@@ -38,7 +38,8 @@ class SideEffects:
     @property
     def summary(self) -> str:
         """How many cells changed, and which way the accuracy went, in a sentence."""
-        parts = [f"{len(self.cells):,} of {count(self.of, 'other cell')} changed"]
+        changed = f"{len(self.cells):,} of {count(self.of, 'other cell')} changed"
+        parts = [changed if self.of else "there is no other cell"]
         for row in self.holdout:
             name = "accuracy" if row["accuracy before"] is not None else "loss"
             parts.append(
