@@ -20,7 +20,7 @@ from rain_debug.lineage.exports import kind_of
 from rain_debug.lineage.forest import BlockRows
 from rain_debug.lineage.places import Restriction, uploaded_places
 from rain_debug.relax import Asked, Target, combined, lower_forest
-from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, unique_names
+from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, quote, unique_names
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -271,7 +271,7 @@ class NestedQuery(Query):
                 if kind_of(kinds[name.lower()]) not in ("number", "bool"):
                     hint = "say should_be(…) of its class, or complain about the row"
                     raise ComplaintError(f"'{self._names[shape.column]}' is text: it has no number", hint=hint)
-                item = f"CAST(t.{_quoted(name)} AS DOUBLE)"
+                item = f"CAST(t.{quote(name)} AS DOUBLE)"
             groups.setdefault((shape.positions, item), []).append(number)
         found: list[Table] = []
         for (positions, item), members in groups.items():
@@ -279,7 +279,7 @@ class NestedQuery(Query):
             rows = [places.values[number] for number in members]
             # A value that is not of the column's type names no row; NULL names the rows that are NULL.
             given = uploaded_places(engine, rows, [kinds[n.lower()] for n in named])
-            on = " AND ".join(f"t.{_quoted(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
+            on = " AND ".join(f"t.{quote(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
             met = engine.table(
                 f"SELECT p.id AS spot, t.__rain_row AS x, {item} AS v FROM {table} AS t JOIN {given} AS p ON {on} "
                 f"WHERE p.sound"
@@ -363,10 +363,6 @@ def _shown(nested: Nested, i: int) -> str:
         return name
     e = body.plan.outputs[i].expr
     return " ".join(nested.sql[e.start : e.end].split()) or name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _with_nan(column: Any) -> np.ndarray:
