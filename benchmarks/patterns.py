@@ -112,10 +112,12 @@ SETS: dict[str, Callable[[int], Set]] = {
 }  # fmt: skip
 
 
-def debugged(made: Set) -> Any:
+def debugged(made: Set, **settings: Any) -> Any:
     """The report of the papers' protocol: a tenth more records than are wrong."""
     budget = int(1.1 * len(made.wrong))
-    return made.db.debug(made.complaints, budget=budget, until="budget", progress=False, **made.settings)
+    return made.db.debug(
+        made.complaints, budget=budget, until="budget", progress=False, **{**made.settings, **settings}
+    )
 
 
 def alike(a: Sequence[Any], b: Sequence[Any]) -> float:
@@ -124,10 +126,10 @@ def alike(a: Sequence[Any], b: Sequence[Any]) -> float:
     return both / max(len(a), len(b), 1)
 
 
-def found(name: str, seed: int) -> dict[str, Any]:
+def found(name: str, seed: int, **settings: Any) -> dict[str, Any]:
     """One seed: the first patterns, and which of them is the one injected."""
     made = SETS[name](seed)
-    report = debugged(made)
+    report = debugged(made, **settings)
     began = time.perf_counter()
     patterns = find(report.run, report.background)[:FIRST]
     seconds = time.perf_counter() - began

@@ -76,9 +76,11 @@ def test_predicates_of_the_same_records_are_one() -> None:
 
 
 def test_lists_and_other_things_offer_nothing_but_null() -> None:
-    table = Table.of(many=[[1], [2], None, [1]])
+    table = Table.of(many=[[1], [2], None, [1]], raw=[b"a", b"b", None, b"a"])
     top = np.array([True, False, False, True])
-    assert [p.sql for p, _ in offered("many", table["many"], top, top - 0.5)] == ["many IS NULL", "many IS NOT NULL"]
+    for name in table:
+        found = [p.sql for p, _ in offered(name, table[name], top, top - 0.5)]
+        assert found == [f"{name} IS NULL", f"{name} IS NOT NULL"]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))

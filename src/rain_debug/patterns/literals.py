@@ -77,7 +77,7 @@ def offered(name: str, column: Column, top: np.ndarray, gains: np.ndarray) -> It
     if not values:
         return
     ordered = _ordered(column, values)
-    if column.kind in ("text", "bool") or len(values) <= FEW:
+    if column.kind in ("text", "bool") or (ordered and len(values) <= FEW):
         for code in _telling(codes, top, len(values)):
             if column.kind == "number" and set(values) == {0, 1} and 2 * np.count_nonzero(codes == code) > there.sum():
                 continue  # one of many indicators: that it is not set says next to nothing
