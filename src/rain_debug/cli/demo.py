@@ -39,6 +39,10 @@ Rain looks for the training records that made them so …
 ENDING = """\
 {summary}
 
+What they have in common:
+
+    {pattern}
+
 The first of them (a positive score: removing the record moves the answer as asked):
 
 {ranking}
@@ -108,6 +112,7 @@ def _ending(report: Report, fallen: set[str], kept: Path | None) -> str:
     after = query.before if query.after is None else query.after
     return ENDING.format(
         summary=report.summary,
+        pattern=report.pattern or "nothing that tells them from the others",
         ranking=_indent(report.ranking.to_text(10, width=min(100, screen()) - 4)),
         chart=_indent(_line(query.before.rows(), after.rows(), fallen)),
         following=f"`rain run {kept / 'shop.toml'}`"
