@@ -22,7 +22,6 @@ from rain_debug.fixes import Fix, Training
 from rain_debug.models import adapt
 from rain_debug.report import Report
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 
 
@@ -81,6 +80,18 @@ def test_forecasts_of_every_round() -> None:
         assert not any("forecast" in r for r in plain["rounds"])
         assert [r["forecast"]["records"] for r in found["rounds"][1:]] == grid.column("records")
         assert [r["forecast"]["twice"] for r in found["rounds"][1:]] == [[row["two steps"]] for row in grid]
+
+
+def test_a_network_is_foreseen_too() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    db, _ = birds(n=200, wrong=25, estimator=net)
+    for fix in ("delete", "relabel"):
+        report = db.debug(owls(db).too_low(), budget=10, step=5, fix=fix, progress=False)
+        assert set(report.ranking.column("fix")) == {"delete" if fix == "delete" else "relabel to 'owl'"}
+        for row in report.forecasts():
+            assert row["error"] < 0.25
 
 
 def sheds(seed: int) -> Any:

@@ -35,6 +35,8 @@ TOLERANCE = 1e-5
 LEVEL, TRIES, LONGER = 1e-2, 20, 6
 """A step is long enough where the loss falls a hundredth as steeply as at its start; gradients that look for it; how
 often it is doubled."""
+SHORT = 1e-3
+"""A step of which less than this share lowers the loss went astray."""
 FLOOR = 1e-10
 """Added to H where nothing is penalised: the records alone may leave a direction open."""
 
@@ -140,9 +142,21 @@ class Prefixes:
 
 
 def newton_step(model: Model, records: Records, keep: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """(n_params,) −t H⁻¹∇L of these records at θ, with the t at which their loss is least."""
-    along = -_solved(model, records, keep, theta, model.gradient(records, keep, theta))
-    return _length(lambda t: float(model.gradient(records, keep, theta + t * along) @ along)) * along
+    """(n_params,) −t H⁻¹∇L of these records at θ, with the t at which their loss is least.
+
+    Where that is next to 0, for a network's H has directions of no curvature, the penalty's is added to H once more.
+    """
+    g, prior = model.gradient(records, keep, theta), model.prior(records.n_records)
+
+    def slope(t: float) -> float:
+        return float(model.gradient(records, keep, theta + t * along) @ along)
+
+    for damping in (0.0, prior) if prior > 0 else (FLOOR,):
+        along = -_solved(model, records, keep, theta, g, damping)
+        length = _length(slope)
+        if length > SHORT:
+            break
+    return length * along
 
 
 def _length(slope: Callable[[float], float]) -> float:
@@ -176,13 +190,15 @@ def summed_step(model: Model, records: Records, now: Training, theta: np.ndarray
     """(n_params,) the sum of the influences of what `now` fixes of `records`, at θ."""
     everyone = np.ones(records.n_records, dtype=bool)
     left = model.gradient(now.records, now.keep, theta) * (now.keep.sum() / records.n_records)
-    return _solved(model, records, everyone, theta, model.gradient(records, everyone, theta) - left)
-
-
-def _solved(model: Model, records: Records, keep: np.ndarray, theta: np.ndarray, g: np.ndarray) -> np.ndarray:
     floor = 0.0 if model.prior(records.n_records) > 0 else FLOOR
+    return _solved(model, records, everyone, theta, model.gradient(records, everyone, theta) - left, floor)
+
+
+def _solved(
+    model: Model, records: Records, keep: np.ndarray, theta: np.ndarray, g: np.ndarray, damping: float
+) -> np.ndarray:
     with serial():
-        value: np.ndarray = solve(Damped(model.hessian(records, keep, theta), floor), g, tolerance=TOLERANCE).value
+        value: np.ndarray = solve(Damped(model.hessian(records, keep, theta), damping), g, tolerance=TOLERANCE).value
     return value
 
 
