@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import rain_debug as rain
 from rain_debug.datasets import shop
 from rain_debug.errors import DebugError, ReportError
-from rain_debug.patterns import Effects
+from rain_debug.patterns import Effects, finding
 from rain_debug.report import Report
 
 
@@ -101,6 +101,14 @@ def test_the_table(report: Report) -> None:
     assert "import-17" in repr(patterns) and "import-17" in patterns._repr_html_()
     assert json.loads(json.dumps(patterns.to_dicts()))[0]["keys"] == list(patterns[0].keys)
     assert [p.sql for p in patterns] == [str(p) for p in patterns[:]]
+
+
+def test_a_search_that_was_cut_short_says_so(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = report.patterns(verify=False)
+    assert all(p.complete for p in whole) and "could all be tried" not in repr(whole)
+    monkeypatch.setattr(finding, "EFFORT", 60_000)
+    short = report.patterns(verify=False)
+    assert short and not short[0].complete and "could all be tried" in repr(short)
 
 
 def test_a_report_says_it_in_a_line(report: Report) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -165,10 +165,10 @@ def _of_model(run: Run, effects: Effects, name: str, asked: Question) -> Iterato
     prices = np.array([FREE if p.column in free else PRICE for p in offered.predicates])
     bounds = Bounds(least, int(asked.most * n), power, asked.by == "shared", LEVELS if asked.by == "shared" else FINE)
     count = asked.n * (CANDIDATES if asked.by == "effect" else 1)
-    for c, mask in covering(offered, gains, prices, bounds, count):
+    for c, mask, complete in covering(offered, gains, prices, bounds, count):
         if bounds.by_chance and np.count_nonzero(mask & top) < COVERS * np.count_nonzero(top):
             continue
-        pattern = _pattern(name, t, offered, c, mask, top)
+        pattern = replace(_pattern(name, t, offered, c, mask, top), complete=complete)
         if asked.by == "effect":
             if _starves(t, mask):
                 continue
@@ -198,8 +198,9 @@ def _pattern(name: str, t: Trained, offered: Literals, c: Conjunction, mask: np.
 
 def covering(
     offered: Literals, gains: np.ndarray, prices: np.ndarray, bounds: Bounds, n: int
-) -> Iterator[tuple[Conjunction, np.ndarray]]:
-    """Up to `n` conjunctions with their masks: the best, then the best for what is left, and so on.
+) -> Iterator[tuple[Conjunction, np.ndarray, bool]]:
+    """Up to `n` conjunctions: the best, then the best for what is left, and so on; each with its mask, and whether all
+    others were ruled out.
 
     Records that a chosen conjunction holds gain nothing any more, whatever else holds them. Half of the effort goes
     into the first search, the other half into the others.
@@ -231,7 +232,7 @@ def covering(
         first = first or c.value
         left[mask] = np.minimum(left[mask], 0.0)
         kept.append(mask)
-        yield c, mask
+        yield c, mask, found.complete
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

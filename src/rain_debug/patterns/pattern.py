@@ -17,9 +17,9 @@ from rain_debug.patterns.predicate import Predicate
 class Pattern:
     """A conjunction of `predicates` on the training table of `model`; `keys` are those of the records that meet it.
 
-    `hits` of the `n_top` top records meet it, and `value` is what it was chosen by. `now` is how the complaints stand
-    with every record in place, `foreseen` and `verified` what would be left of them without these: to second order,
-    and after a refit; None where that was not asked for.
+    `hits` of the `n_top` top records meet it, and `value` is what it was chosen by; `complete` says that no better one
+    was left untried. `now` is how the complaints stand with every record in place, `foreseen` and `verified` what would
+    be left of them without these: to second order, and after a refit; None where that was not asked for.
 
     >>> p = Pattern("churn", (Predicate("plan", "=", "basic"), Predicate("fee", "<", 9)), (3, 4, 5), 12, 2, 2)
     >>> p
@@ -35,6 +35,7 @@ class Pattern:
     n_top: int
     hits: int
     value: float = 0.0
+    complete: bool = True
     now: Effect | None = field(default=None)
     foreseen: Effect | None = field(default=None)
     verified: Effect | None = field(default=None)

@@ -13,6 +13,7 @@ from rain_debug.patterns import Effect, Pattern, Question, find, with_effects
 from rain_debug.report.grid import PAGE, Grid, screen
 
 NOTHING = "The removed records share nothing that tells them from the others."
+CUT_SHORT = "… there are more conditions than could all be tried: name columns= to look closer"
 SQL = 100
 """Letters that a pattern may take in a printed table."""
 
@@ -75,7 +76,8 @@ class Patterns(Sequence[Pattern]):
 
     def to_text(self, width: int = PAGE) -> str:
         """The table as aligned text; without one, the sentence that says so."""
-        return self.grid.to_text(len(self), width) if self.patterns else NOTHING
+        note = "" if all(p.complete for p in self.patterns) else f"\n{CUT_SHORT}"
+        return self.grid.to_text(len(self), width) + note if self.patterns else NOTHING
 
     def __repr__(self) -> str:
         return self.to_text(screen())
