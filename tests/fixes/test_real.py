@@ -77,7 +77,9 @@ def accuracy(db: Any, report: Report, held: Table, records: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("make", "seed"), [(of_shop, 0), (of_shop, 1), (of_dblp, 0), (of_dblp, 1), (of_mnist, 0)], ids=str
+    ("make", "seed"),
+    [(of_shop, 0), (of_shop, 1), (of_dblp, 0), (of_dblp, 1), (of_mnist, 0)],
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_relabelling_finds_the_true_label_and_takes_fewer_records(make: Any, seed: int) -> None:
     db, cells, least, truth, right, held = make(seed)
