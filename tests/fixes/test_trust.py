@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from fixes.birds import birds, owls
 from rain_debug import connect
 from rain_debug.datasets import shop
-from rain_debug.debugger.prefixes import Prefixes, newton_step, summed_step
+from rain_debug.debugger.prefixes import Prefixes
+from rain_debug.debugger.steps import newton_step, summed_step
 from rain_debug.engines.table import Table
 from rain_debug.errors import ReportError
 from rain_debug.fixes import Fix, Training

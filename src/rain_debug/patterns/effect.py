@@ -12,29 +12,22 @@ three, as long as the loss has far to fall. Then the complained cells are read a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from rain_debug.complaints import Goal
-from rain_debug.curvature import Damped, solve
-from rain_debug.data.threads import serial
-from rain_debug.debugger import Background, Run, Trained
+from rain_debug.debugger import Background, Run
 from rain_debug.debugger.reading import Reader, Seen
+from rain_debug.debugger.steps import FLOOR, newton_step
 from rain_debug.influence import ihvp, products, scores
 
 STEPS = 3
 """Newton steps at most."""
 ENOUGH = 1e-3
 """The fall of the loss, as a share of the first step's, that is not worth a step."""
-TOLERANCE = 1e-3
-"""Of a step's solve."""
-CLOSER, FARTHEST = 3, 8.0
-"""Readings of the slope once the root lies between two of them; the longest step."""
-FLAT = 1e-10
-"""Added to H, as a share of the step, where the model has no penalty: the records alone may not fix every parameter."""
 
 
 @dataclass(frozen=True)
@@ -96,22 +89,15 @@ class Effects:
     def stepped(self, model: str, out: np.ndarray) -> np.ndarray:
         """The parameters after a few Newton steps on the loss of the records that stay, each as far as it falls."""
         t, theta = self.background.trained[model], self.thetas[model]
-        floor = 0.0 if t.model.prior(t.records.n_records) > 0 else FLAT
         first = 0.0
         for _ in range(STEPS):
-            slope = t.model.gradient(t.records, ~out, theta)
-            with serial():
-                H = t.model.hessian(t.records, ~out, theta)
-                step = solve(Damped(H, floor), slope, tolerance=TOLERANCE).value
-            fall = float(step @ slope)
+            step = newton_step(t.model, t.records, ~out, theta)
+            fall = -float(step @ t.model.gradient(t.records, ~out, theta))
             first = first or fall
             if fall <= ENOUGH * first:
                 break
-            theta = theta - self._length(t, out, theta, step) * step
+            theta = theta + step
         return theta
-
-    def _length(self, t: Trained, out: np.ndarray, theta: np.ndarray, step: np.ndarray) -> float:
-        return least(lambda s: float(step @ t.model.gradient(t.records, ~out, theta - s * step)))
 
     def foreseen(self, model: str, out: np.ndarray) -> Effect:
         """Without the records that `out` marks, to second order."""
@@ -132,7 +118,7 @@ class Effects:
         weights = np.array([_slope(g, float(v), s.loss) for g, v in zip(self.run.goals, values, strict=True)])
         slope = self.reader.gradient(self._first, weights, self.thetas)[model]
         keep = np.ones(t.records.n_records, dtype=bool)
-        along = ihvp(t.model, t.records, keep, theta, slope, FLAT)
+        along = ihvp(t.model, t.records, keep, theta, slope, FLOOR)
         return scores(products(t.model, t.records, keep, theta, along.value), keep)
 
     def _effect(self, seen: Seen) -> Effect:
@@ -159,27 +145,3 @@ def _slope(goal: Goal, value: float, loss: str) -> float:
         return 0.0 if np.isnan(value) else -goal.direction / goal.scale
     r = goal.residual(value) / goal.scale
     return float(np.sign(r) if loss == "l1" else 2 * r) / goal.scale
-
-
-def least(slope: Callable[[float], float]) -> float:
-    """Where the loss along a step is least: where its slope, negated, is 0, by regula falsi (Illinois).
-
-    >>> round(least(lambda s: 0.5 - s), 6), round(least(lambda s: 3.0 - s), 6)
-    (0.5, 3.0)
-    """
-    low, high = 0.0, 1.0
-    at_low, at_high = slope(low), slope(high)
-    while at_high > 0 and high < FARTHEST:
-        low, at_low, high = high, at_high, 2 * high
-        at_high = slope(high)
-    if at_high >= 0 or at_low <= 0:
-        return high
-    for _ in range(CLOSER):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        at_middle = slope(middle)
-        if at_middle * at_high < 0:
-            low, at_low = high, at_high
-        else:
-            at_low /= 2
-        high, at_high = middle, at_middle
-    return high
