@@ -87,6 +87,7 @@ class _Capture:
         self.models = models
         self.name = name
         self.tables: list[str] = []
+        self.derived: set[str] = set()
         self.uses = Uses(engine, models)
         self._numbers = itertools.count()
 
@@ -110,7 +111,7 @@ class _Capture:
     ) -> BlockRows:
         """The alternatives of a block whose rows are those of `events_table`, or the places, or what its keys say."""
         plan = block.plan
-        prepare_sources(plan, self.engine)
+        prepare_sources(plan, self.engine, self.derived)
         below = {b.name: self._below(b) for b in block.below}
         tables = {b.name: below[b.name].table for b in block.below if not b.single}
         if block.event_table is not None and events_table is not None:

@@ -40,11 +40,17 @@ class Predictor:
     plane: Plane | None = None
 
 
-def prepare_sources(plan: Plan, engine: Engine) -> None:
-    """Compute the derived tables whose rows are their own, as temporary tables."""
+def prepare_sources(plan: Plan, engine: Engine, kept: set[str] | None = None) -> None:
+    """Compute the derived tables whose rows are their own, as temporary tables.
+
+    Their rows are known by their number, which the engine gives anew, in any order, each time: they are sorted, and
+    one capture computes each once, by telling in `kept` which it has.
+    """
     for source in plan.sources:
-        if source.materialised is not None:
-            engine.keep(source.materialised, source.relation)
+        if source.materialised is not None and (kept is None or source.materialised not in kept):
+            engine.keep(source.materialised, f"SELECT * FROM ({source.relation}) ORDER BY ALL")
+            if kept is not None:
+                kept.add(source.materialised)
 
 
 def materialise(
