@@ -30,7 +30,12 @@ ROOMS = (
     "debugger",
     "checks",
     "patterns",
+    "view",
     "report",
+    "store",
+    "desk",
+    "web",
+    "notebook",
     "datasets",
     "query",
     "database",
@@ -50,6 +55,11 @@ KEEPERS = {
     "click": {"cli"},
     "matplotlib": {"bench"},
     "torch": {"models", "bench"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "anywidget": {"notebook"},
+    "traitlets": {"notebook"},
+    "IPython": {"notebook"},
 }
 """The rooms in which an outside library may be imported."""
 

@@ -46,6 +46,13 @@ def parse(text: str) -> config.Project:
     return config.parse(text, Path("/somewhere/shop.toml"))
 
 
+def test_spared_records_are_named_by_model() -> None:
+    assert parse(GOOD + "spare = { churn = [17, 208] }").debug["spare"] == {"churn": [17, 208]}
+    with pytest.raises(ConfigError) as caught:
+        parse(GOOD + "spare = { churn = 17 }")
+    assert "churn" in str(caught.value) and "list" in str(caught.value)
+
+
 def test_good() -> None:
     project = parse(GOOD)
     assert project.database.path == Path("/somewhere/shop.duckdb")

@@ -319,9 +319,17 @@ def _debug(section: Section) -> dict[str, Any]:
         "seed": section.whole("seed"),
         "fix": section.choice("fix", FIXES),
         "options": _ranker_options(section.section("options")),
+        "spare": _spared(section.section("spare")),
     }
     section.done()
     return {k: v for k, v in debug.items() if v is not None}
+
+
+def _spared(section: Section) -> dict[str, Any] | None:
+    """Keys of records that are right, by model; whether there are such records is known when they are read."""
+    found = {model: section.get(model, list) for model in list(section.values)}
+    section.done()
+    return found or None
 
 
 def _ranker_options(section: Section) -> dict[str, Any] | None:

@@ -344,19 +344,21 @@ class Database:
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         fix: Fixing = "delete",
+        spare: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
         progress: bool | None = None,
         on_round: Callable[[Round], None] | None = None,
     ) -> Report:
         """The training records responsible for what `complaints` say, and the answer after they are fixed.
 
         Removes up to `budget` records, `step` a round, and refits; `fix="relabel"`, `"auto"` or a function that repairs
-        a `Table` of records does something else to them. It stops when every complaint is resolved in the exact
+        a `Table` of records does something else to them; `spare` names records that are right and
+        stay as they are. It stops when every complaint is resolved in the exact
         answer, or, `until="budget"`, only when the budget is spent. Ctrl-C keeps what is done. See
         `rain_debug.debugger.debug` for the settings.
         """
         run = debug(
             self, complaints, budget=budget, step=step, ranker=ranker, until=until, judge=judge, scale=scale, loss=loss,
-            damping=damping, seed=seed, options=options, fix=fix, progress=progress, on_round=on_round,
+            damping=damping, seed=seed, options=options, fix=fix, spare=spare, progress=progress, on_round=on_round,
         )  # fmt: skip
         return Report(run, Background(self, {m.name: self.trained(m.name) for m in run.models}))
 

@@ -9,6 +9,7 @@ from rain_debug.complaints import Complaint, Goal, Judge, Loss, Scale
 from rain_debug.debugger.loop import Loop
 from rain_debug.debugger.rounds import Reading, Round, Run, Settings, Until
 from rain_debug.debugger.session import Session
+from rain_debug.debugger.spared import by_model
 from rain_debug.errors import ComplaintError
 from rain_debug.fixes import Fixing
 
@@ -28,6 +29,7 @@ def debug(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     fix: Fixing = "delete",
+    spare: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
     progress: bool | None = None,
     on_round: Callable[[Round], None] | None = None,
 ) -> Run:
@@ -41,15 +43,19 @@ def debug(
 
     `fix` is what may be done to a record: "delete" it, "relabel" it to the class that helps most, "auto" for the better
     of the two, or a function that repairs records (`fixes.repaired`). The budget counts records, whatever their fix.
+    `spare` names records that are right, by key, or by model and key: none of them is fixed.
 
     Several models share one budget; their records are merged by score, ties by model name, then key. Ctrl-C keeps what
     is done: the models are refitted once more for the answer after the last removal (a second Ctrl-C drops that
     round). `progress` shows a bar on stderr, by default where that is a terminal; `on_round` sees each round when it
-    is done; `options` are the ranker's own (`rankers.OPTIONS`). Raises DebugError for settings that make no sense,
-    ComplaintError for complaints that hold already or contradict each other, ProgramError where the program and the
-    database disagree about a complained cell, RepairError where the ranker needs a repair and there is none.
+    is done, and may raise KeyboardInterrupt to stop as Ctrl-C does; `options` are the ranker's own
+    (`rankers.OPTIONS`). Raises DebugError for settings that make no sense, ComplaintError for complaints that hold
+    already or contradict each other, ProgramError where the program and the database disagree about a complained cell,
+    RepairError where the ranker needs a repair and there is none.
     """
-    settings = Settings(budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}), fix)
+    settings = Settings(
+        budget, step, ranker, until, judge, scale, loss, damping, seed, dict(options or {}), fix, by_model(spare)
+    )
     settings.check()
     return Loop(session, _complaints(complaints), settings, on_round).run(progress)
 

@@ -18,6 +18,7 @@ from rain_debug.debugger.reading import Reader, Seen
 from rain_debug.debugger.results import result
 from rain_debug.debugger.rounds import Chosen, Outcome, Reading, Round, Run, Seconds, Settings, Stopped
 from rain_debug.debugger.session import Session
+from rain_debug.debugger.spared import open_records
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, ProgramError
 from rain_debug.fixes import Fix, Training
@@ -57,6 +58,7 @@ class Loop:
         self.exhausted = False
         self.assessment: Assessment | None = None
         self._check_budget()
+        self.open = open_records(settings.spare, self.trained)
         with self._timed("encode"):
             self.repairs = repairs(settings.fix, self.trained)
         self.training = self._training()
@@ -168,7 +170,7 @@ class Loop:
             for c in done.chosen:
                 fixes[c.model].append((c.position, c.fix))
         return {
-            name: Training.of(t.records, t.model.classes, fixes[name], self.repairs.get(name))
+            name: Training.of(t.records, t.model.classes, fixes[name], self.repairs.get(name), self.open[name])
             for name, t in self.trained.items()
         }
 

@@ -21,7 +21,7 @@ Stopped = Literal["resolved", "budget", "no positive score", "no gradient", "las
 @dataclass(frozen=True)
 class Settings:
     """How a run goes: every field as `debug` was given it; `options` are the ranker's own, `fix` what may be done to a
-    record."""
+    record, `spare` the keys, by model, of those that nothing is done to."""
 
     budget: int
     step: int = 10
@@ -34,6 +34,7 @@ class Settings:
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     fix: Fixing = "delete"
+    spare: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises DebugError for a value that is out of range, naming it and the values that are known."""

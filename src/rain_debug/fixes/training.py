@@ -16,7 +16,8 @@ from rain_debug.fixes.functions import Repaired
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """`records` as they are now, `keep` (n_records,) bool those not deleted, `open` those that no fix has touched."""
+    """`records` as they are now, `keep` (n_records,) bool those not deleted, `open` those that
+    may be fixed: no fix has touched them, and they are not spared."""
 
     records: Records
     keep: np.ndarray
@@ -24,9 +25,14 @@ class Training:
 
     @staticmethod
     def of(
-        records: Records, classes: tuple[Any, ...], fixes: Iterable[tuple[int, Fix]], repairs: Repaired | None = None
+        records: Records,
+        classes: tuple[Any, ...],
+        fixes: Iterable[tuple[int, Fix]],
+        repairs: Repaired | None = None,
+        may: np.ndarray | None = None,
     ) -> Training:
-        """The training set with these positions' records fixed; `repairs` holds what repaired ones become.
+        """The training set with these positions' records fixed; `repairs` holds what repaired ones become,
+        `may` (n_records,) is False for those that are spared.
 
         >>> from rain_debug.engines.table import Table
         >>> table = Table.of(x=[1.0, 2.0, 3.0])
@@ -36,7 +42,7 @@ class Training:
         ([0, 1, 1], [False, True, True], [False, True, False])
         """
         keep = np.ones(records.n_records, dtype=bool)
-        open_ = keep.copy()
+        open_ = keep.copy() if may is None else may.copy()
         y, rows = records.y, []
         for position, fix in fixes:
             open_[position] = False

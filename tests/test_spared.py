@@ -1,0 +1,73 @@
+"""Records that the user says are right stay as they are, and a run goes on with the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import rain_debug as rain
+from rain_debug.errors import DebugError
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=200)
+    label = np.where(x > 0, "yes", "no").astype(object)
+    label[:40] = "no"
+    past = {"id": np.arange(200) + 1000, "x": x, "label": label}
+    db = rain.connect({"past": past, "now": {"id": np.arange(300), "x": rng.normal(size=300)}})
+    db.create_model("m", LogisticRegression(), "SELECT * FROM past", key="id", label="label", features=["x"])
+    query = db.query("SELECT count(*) AS n FROM now WHERE predict(m, now) = 'yes'")
+    return db, query.cell("n").too_low()
+
+
+@pytest.mark.parametrize(
+    ("ranker", "fix"),
+    [("holistic", "delete"), ("holistic", "relabel"), ("rain", "delete"), ("loss", "delete"), ("random", "delete")],
+)
+def test_what_is_spared_is_never_fixed(made: Any, ranker: str, fix: Any) -> None:
+    db, complaint = made
+    how: dict[str, Any] = {"budget": 12, "step": 4, "until": "budget", "ranker": ranker, "fix": fix, "progress": False}
+    free = [row["key"] for row in db.debug(complaint, **how).ranking]
+    spared = free[:5]
+    report = db.debug(complaint, spare={"m": spared}, **how)
+    chosen = [row["key"] for row in report.ranking]
+    assert len(chosen) == 12 and not set(chosen) & set(spared)
+    assert report.settings.spare == {"m": tuple(spared)}
+    assert report.to_dict()["settings"]["spare"] == {"m": spared}
+    same = db.debug(complaint, spare=np.array(spared), **how)
+    assert [row["key"] for row in same.ranking] == chosen, "one model needs no name"
+
+
+def test_nothing_spared_changes_nothing(made: Any) -> None:
+    db, complaint = made
+    assert db.debug(complaint, budget=8, spare=[]).to_json() == db.debug(complaint, budget=8).to_json()
+
+
+def test_when_all_that_help_are_spared_the_run_says_so(made: Any) -> None:
+    db, complaint = made
+    table = db.models["m"].records.table
+    no = [k for k, label in zip(table["id"].to_list(), table["label"].to_list(), strict=True) if label == "no"]
+    report = db.debug(complaint, budget=50, spare={"m": no})
+    assert not len(report.ranking) and report.stopped == "no positive score"
+
+
+@pytest.mark.parametrize(
+    ("spare", "message", "hint"),
+    [
+        ({"m": [3]}, "there is no record 3 to spare", "a record is named by id, e.g. 1000"),
+        ({"n": [1003]}, "no complaint depends on a model 'n' to spare records of", "m"),
+        ("1003", "spare='1003' is not a list of keys", "give spare=[key, …] or spare={model: [key, …]}"),
+        (1003, "spare=1003 is not a list of keys", "give spare=[key, …] or spare={model: [key, …]}"),
+    ],
+)
+def test_what_cannot_be_spared(made: Any, spare: Any, message: str, hint: str) -> None:
+    db, complaint = made
+    with pytest.raises(DebugError) as caught:
+        db.debug(complaint, budget=5, spare=spare)
+    assert caught.value.message == message
+    assert hint in (caught.value.hint or "")
