@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from rain_debug.cli.chart import chart
 from rain_debug.cli.run import exit_code
 from rain_debug.cli.template import TEMPLATE
 from rain_debug.config import load
@@ -18,6 +17,7 @@ from rain_debug.config.build import build
 from rain_debug.datasets import shop
 from rain_debug.errors import ReportError
 from rain_debug.report import Report
+from rain_debug.report.bars import chart
 from rain_debug.report.grid import screen
 
 STORY = """\

@@ -31,6 +31,11 @@ def of_answer(answer: Table, keys: Sequence[str], shown: Iterable[str]) -> str:
 
 
 def of_run(queries: Sequence[QueryRun], goals: Sequence[Goal]) -> str:
+    """The pictures of `changed`, on top of each other."""
+    return "".join(map(picture, changed(queries, goals)))
+
+
+def changed(queries: Sequence[QueryRun], goals: Sequence[Goal]) -> list[Series]:
     """The number columns of the complained answers that changed, before and after; complained cells are marked."""
     made: list[Series] = []
     for query in queries:
@@ -48,7 +53,7 @@ def of_run(queries: Sequence[QueryRun], goals: Sequence[Goal]) -> str:
             marked = tuple(label in _places(goals, query, column) for label in labels)
             if any(marked) or not np.array_equal(was, now, equal_nan=True):
                 made.append(Series(column, labels, tuple(was), tuple(now), marked, ordered))
-    return "".join(map(picture, made[:MOST]))
+    return made[:MOST]
 
 
 def _places(goals: Sequence[Goal], query: QueryRun, column: str) -> set[str]:

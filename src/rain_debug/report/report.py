@@ -21,11 +21,12 @@ from rain_debug.fixes import name_of
 from rain_debug.patterns import MOST, By, Question, find
 from rain_debug.report import save, shared
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
-from rain_debug.report.pictures import of_run
+from rain_debug.report.pictures import changed, of_run
 from rain_debug.report.scripts import take_home
 from rain_debug.report.shared import Patterns
 from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
+from rain_debug.report.terminal import charts
 from rain_debug.report.trust import Prefix, forecasts_of, forecasts_table, shortest_prefix
 from rain_debug.report.words import WHY, summary
 
@@ -208,12 +209,15 @@ class Report:
         return "Removed records, in order of removal" if kinds == {"delete"} else "Fixed records, in order"
 
     def render(self, console: Console, top: int = 20) -> None:
-        """The same on a rich console: colour where it has colour, tables as wide as it is."""
+        """The same on a rich console: colour where it has colour, tables as wide as it is, a chart in a terminal."""
         if self.doubt:
             console.print(Text(self.doubt, style="bold red"))
         console.print(Text(self._lead, style="bold"))
         for line in self.warnings:
             console.print(Text(f"warning: {line}", style="yellow"))
+        drawn = charts(changed(self.run.queries, self.run.goals), console)
+        if drawn is not None:
+            console.print(drawn)
         for table in self._tables(top):
             console.print()
             console.print(Text(table.title, style="italic"))

@@ -46,7 +46,7 @@ def picture(series: Series) -> str:
     numbers = [v for v in (*series.before, *(series.after or ())) if math.isfinite(v)]
     if n < 2 or not numbers or n > (MOST_POINTS if series.ordered else MOST_BARS):
         return ""
-    scale = _Scale.over(numbers)
+    scale = Scale.over(numbers)
     name = f'<text x="{LEFT}" y="14" font-weight="700">{html.escape(series.name)}</text>'
     body = [name, _axis(scale), _labels(series)]
     drawn = [(series.before, AFTER, "")] if series.after is None else [
@@ -65,14 +65,20 @@ def picture(series: Series) -> str:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
+    """A value axis: its ends, and the round numbers on it, ends included."""
+
     low: float
     high: float
     ticks: tuple[float, ...]
 
     @staticmethod
-    def over(numbers: Sequence[float]) -> _Scale:
-        """From nought where that is near, in round steps."""
+    def over(numbers: Sequence[float]) -> Scale:
+        """From nought where that is near, in round steps.
+
+        >>> Scale.over([48.0, 98.0]).ticks
+        (0.0, 50.0, 100.0)
+        """
         low, high = min(numbers), max(numbers)
         low = 0.0 if low > 0 and low < 0.75 * high else low
         high = 0.0 if high < 0 and high > 0.75 * low else high
@@ -80,9 +86,10 @@ class _Scale:
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         last = max(last, first + 1)
         ticks = tuple(step * i for i in range(first, last + 1))
-        return _Scale(ticks[0], ticks[-1], ticks)
+        return Scale(ticks[0], ticks[-1], ticks)
 
     def y(self, value: float) -> float:
+        """Where a value stands in the picture, from the top."""
         share = (value - self.low) / (self.high - self.low)
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 2)
 
@@ -99,13 +106,13 @@ def _x(series: Series, i: int) -> float:
     return round(LEFT + (inner * i / (n - 1) if series.ordered else inner * (i + 0.5) / n), 2)
 
 
-def _axis(scale: _Scale) -> str:
+def _axis(scale: Scale) -> str:
     lines = []
     for tick in scale.ticks:
         y = scale.y(tick)
         lines.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" stroke-opacity=".18"/>'
-            f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" fill-opacity=".75">{_number(tick)}</text>'
+            f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end" fill-opacity=".75">{short(tick)}</text>'
         )
     return "".join(lines)
 
@@ -130,7 +137,7 @@ def _labels(series: Series) -> str:
     return "".join(out)
 
 
-def _line(series: Series, scale: _Scale, values: Sequence[float], colour: str, name: str, number: int) -> str:
+def _line(series: Series, scale: Scale, values: Sequence[float], colour: str, name: str, number: int) -> str:
     """A line, broken where there is no number, and its points; complained ones are larger and ringed."""
     runs: list[list[str]] = [[]]
     dots = []
@@ -154,7 +161,7 @@ def _line(series: Series, scale: _Scale, values: Sequence[float], colour: str, n
     return "".join([*lines, *dots])
 
 
-def _bars(series: Series, scale: _Scale, values: Sequence[float], colour: str, name: str, number: int) -> str:
+def _bars(series: Series, scale: Scale, values: Sequence[float], colour: str, name: str, number: int) -> str:
     room = (WIDTH - LEFT - RIGHT) / len(series.labels)
     wide = room * (0.36 if series.after else 0.7)
     base = scale.y(min(max(0.0, scale.low), scale.high))
@@ -173,7 +180,7 @@ def _bars(series: Series, scale: _Scale, values: Sequence[float], colour: str, n
     return "".join(out)
 
 
-def _names(series: Series, scale: _Scale) -> str:
+def _names(series: Series, scale: Scale) -> str:
     """Which colour is which: at the lines' right ends and apart from each other, beside bars at the top."""
     ends: list[tuple[float, str, str]] = []
     for values, name, colour in ((series.before, "before", BEFORE), (series.after or (), "after", AFTER)):
@@ -192,7 +199,7 @@ def _names(series: Series, scale: _Scale) -> str:
 
 
 def _tip(series: Series, i: int, value: float, name: str) -> str:
-    return html.escape(f"{series.labels[i]}: {_number(value)}{f' {name}' if name else ''}")
+    return html.escape(f"{series.labels[i]}: {short(value)}{f' {name}' if name else ''}")
 
 
 def _said(series: Series) -> str:
@@ -200,17 +207,17 @@ def _said(series: Series) -> str:
     if series.after is None:
         return f"{series.name} by {len(series.labels)} rows"
     moved = [
-        f"{label} from {_number(b)} to {_number(a)}"
+        f"{label} from {short(b)} to {short(a)}"
         for label, b, a, m in zip(series.labels, series.before, series.after, series.marked, strict=False)
         if m
     ]
     return f"{series.name} before and after" + (f": {'; '.join(moved[:3])}" if moved else "")
 
 
-def _number(value: float) -> str:
+def short(value: float) -> str:
     """A number, short.
 
-    >>> _number(1200.0), _number(0.30000000000000004), _number(1.5e7)
+    >>> short(1200.0), short(0.30000000000000004), short(1.5e7)
     ('1,200', '0.3', '15M')
     """
     if not math.isfinite(value):
