@@ -61,13 +61,13 @@ def test_a_block_gives_back_what_went_in_and_nothing_can_end_it(value: Any) -> N
     assert not re.search("[<\u2028\u2029\ud800-\udfff]", inside)
 
 
-def test_the_shell_holds_the_boot_data_and_one_script() -> None:
-    shown = page.shell({"title": HOSTILE}, title=HOSTILE, module="/static/rain.js?v=1")
+def test_the_shell_holds_an_element_and_one_script() -> None:
+    shown = page.shell(title=HOSTILE, module="/static/rain.js?a=1&b=2")
     read = Reader(shown)
-    assert [(s.get("id"), json.loads(text)) for s, text in read.scripts] == [("rain-boot", {"title": HOSTILE})]
-    (source,) = [a["src"] for tag, a in read.elements if tag == "script" and "src" in a]
-    assert source == "/static/rain.js?v=1"
-    assert [a for tag, a in read.elements if a.get("id") == "rain"]
+    assert not read.scripts and [a for tag, a in read.elements if tag == "script"] == [
+        {"type": "module", "src": "/static/rain.js?a=1&b=2"}
+    ]
+    assert {"id": "rain-view", "data-mode": "page"} in [a for _, a in read.elements]
     shown.encode("utf-8")
 
 
@@ -83,7 +83,7 @@ def test_a_saved_page_is_one_file_that_asks_for_nothing(module: str) -> None:
     digest = base64.b64encode(hashlib.sha256(code[1].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'; " in policy
     assert shown.index("Content-Security-Policy") < shown.index("<style>") < shown.index("<script")
-    assert "<main><h1>what it says</h1></main>" in shown
+    assert '<div id="rain-view" data-mode="report"><main><h1>what it says</h1></main></div>' in shown
     shown.encode("utf-8")
 
 

@@ -1,7 +1,7 @@
 """The HTML around the one module that draws everything: a server's shell, and a saved report in one file.
 
-Both hand the module its data as a JSON block that no text can close, and hold an element `#rain` for it to mount into.
-The module starts itself in a document that has one of these blocks; a notebook imports it and mounts it by hand.
+Both hold an element `#rain-view` whose `data-mode` tells the module what it is in, and a report its data as a JSON block
+that no text can close (`ui/src/index.ts` reads them). A notebook imports the module and mounts it by hand.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from rain_debug.errors import ReportError
 
 STATIC = Path(__file__).parent / "static"
 """What a server may hand out: the module and the licences of what is bundled into it."""
-BOOT, SAVED, ROOT = "rain-boot", "rain-saved", "rain"
-"""Ids of the JSON block of a served page, of a saved report, and of the element to mount into."""
 
 NO_SCRIPT = "<p>This page is drawn by a script; add .json to its address for the same as JSON.</p>"
 
@@ -55,16 +53,15 @@ def bundle() -> bytes:
         ) from None
 
 
-def shell(boot: Mapping[str, Any], *, module: str = "/static/rain.js", title: str = "Rain") -> str:
-    """The page that a server sends for every address; the module at `module` takes over from `boot`.
+def shell(*, module: str = "/static/rain.js", title: str = "Rain") -> str:
+    """The page that a server sends for every address: the module at `module` asks that server for all the rest.
 
-    >>> page = shell({"title": "</script><b>"}, title="A & B")
-    >>> "<title>A &amp; B</title>" in page, "</script><b>" in page
-    (True, False)
+    >>> page = shell(title="A & B")
+    >>> "<title>A &amp; B</title>" in page, "<script type=\"module\" src=\"/static/rain.js\"></script>" in page
+    (True, True)
     """
-    script = f'<script type="module" src="{html.escape(module)}"></script>'
     inside = f"<noscript><main><h1>{html.escape(title)}</h1>{NO_SCRIPT}</main></noscript>"
-    return _page(title, "", inside, BOOT, boot, script)
+    return _page(title, "page", "", inside, f'<script type="module" src="{html.escape(module)}"></script>')
 
 
 def saved_page(saved: Mapping[str, Any], *, title: str, plain: str) -> str:
@@ -84,8 +81,8 @@ def saved_page(saved: Mapping[str, Any], *, title: str, plain: str) -> str:
         '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
         f"<style>{STYLE}</style>"
     )
-    script = f'<script type="module">{code}</script>'
-    return _page(title, head, f"<main>{plain}</main>", SAVED, saved, script)
+    block = json_block("rain-saved", saved)
+    return _page(title, "report", head, f"<main>{plain}</main>", f'{block}\n<script type="module">{code}</script>')
 
 
 def json_block(name: str, value: Any) -> str:
@@ -99,11 +96,11 @@ def json_block(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{safe}</script>'
 
 
-def _page(title: str, head: str, inside: str, block: str, value: Any, script: str) -> str:
+def _page(title: str, mode: str, head: str, inside: str, scripts: str) -> str:
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'{head}<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{html.escape(title)}</title></head>\n'
-        f'<body><div id="{ROOT}">{inside}</div>\n{json_block(block, value)}\n{script}</body></html>\n'
+        f'<body><div id="rain-view" data-mode="{mode}">{inside}</div>\n{scripts}</body></html>\n'
     )
     return _SURROGATE.sub("\ufffd", page)
