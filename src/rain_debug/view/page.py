@@ -1,7 +1,7 @@
 """The HTML around the one module that draws everything: a server's shell, and a saved report in one file.
 
-Both hold an element `#rain-view` whose `data-mode` tells the module what it is in, and a report its data as a JSON block
-that no text can close (`ui/src/index.ts` reads them). A notebook imports the module and mounts it by hand.
+Both hold an element `#rain-view` whose `data-mode` tells the module what it is in, a report also its data as a JSON
+block that no text can close (`ui/src/index.ts` reads them). A notebook imports the module and mounts it by hand.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def shell(*, module: str = "/static/rain.js", title: str = "Rain") -> str:
     """The page that a server sends for every address: the module at `module` asks that server for all the rest.
 
     >>> page = shell(title="A & B")
-    >>> "<title>A &amp; B</title>" in page, "<script type=\"module\" src=\"/static/rain.js\"></script>" in page
+    >>> "<title>A &amp; B</title>" in page, '<script type="module" src="/static/rain.js"></script>' in page
     (True, True)
     """
     inside = f"<noscript><main><h1>{html.escape(title)}</h1>{NO_SCRIPT}</main></noscript>"
