@@ -7,8 +7,11 @@ import datetime
 import math
 import os
 import re
+import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import duckdb
 import numpy as np
 
 from rain_debug.engines import arrow
+from rain_debug.engines.statements import refuse_all_but_select
 from rain_debug.engines.table import Column, Table, column, from_numpy
 from rain_debug.errors import EngineError
 
@@ -57,6 +61,12 @@ class DuckDB:
         self.is_own = is_own
         self.read_only = False
         """True where the user's tables are attached read-only: what was read once stays so."""
+        self.is_locked = False
+        """True where no statement can reach files, network or settings any more; see `lock`."""
+        self.seconds: float | None = None
+        """What one statement may take, and its answer: None is no limit."""
+        self.most_rows: int | None = None
+        self.scratch: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[tuple[str, str], Any] = {}
         _ENGINES.add(self)
 
@@ -64,6 +74,8 @@ class DuckDB:
         """Let go of the database and its files; a connection that the user handed over stays open."""
         if self.is_own:
             self.connection.close()
+            if self.scratch is not None:
+                self.scratch.cleanup()
 
     def types(self, sql: str) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = self._once("types", sql, lambda: self._types(sql))
@@ -91,8 +103,8 @@ class DuckDB:
 
     def _is_table(self, name: str) -> bool:
         try:
-            self.connection.sql(f"SELECT rowid FROM {name} LIMIT 0")
-        except duckdb.Error:
+            self.relation(f"SELECT rowid FROM {name} LIMIT 0")
+        except EngineError:
             return False
         bare = name.replace('"', "").split(".")[-1]
         found = self.table(f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({_text(bare)})")
@@ -137,13 +149,18 @@ class DuckDB:
 
     def table(self, sql: str) -> Table:
         relation = self._plain(sql)
-        try:
+        if self.most_rows is not None:
+            relation = relation.limit(self.most_rows + 1)
+        with self._within(sql):
             if {str(t) for t in relation.types} <= _NUMBERS:
                 # DuckDB fills one array a column; Arrow's batches would have to be copied once more.
-                return Table({n: from_numpy(values) for n, values in relation.fetchnumpy().items()})
-            return arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
-        except duckdb.Error as error:
-            raise _refused(error, sql) from None
+                found = Table({n: from_numpy(values) for n, values in relation.fetchnumpy().items()})
+            else:
+                found = arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
+        if self.most_rows is not None and found.n_rows > self.most_rows:
+            raise EngineError(f"the answer has more than {self.most_rows:,} rows", where=sql.strip()[:300],
+                              hint="ask for fewer: a condition, a LIMIT or an aggregate")  # fmt: skip
+        return found
 
     def constant(self, sql: str) -> Table:
         if ("constant", sql) not in self._known:
@@ -152,21 +169,48 @@ class DuckDB:
         return found
 
     def batches(self, sql: str) -> Iterator[Table]:
-        relation = self._plain(sql)
-        try:
-            yield from arrow.batches(relation, copy=False)
-        except duckdb.Error as error:
-            raise _refused(error, sql) from None
+        batches = arrow.batches(self._plain(sql), copy=False)
+        while True:
+            with self._within(sql):  # the time between two batches is the reader's
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def run(self, sql: str) -> None:
         self._run(sql)
 
     def _run(self, sql: str) -> list[tuple[Any, ...]]:
-        try:
+        with self._within(sql):
             found: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
-            return found
+        return found
+
+    @contextmanager
+    def _within(self, sql: str) -> Iterator[None]:
+        """Stop what runs inside when its time is over; EngineError for that, and for what DuckDB refuses."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.connection.interrupt()
+
+        clock = threading.Timer(self.seconds, stop) if self.seconds is not None else None
+        if clock is not None:
+            clock.daemon = True
+            clock.start()
+        try:
+            yield
         except duckdb.Error as error:
+            if late.is_set() and isinstance(error, duckdb.InterruptException):
+                raise EngineError(
+                    f"the query took longer than {self.seconds:g} seconds, and was stopped",
+                    where=sql.strip()[:300],
+                    hint="ask for less, or allow more time",
+                ) from None
             raise _refused(error, sql) from None
+        finally:
+            if clock is not None:
+                clock.cancel()
 
     def upload(self, name: str, table: Table) -> None:
         arrays = {n: _array(c) for n, c in table.items()}
@@ -180,6 +224,8 @@ class DuckDB:
             self.connection.unregister(view)
 
     def keep(self, name: str, sql: str) -> int:
+        with self._within(sql):
+            refuse_all_but_select(self.connection, sql)
         return int(self._run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")[0][0])
 
     def drop(self, *names: str) -> None:
@@ -198,15 +244,9 @@ class DuckDB:
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query as DuckDB's own lazy relation."""
-        try:
-            kinds = [s.type for s in self.connection.extract_statements(sql)]
-            if kinds != [duckdb.StatementType.SELECT]:  # asked before it is run: nothing of the user's is written over
-                what = f"{len(kinds)} statements" if len(kinds) != 1 else f"a statement of kind {kinds[0].name}"
-                what = f"one SELECT was expected, not {what}"
-                raise EngineError(what, where=sql.strip()[:300], hint="give one SELECT")
+        with self._within(sql):
+            refuse_all_but_select(self.connection, sql)  # before it is run: nothing of the user's is written over
             return self.connection.sql(sql)
-        except duckdb.Error as error:
-            raise _refused(error, sql) from None
 
     def _plain(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query, with exact decimals and 128-bit integers as the numbers that NumPy has."""

@@ -29,6 +29,7 @@ _CONDITIONS = (
     TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE, TokenType.AND, TokenType.OR,
     TokenType.NOT, TokenType.IS, TokenType.IN, TokenType.BETWEEN, TokenType.LIKE, TokenType.ILIKE,
 )  # fmt: skip
+_VERBS = frozenset({TokenType.INSERT, TokenType.UPDATE, TokenType.DELETE, TokenType.MERGE, TokenType.COPY})
 _OPENINGS = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES})
 
 
@@ -52,6 +53,7 @@ def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
                 end=tokens[-1].end + 1,
                 hint="queries begin with SELECT or WITH; db.execute(…) also reads CREATE MODEL and DROP MODEL",
             )
+        _refuse_writes(tokens, sql)
         statements = _parse(speaker, tokens, sql)
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
@@ -77,6 +79,20 @@ def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
         what = "there is no statement in it" if not statements else f"{len(statements)} statements in one text"
         raise SQLError(f"this SQL cannot be read: {what}", hint="give one SELECT at a time")
     return settle(statements[0], reading)
+
+
+def _refuse_writes(tokens: list[Token], sql: str) -> None:
+    """SQLError for a common table expression that writes: DuckDB runs `WITH gone AS (DELETE …) SELECT …`."""
+    for before, opening, verb in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if verb.token_type in _VERBS and opening.token_type == TokenType.L_PAREN:
+            if before.token_type == TokenType.ALIAS or before.text.upper() == "MATERIALIZED":
+                raise SQLError(
+                    f"{verb.text.upper()} is not a query: nothing is written over here",
+                    sql=sql,
+                    start=verb.start,
+                    end=verb.end + 1,
+                    hint="SELECT what it would write",
+                )
 
 
 def conditions_as_keys(tokens: list[Token]) -> list[Token]:

@@ -1,0 +1,56 @@
+"""What kind of statement a text is, asked of DuckDB's own parser before anything is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from rain_debug.errors import EngineError
+
+_WRITERS = re.compile(r"\b(insert|update|delete|merge|copy)\b", re.IGNORECASE)
+
+
+def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """EngineError unless `sql` is one SELECT that writes nothing; duckdb.Error where DuckDB cannot read it.
+
+    >>> con = duckdb.connect()
+    >>> refuse_all_but_select(con, "SELECT 'delete'")
+    >>> refuse_all_but_select(con, "WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone")
+    Traceback (most recent call last):
+        ...
+    rain_debug.errors.EngineError: one SELECT was expected, not one with DELETE in it
+      where: WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone
+      try:   give one SELECT
+    """
+    kinds = [s.type for s in connection.extract_statements(sql)]
+    what = None
+    if kinds != [duckdb.StatementType.SELECT]:
+        what = f"{len(kinds)} statements" if len(kinds) != 1 else f"a statement of kind {kinds[0].name}"
+    elif _WRITERS.search(sql) and (found := next(_writes(sql), None)):
+        what = f"one with {found} in it"
+    if what is not None:
+        raise EngineError(f"one SELECT was expected, not {what}", where=sql.strip()[:300], hint="give one SELECT")
+
+
+def _writes(sql: str) -> Iterator[str]:
+    """What a SELECT's common table expressions write: DuckDB calls a text with DELETE in WITH a SELECT too."""
+    with duckdb.connect(":memory:") as apart:  # a user's connection may hold an answer that was not read to its end
+        found = apart.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+    tree = json.loads(found[0]) if found else {}
+    if tree.get("error", True):
+        yield "what cannot be told from a write"
+    for node in _nodes(tree):
+        kind = str(node.get("type"))
+        if kind.endswith("_QUERY_NODE"):
+            yield kind.removesuffix("_QUERY_NODE")
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _nodes(child)
