@@ -1,0 +1,214 @@
+/**
+ * The picture of an answer. Vega draws it; over it lies a field of buttons, one for each of its points, so that the
+ * keyboard, a screen reader and a pointer that is only near all reach them.
+ */
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { draw, type Picture, type Spot } from "./chart/draw";
+import { drawing, span, type Columned, type Layer, type Mark, type Point, type Series } from "./chart/series";
+import { across, specification } from "./chart/spec";
+import { useLooks } from "./chart/looks";
+import { asFailure } from "./context";
+import { FailureBox } from "./failure";
+import { count, text } from "./format";
+import { useRoving } from "./roving";
+import type { Chart as Drawn, Failure } from "./types";
+
+export type { Layer, Mark, Series } from "./chart/series";
+
+export interface ChartProps {
+  chart: Drawn;
+  columns: Columned[];
+  /** One: an answer. Two: before and after. */
+  layers: Layer[];
+  /** What it shows, in words. */
+  label: string;
+  /** Makes its points buttons. */
+  onMark?(mark: Mark): void;
+  /** Makes its legend's entries buttons; `null` is the total over all. */
+  onSeries?(series: Series): void;
+  chosen?: Mark | null;
+  /** The cells complained about: row and column. */
+  marked?: [number, string][];
+  /** Where cells stand now, while a run goes on. */
+  moving?: { row: number; column: string; value: number }[];
+  /** Numbers that the picture has room for. */
+  room?: number[];
+  height?: number;
+}
+
+interface Placed { point: Point; spot: Spot }
+
+/** As far from a point, in pixels, as a click still means it. */
+const NEAR = 40;
+
+export function Chart(props: ChartProps) {
+  const { chart, columns, layers, onMark, height = 300 } = props;
+  const canvas = useRef<HTMLDivElement>(null);
+  const field = useRef<HTMLDivElement>(null);
+  const width = useWidth(field);
+  const looks = useLooks(field);
+  const plan = useMemo(() => drawing(chart, columns, layers), [chart, columns, layers]);
+  const flat = across(chart, plan);
+  const tall = flat ? Math.max(height, plan.order.length * (16 + 12 * layers.length * plan.series.length) + 40) : height;
+  const [picture, setPicture] = useState<Picture | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const domain = useDomain(chart, plan.points, props);
+  useEffect(() => {
+    if (!width || !looks) return;
+    let gone: (() => void) | null = null;
+    let mine = true;
+    const spec = specification(chart, plan, layers.length, looks, { width, height: tall }, domain);
+    draw(canvas.current!, spec, flat, chart.type === "bar", layers.length).then(
+      (drawn) => {
+        gone = drawn.gone;
+        if (mine) setPicture(drawn);
+        else drawn.gone();
+      },
+      (error: unknown) => mine && setFailure(asFailure(error)),
+    );
+    return () => {
+      mine = false;
+      gone?.();
+    };
+  }, [chart, plan, width, tall, looks, flat, layers.length, domain[0], domain[1]]);
+
+  const placed = useMemo<Placed[]>(
+    () => (picture ? plan.points.flatMap((point) => {
+      const spot = point.y === null ? null : picture.spot(point);
+      return spot ? [{ point, spot }] : [];
+    }) : []),
+    [picture, plan],
+  );
+  const [near, setNear] = useState<Placed | null>(null);
+  const find = (event: MouseEvent): Placed | null => {
+    const box = field.current!.getBoundingClientRect();
+    return nearest(placed, event.clientX - box.left, event.clientY - box.top);
+  };
+  const roving = useRoving(field);
+  const words = (point: Point) => wordsOf(point, plan.series, columns, layers);
+  const same = (a: Mark | null | undefined, b: Mark) => a?.row === b.row && a.column === b.column && a.layer === b.layer;
+  if (failure) return <FailureBox failure={failure} />;
+  return (
+    <figure class="chart" aria-label={props.label}>
+      <Legend {...props} series={plan.series} colours={looks?.series ?? []} />
+      <div
+        ref={field} class={`chart-field${near && onMark ? " over" : ""}`}
+        onKeyDown={roving}
+        onPointerMove={(event) => event.pointerType !== "touch" && setNear(find(event))}
+        onPointerLeave={() => setNear(null)}
+        onClick={(event) => {
+          if (event.detail === 0) return;
+          const hit = find(event);
+          if (hit && onMark) onMark(hit.point);
+        }}
+      >
+        <div ref={canvas} class="chart-canvas" aria-hidden="true" />
+        {picture && (
+          <div class="chart-marks" role="group" aria-label={`${props.label}: ${count(placed.length, "point")}`}>
+            {placed.map(({ point, spot }) => {
+              const key = `${point.layer}/${point.row}/${point.column}`;
+              const state = [
+                "mark", same(props.chosen, point) && "chosen", near && same(near.point, point) && "near",
+                props.marked?.some(([row, column]) => row === point.row && column === point.column) && "marked",
+              ].filter(Boolean).join(" ");
+              const at = { left: `${spot.x}px`, top: `${spot.y}px` };
+              return onMark ? (
+                <button
+                  type="button" key={key} class={state} style={at} aria-label={words(point)} aria-pressed={same(props.chosen, point)}
+                  data-at={`${point.layer * plan.series.length + point.series},${Math.round(flat ? spot.y : spot.x)}`}
+                  onClick={(event) => event.detail === 0 && onMark(point)} onFocus={() => setNear({ point, spot })}
+                  onBlur={() => setNear(null)}
+                />
+              ) : (
+                <span key={key} class={state} style={at} role="img" aria-label={words(point)} />
+              );
+            })}
+            {props.moving?.map((each) => {
+              const point = plan.points.find((p) => p.row === each.row && p.column === each.column);
+              const spot = point && picture.spot(point, each.value);
+              return spot && <span key={`now/${each.row}/${each.column}`} class="mark now" style={{ left: `${spot.x}px`, top: `${spot.y}px` }} aria-hidden="true" />;
+            })}
+          </div>
+        )}
+        {near && <Tip at={near} words={words(near.point)} width={width} />}
+      </div>
+      {plan.left_out > 0 && (
+        <p class="quiet note">The first {plan.series.length} of {plan.series.length + plan.left_out} series are drawn; the table has all.</p>
+      )}
+    </figure>
+  );
+}
+
+function Legend(props: ChartProps & { series: Series[]; colours: string[] }) {
+  const { series, layers, onSeries, colours } = props;
+  const states = layers.length > 1;
+  if (series.length < 2 && !states) return null;
+  return (
+    <ul class="legend">
+      {series.length > 1 && series.map((each, i) => (
+        <li key={i}>
+          {onSeries ? (
+            <button type="button" class="legend-entry" onClick={() => onSeries(each)} title={`Complain about the total of ${each.name}`}>
+              <i class="swatch" style={{ background: colours[i % colours.length] }} />{each.name}
+            </button>
+          ) : (
+            <span class="legend-entry"><i class="swatch" style={{ background: colours[i % colours.length] }} />{each.name}</span>
+          )}
+        </li>
+      ))}
+      {states && layers.map((layer, i) => (
+        <li key={layer.name}><span class="legend-entry"><i class={`swatch ${i ? "after" : "before"}`} />{layer.name}</span></li>
+      ))}
+    </ul>
+  );
+}
+
+function Tip({ at, words, width }: { at: Placed; words: string; width: number }) {
+  const left = Math.min(Math.max(at.spot.x, 70), Math.max(70, width - 70));
+  return <div class={`tip${at.spot.y < 40 ? " below" : ""}`} style={{ left: `${left}px`, top: `${at.spot.y}px` }} aria-hidden="true">{words}</div>;
+}
+
+function wordsOf(point: Point, series: Series[], columns: Columned[], layers: Layer[]): string {
+  const column = columns.find((each) => each.name === point.column)!;
+  const named = series.length > 1 ? series[point.series]!.name : point.column;
+  const state = layers.length > 1 ? ` ${layers[point.layer]!.name}` : "";
+  return `${point.at ? `${point.at}, ` : ""}${named}${state}: ${text(point.y, "number", column.whole)}`;
+}
+
+/** What a pointer means: the bar that it is over, or the point that is nearest. */
+function nearest(placed: Placed[], x: number, y: number): Placed | null {
+  let best: Placed | null = null, least = NEAR;
+  for (const each of placed) {
+    const { box } = each.spot;
+    const far = box
+      ? Math.hypot(outside(x, box.left, box.width), outside(y, box.top, box.height))
+      : Math.hypot(x - each.spot.x, y - each.spot.y);
+    if (far < least) [best, least] = [each, far];
+  }
+  return best;
+}
+
+const outside = (at: number, from: number, size: number) => Math.max(from - at, 0, at - from - size);
+
+/** The span of the value axis: of what is drawn, what moves and what is asked for. While points move it only widens. */
+function useDomain(chart: Drawn, points: Point[], { moving, room }: ChartProps): [number, number] {
+  const widest = useRef<{ points: Point[]; numbers: number[] }>({ points, numbers: [] });
+  if (widest.current.points !== points) widest.current = { points, numbers: [] };
+  const { numbers } = widest.current;
+  numbers.push(...(moving ?? []).map((each) => each.value), ...(room ?? []).filter(Number.isFinite));
+  if (numbers.length > 2) numbers.splice(0, numbers.length, Math.min(...numbers), Math.max(...numbers));
+  return span(chart, [...points.flatMap((p) => (p.y === null ? [] : [p.y])), ...numbers]);
+}
+
+function useWidth(of: { current: HTMLElement | null }): number {
+  const [width, set] = useState(0);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => set(Math.floor(of.current?.clientWidth ?? 0)));
+    observer.observe(of.current!);
+    set(Math.floor(of.current!.clientWidth));
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}

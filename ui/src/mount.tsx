@@ -1,0 +1,41 @@
+/** Mounts the view into an element: a shadow root of its own, with its own stylesheet, so that no page changes its looks. */
+
+import { render } from "preact";
+
+import { App } from "./App";
+import { router } from "./routes";
+import base from "./ui.css";
+import query from "./query/query.css";
+import run from "./run/run.css";
+import type { Host } from "./types";
+
+export interface Options {
+  /** The address of the first screen where the browser's own is not used: "/runs/3". */
+  start?: string;
+}
+
+/** Returns what takes the view away again. */
+export function mount(root: HTMLElement, host: Host, options: Options = {}): () => void {
+  const shadow = root.shadowRoot ?? root.attachShadow({ mode: "open" });
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync([base, query, run].join("\n"));
+  shadow.adoptedStyleSheets = [sheet];
+  const frame = document.createElement("div");
+  frame.className = "rain";
+  frame.dataset.mode = host.mode;
+  shadow.replaceChildren(frame);
+
+  // A notebook has keys of its own for its cells: it must not hear ours. Its letters would cut and delete cells.
+  const keep = (event: Event) => event.stopPropagation();
+  const ours = host.mode !== "notebook";
+  if (!ours) {
+    root.setAttribute("data-lm-suppress-shortcuts", "true");
+    for (const name of ["keydown", "keyup", "keypress"]) root.addEventListener(name, keep);
+  }
+  render(<App host={host} router={router(host.mode, options.start)} frame={frame} keyboard={ours ? document : frame} />, frame);
+  return () => {
+    render(null, frame);
+    for (const name of ["keydown", "keyup", "keypress"]) root.removeEventListener(name, keep);
+    shadow.replaceChildren();
+  };
+}

@@ -1,0 +1,2 @@
+import type { ComponentChildren } from "preact";
+export const TrayProvider = ({ children }: { children: ComponentChildren }) => <>{children}</>;

@@ -1,0 +1,13 @@
+import type { Mark } from "./words";
+
+const SIGNS = { good: "✓", bad: "✗", plain: "–" };
+
+/** A word with its sign: colour is never the only thing that tells. */
+export function Marked({ mark }: { mark: Mark }) {
+  return (
+    <span class={`mark ${mark.tone}`}>
+      <span aria-hidden="true">{SIGNS[mark.tone]} </span>
+      {mark.text}
+    </span>
+  );
+}
