@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DataError,
         DatasetError,
         DebugError,
+        DeskError,
         EngineError,
         LineageError,
         ModelError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         RepairError,
         ReportError,
         SQLError,
+        StoreError,
     )
     from rain_debug.models.torch import TorchClassifier
     from rain_debug.report import Report
@@ -53,6 +55,7 @@ _HOMES = {
     "DataError": "errors",
     "DatasetError": "errors",
     "DebugError": "errors",
+    "DeskError": "errors",
     "EngineError": "errors",
     "LineageError": "errors",
     "ModelError": "errors",
@@ -61,6 +64,7 @@ _HOMES = {
     "RepairError": "errors",
     "ReportError": "errors",
     "SQLError": "errors",
+    "StoreError": "errors",
 }
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "Database",
     "DatasetError",
     "DebugError",
+    "DeskError",
     "EngineError",
     "LineageError",
     "ModelError",
@@ -84,6 +89,7 @@ __all__ = [
     "ReportError",
     "Row",
     "SQLError",
+    "StoreError",
     "Table",
     "TorchClassifier",
     "__version__",

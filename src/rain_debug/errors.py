@@ -109,6 +109,14 @@ class ReportError(RainError):
     """A report that cannot be written where it was asked for."""
 
 
+class StoreError(RainError):
+    """Runs that cannot be kept or read, or a run that is not there."""
+
+
+class DeskError(RainError):
+    """A request of a page or a notebook that makes no sense: an operation, a field or a name that there is not."""
+
+
 class DatasetError(RainError):
     """A public data set that is neither in the local folder nor to be downloaded intact."""
 

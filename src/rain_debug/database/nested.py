@@ -121,12 +121,18 @@ class NestedQuery(Query):
             self.capture([Target("present", None, place)])
             return Cell(self, name, place, whole=whole)
         row = answer.row(self._find(answer, given))
-        place = tuple((k, row[k]) for k in keys)
-        if info.uncertain and answer[name].kind in ("number", "bool"):
-            return Cell(self, name, place, whole=whole)
-        classes = self._classes(position) or tuple(
-            sorted({v for v in answer[name].to_list() if v is not None}, key=str)
-        )
+        return self._cell(name, tuple((k, row[k]) for k in keys))
+
+    def like(self, column: str) -> Cell | None:
+        """A cell of `column` in no row: what can be said of all of them; None where predictions do not move it."""
+        name = find_name(self._names, column)
+        return self._cell(name, ()) if name in self.moving() and name not in self.keys else None
+
+    def _cell(self, name: str, place: tuple[tuple[str, Any], ...]) -> Cell:
+        position, values = self._names.index(name), self._whole()[name]
+        if self.nested.columns[position].uncertain and values.kind in ("number", "bool"):
+            return Cell(self, name, place, whole=self._is_whole(name))
+        classes = self._classes(position) or tuple(sorted({v for v in values.to_list() if v is not None}, key=str))
         return Cell(self, name, place, "class", classes)
 
     def row(self, where: Mapping[str, Any] | None = None, /, **conditions: Any) -> Row:

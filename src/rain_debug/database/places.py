@@ -65,6 +65,8 @@ def matches(answer: Table, name: str, value: Any) -> np.ndarray:
     column = answer[name]
     if value is None:
         return ~_known(answer, name)
+    if column.kind == "number" and type(value) is int and column.values.dtype.kind == "i":
+        return np.asarray(column.values == value) & _known(answer, name)
     if column.kind == "number" and _is_number(value):
         return np.asarray(column.values == float(value)) & _known(answer, name)
     if column.kind == "bool" and isinstance(value, bool):

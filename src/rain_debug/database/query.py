@@ -74,6 +74,11 @@ class Query:
         """The answer, as the database computes it with the models' current predictions."""
         return self._whole().select(self.columns)
 
+    @property
+    def keyed_answer(self) -> Table:
+        """The answer, and behind its columns the group keys that are not selected."""
+        return self._whole()
+
     def rows(self) -> list[dict[str, Any]]:
         """The answer as a list of dictionaries."""
         return self.answer.rows()
@@ -235,6 +240,16 @@ class Query:
         except (ComplaintError, EngineError):
             return False
         return True
+
+    def like(self, column: str) -> Cell | None:
+        """A cell of `column` in no row: what can be said of all of them; None where predictions do not move it."""
+        output = find_output(self._outputs, column)
+        if output.name in self.keys or not self._predicted(output):
+            return None
+        if not self.plan.is_aggregate:
+            return self._tuple_cell(output, ())
+        number = self._whole()[output.name].kind in ("number", "bool")
+        return Cell(self, output.name, whole=self._whole_numbers(output)) if number else None
 
     def row(self, where: Mapping[str, Any] | None = None, /, **conditions: Any) -> Row:
         """The row (or group) of the answer where `conditions` hold, there or missed."""

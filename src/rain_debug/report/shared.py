@@ -101,9 +101,12 @@ def patterns(run: Run, background: Background | None, question: Question, verify
 def first_line(run: Run, background: Background | None) -> str:
     """The first pattern in a line, "230 of 300 removed records: source = 'client-7'"; empty where there is none."""
     found = () if background is None else find(run, background, Question(n=1))
-    if not found:
-        return ""
-    p, more = found[0], found[0].records - found[0].hits
+    return line_of(run, found[0]) if found else ""
+
+
+def line_of(run: Run, p: Pattern) -> str:
+    """A pattern in a line."""
+    more = p.records - p.hits
     of = f" of model '{p.model}'" if len(run.models) > 1 else ""
     kinds = {c.fix.kind for r in run.rounds for c in r.chosen}
     done = "removed" if kinds == {"delete"} else "fixed"

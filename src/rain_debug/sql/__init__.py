@@ -8,7 +8,7 @@ from rain_debug.sql.nodes import free_name, quote, unique_names
 from rain_debug.sql.parts import part_of, parts_of
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.planner import plan_query
-from rain_debug.sql.refusals import is_flat, is_unsupported
+from rain_debug.sql.refusals import holds_no_prediction, is_flat, is_unsupported
 from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed, describe
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Window",
     "Windowed",
     "invalid",
+    "holds_no_prediction",
     "is_flat",
     "is_unsupported",
     "mark",

@@ -18,6 +18,7 @@ from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 NESTED = "docs/sql lists what is exact, approximate and refused"
 SUPPORTED = f"supported are SELECTs, CTEs, subqueries, set operations and windows over predictions; {NESTED}"
 AGGREGATES = "predictions go through COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, BOOL_AND, BOOL_OR and COUNT(DISTINCT)"
+NO_PREDICTION = "this query holds no prediction"
 _EQUALITIES = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ)
 _ORDERINGS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
 _TRUTHS = ("=", "<>", "<", "<=", ">", ">=", "and", "or", "not")
@@ -26,6 +27,11 @@ _TRUTHS = ("=", "<>", "<", "<=", ">", ">=", "and", "or", "not")
 def is_unsupported(error: SQLError) -> bool:
     """True where a flat block cannot hold a query that a tree of blocks may."""
     return error.hint in (SUPPORTED, AGGREGATES) or "not supported" in error.message or "optional side" in error.message
+
+
+def holds_no_prediction(error: SQLError) -> bool:
+    """True where nothing is wrong with the query but that it asks no model."""
+    return error.message == NO_PREDICTION
 
 
 def is_flat(plan: Plan) -> bool:
@@ -54,7 +60,7 @@ def refuse_shape(tree: exp.Expr, convert: Converter, catalog: Catalog) -> exp.Se
     if isinstance(tree, exp.Query) and not predictions:
         known = ", ".join(catalog.models) or "none yet"
         raise SQLError(
-            "this query holds no prediction",
+            NO_PREDICTION,
             hint=f"use predict(model, alias) somewhere in it; models: {known}; plain SQL: ask the database itself",
         )
     if isinstance(tree, exp.SetOperation):

@@ -1,0 +1,140 @@
+"""The host behind page and notebook: the operations and streams of `ui/src/types.ts`, without HTTP or kernel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rain_debug.complaints import Complaint
+from rain_debug.desk.answers import Answers
+from rain_debug.desk.places import COMPLAINT, PLACE, Places
+from rain_debug.desk.project import project_view
+from rain_debug.desk.requests import Asked
+from rain_debug.desk.running import Following
+from rain_debug.desk.runs import Runs
+from rain_debug.desk.worker import Worker
+from rain_debug.errors import DeskError, RainError, SQLError, nearest
+
+Op = Callable[[Any], dict[str, Any]]
+
+
+class Desk:
+    """Answers a page's operations on a database `db`: `queries` and `complaints` are there from the beginning.
+
+    `settings` are arguments of `db.debug` that a run has unless it says otherwise. What touches the database or a
+    model is done by one thread, in the order in which it is asked for.
+    """
+
+    def __init__(
+        self,
+        db: Any,
+        queries: Iterable[Any] | Mapping[str, Any] = (),
+        complaints: Sequence[Complaint] = (),
+        settings: Mapping[str, Any] | None = None,
+        store: Any = None,
+        title: str = "",
+    ) -> None:
+        self._db, self.title, self._given = db, title, list(complaints)
+        self._settings = dict(settings or {})
+        self._worker = Worker()
+        self._answers = Answers(db, queries)
+        self._places = Places(db, self._answers, self._given)
+        self._runs = Runs(db, self._places, self._settings)
+        self._ops: dict[str, Op] = {
+            "project": self._project,
+            "query": self._query,
+            "ask": self._ask,
+            "rows": self._rows,
+            "place": self._place,
+            "describe": self._describe,
+        }
+        self._streams: dict[str, Callable[[Any, threading.Event], tuple[Following, Callable[[], Any]]]] = {
+            "debug": self._runs.debug,
+        }
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """Names of the operations that answer once."""
+        return tuple(self._ops)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of those that tell how they go on."""
+        return tuple(self._streams)
+
+    def call(self, op: str, request: Any) -> dict[str, Any]:
+        """The answer of an operation; RainErrors say what is wrong with the request, or with what it asks for."""
+        if op not in self._ops:
+            raise DeskError(f"there is no operation '{op}'", hint=nearest(op, self._ops))
+        work = self._ops[op]
+        found: dict[str, Any] = self._worker.do(lambda: work(request))
+        return found
+
+    def stream(self, op: str, request: Any, cancelled: threading.Event | None = None) -> Iterator[dict[str, Any]]:
+        """The events of a stream: "started" at once, then at least two a second, at last "done" or "failed".
+
+        When `cancelled` is set, or the iterator is closed, the run stops and keeps the rounds that are done.
+        """
+        if op not in self._streams:
+            raise DeskError(f"there is no stream '{op}'", hint=nearest(op, self._streams))
+        try:
+            following, work = self._streams[op](request, cancelled or threading.Event())
+        except RainError as error:
+            yield {"type": "failed", "failure": self.failure(error)}
+            return
+        future = self._worker.submit(work)
+        yield from following.events(future, self._db.engine.cancel, self.failure)
+
+    @staticmethod
+    def failure(error: BaseException) -> dict[str, Any]:
+        """An error as a page is told of it; one that is no RainError is a defect of ours and says so."""
+        if isinstance(error, RainError):
+            message, where, hint = error.message, error.where, error.hint
+        else:
+            message, where = f"Rain failed: {type(error).__name__}: {error}", None
+            hint = "this is a defect of Rain: please report it"
+        return {
+            "kind": type(error).__name__ if isinstance(error, RainError) else "Defect",
+            "message": message,
+            "where": where,
+            "hint": hint,
+            "fragment": error.fragment if isinstance(error, SQLError) else None,
+            "line": error.line if isinstance(error, SQLError) else None,
+            "column": error.column if isinstance(error, SQLError) else None,
+        }
+
+    def close(self) -> None:
+        """Stop what is going on."""
+        self._worker.close()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # -- operations on the database -----------------------------------------------------------------------------
+
+    def _project(self, request: Any) -> dict[str, Any]:
+        Asked.of("project", request, ())
+        return project_view(self._db, self.title, self._answers, self._places, self._settings, 0)
+
+    def _query(self, request: Any) -> dict[str, Any]:
+        asked = Asked.of("query", request, ("name",))
+        return self._answers.shown(asked.text("name")).view()
+
+    def _ask(self, request: Any) -> dict[str, Any]:
+        asked = Asked.of("ask", request, ("sql", "name"))
+        return self._answers.ask(asked.text("sql"), asked.text("name", None)).view()
+
+    def _rows(self, request: Any) -> dict[str, Any]:
+        asked = Asked.of("rows", request, ("query", "offset", "limit", "sort", "down"))
+        shown = self._answers.shown(asked.text("query"))
+        return shown.page(asked.whole("offset"), asked.limit(), asked.text("sort", None), asked.flag("down"))
+
+    def _place(self, request: Any) -> dict[str, Any]:
+        return self._places.now(Asked.of("place", request, ("place",)).inner("place", PLACE))
+
+    def _describe(self, request: Any) -> dict[str, Any]:
+        return self._places.describe(Asked.of("describe", request, ("complaint",)).inner("complaint", COMPLAINT))
