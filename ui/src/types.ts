@@ -146,6 +146,8 @@ export interface Change {
   /** Rows of the answer, and of these how many changed; rows beyond the first 1,000 are left out unless they changed. */
   total: number;
   changed: number;
+  /** Whether its rows are groups, or one total; else they are rows of the queried data. */
+  grouped: boolean;
   /** The cells complained about: [row, column name]. */
   marked: [number, string][];
 }
@@ -189,7 +191,8 @@ export interface RunView extends RunHead {
   rounds: { number: number; removed: number; q: number; values: Value[] }[];
   changes: Change[];
   patterns: Pattern[];
-  models: { name: string; records: number; removed: number }[];
+  /** `keys` and `labels`: the records' own columns that hold what is listed as their key and label. */
+  models: { name: string; records: number; removed: number; keys: string[]; labels: string[] }[];
   /** The records' own columns, after rank, model, key, score, label, fix. */
   columns: Column[];
   records: number;
@@ -290,6 +293,8 @@ export interface Streams {
 export interface Host {
   /** "page": addresses and downloads are the browser's; "notebook": none of these; "report": one run, no operations. */
   mode: "page" | "notebook" | "report";
+  /** What a saved report says of the records that it leaves out. */
+  note?: string;
   call<K extends keyof Ops>(op: K, request: Ops[K][0]): Promise<Ops[K][1]>;
   /** Resolves after the last event; rejects with a Failure. */
   stream<K extends keyof Streams>(

@@ -6,19 +6,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rain_debug.complaints import Complaint, Goal, value_text
-from rain_debug.debugger import QueryRun, Reading, Round, Run
+from rain_debug.debugger import ModelRun, QueryRun, Reading, Round, Run
 from rain_debug.engines.table import Table
 from rain_debug.fixes import name_of
-from rain_debug.report.report import Report
 from rain_debug.report.shared import Patterns, line_of
 from rain_debug.report.tables import Ending, compare, removals
 from rain_debug.report.words import WHY
 from rain_debug.view.answer import answer_columns
 from rain_debug.view.chart import chart_of
 from rain_debug.view.values import MOST_ROWS, columns, cut, fitting, value
+
+if TYPE_CHECKING:
+    from rain_debug.report.report import Report
 
 Placed = Callable[[Complaint], dict[str, Any] | None]
 """Where a complaint points, as a page names it; None where it names no place of an answer."""
@@ -59,7 +61,7 @@ def run_view(report: Report, found: Patterns | None = None, place: Placed = comp
         "rounds": [round_view(r, run.goals) for r in run.rounds],
         "changes": [_change(q, run.goals) for q in run.queries],
         "patterns": pattern_views(run, patterns),
-        "models": [{"name": m.name, "records": m.n_records, "removed": m.removed.n_rows} for m in run.models],
+        "models": [_model(run, m) for m in run.models],
         "columns": own,
         "records": len(report.ranking),
         "kept": 0,
@@ -171,6 +173,19 @@ def _listed(report: Report) -> list[int]:
     return shown[:MOST_COLUMNS]
 
 
+def _model(run: Run, m: ModelRun) -> dict[str, Any]:
+    """A model's records in numbers, and which of their own columns hold what is listed as key and label."""
+    own = {name: m.removed[name].to_list() for name in m.removed}
+    keys = [c.key for c in removals(run) if c.model == m.name]
+    return {
+        "name": m.name,
+        "records": m.n_records,
+        "removed": m.removed.n_rows,
+        "keys": [name for name, values in own.items() if values and values == keys],
+        "labels": [name for name, values in own.items() if values and values == list(m.labels)],
+    }
+
+
 def _change(query: QueryRun, goals: Sequence[Goal]) -> dict[str, Any]:
     """A complained query's answer before and after, row by row."""
     own = [g.complaint for g in goals if g.complaint.query.name == query.name]
@@ -204,6 +219,7 @@ def _change(query: QueryRun, goals: Sequence[Goal]) -> dict[str, Any]:
         "after": after,
         "total": total,
         "changed": changed,
+        "grouped": bool(query.keys) or max(query.before.n_rows, total) <= 1,
         "marked": [[i, name] for i, row in enumerate(kept) for name in names if _complained(own, row, name)],
     }
 
