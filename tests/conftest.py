@@ -28,6 +28,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rain"))
 
+pytest_plugins = ("browser",)
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

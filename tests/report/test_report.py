@@ -433,7 +433,7 @@ def _umask() -> int:
 def test_places_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ReportError) as caught:
         report().save(tmp_path / "r.xlsx")
-    assert caught.value.hint == "end the name in one of .json, .csv, .parquet, .txt"
+    assert caught.value.hint == "end the name in one of .html, .json, .csv, .parquet, .txt"
     with pytest.raises(ReportError, match="cannot be saved as 'report'"):
         report().save(tmp_path / "report")
     with pytest.raises(ReportError, match="the folder does not exist"):

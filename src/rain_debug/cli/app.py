@@ -104,7 +104,7 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="Save the report too: .json, .csv, .parquet or .txt. Can be given several times.",
+    help="Save the report too: .html, .json, .csv, .parquet or .txt. Can be given several times.",
 )
 @click.option("--overwrite", is_flag=True, help="Let --output write over files that are there.")
 @click.option(
@@ -116,11 +116,17 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
     help="What to do to a record, whatever the file says: delete it, relabel it, or the better of the two.",
 )
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=0), help="Records to show.")
+@click.option("--no-rows", is_flag=True, help="Leave every record out of an .html report.")
+@click.option(
+    "--redact", multiple=True, metavar="COL", help="Leave a column out of an .html report, wherever its values stand."
+)
 @talk
 def run(
     file: Path,
     outputs: tuple[Path, ...],
     overwrite: bool,
+    no_rows: bool,
+    redact: tuple[str, ...],
     budget: int | None,
     fix: str | None,
     top: int,
@@ -135,7 +141,10 @@ def run(
     from rain_debug.cli.run import debug_file
 
     asked = {"budget": budget, "fix": fix}
-    return debug_file(file, outputs=outputs, overwrite=overwrite, asked=asked, top=top, quiet=quiet, as_json=as_json)
+    return debug_file(
+        file, outputs=outputs, overwrite=overwrite, rows=not no_rows, redact=redact, asked=asked, top=top, quiet=quiet,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @cli.command()

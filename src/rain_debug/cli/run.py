@@ -16,7 +16,7 @@ from rain_debug.cli.history import History, Reading
 from rain_debug.complaints import goals, value_text
 from rain_debug.config import Project, load
 from rain_debug.config.build import Session, build
-from rain_debug.errors import ConfigError, RainError
+from rain_debug.errors import ConfigError, RainError, nearest
 from rain_debug.report import Report, save
 
 MET, NOT_MET, INTERRUPTED = 0, 1, 130
@@ -126,6 +126,8 @@ def debug_file(
     *,
     outputs: Sequence[Path],
     overwrite: bool,
+    rows: bool,
+    redact: Sequence[str],
     asked: Mapping[str, Any],
     top: int,
     quiet: bool,
@@ -136,8 +138,9 @@ def debug_file(
     `asked` are settings of the command line, None where the file's stand.
     """
     for path in outputs:
-        save.place(path, overwrite)  # what would fail after the run is refused before it
+        save.check_leaving_out(save.place(path, overwrite), rows, redact)  # refused before the run, not after it
     session = _open(file)
+    _check_columns(session, redact)
     settings = {**session.project.debug, **{k: v for k, v in asked.items() if v is not None}}
     if "budget" not in settings:
         raise ConfigError(
@@ -150,7 +153,7 @@ def debug_file(
     report = session.db.debug(list(session.complaints), progress=False if quiet else None, **settings)
     show(report, as_json=as_json, top=top)
     for path in outputs:
-        report.save(path, overwrite=overwrite)
+        report.save(path, overwrite=overwrite, rows=rows, redact=redact)
         if not quiet:
             click.echo(f"saved {path}", err=True)
     return exit_code(report)
@@ -190,6 +193,15 @@ def _open(file: Path) -> Session:
             "the project names no complaint", where=str(file), hint="add [[complaints]]; `rain init` writes an example"
         )
     return build(project)
+
+
+def _check_columns(session: Session, redact: Sequence[str]) -> None:
+    """ConfigError for a column to be redacted that neither records nor answers have."""
+    known = {name for c in session.complaints for name in c.query.columns}
+    known.update(name for m in session.db.models.values() if m.records is not None for name in m.records.table)
+    for name in redact:
+        if name not in known:
+            raise ConfigError(f"there is no column '{name}' to redact", where="--redact", hint=nearest(name, known))
 
 
 def _nothing_to_do(session: Session, as_json: bool) -> int:

@@ -21,6 +21,7 @@ from rain_debug.fixes import name_of
 from rain_debug.patterns import MOST, By, Question, find
 from rain_debug.report import save, shared
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
+from rain_debug.report.html import html_of
 from rain_debug.report.pictures import changed, of_run
 from rain_debug.report.scripts import take_home
 from rain_debug.report.shared import Patterns
@@ -28,6 +29,7 @@ from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
 from rain_debug.report.terminal import charts
 from rain_debug.report.trust import Prefix, forecasts_of, forecasts_table, shortest_prefix
+from rain_debug.report.view import saved
 from rain_debug.report.words import WHY, summary
 
 VERSION = 1
@@ -241,15 +243,23 @@ class Report:
         overwrite: bool = False,
         timings: bool = False,
         forecasts: bool = False,
+        rows: bool = True,
+        redact: Sequence[str] = (),
     ) -> Path:
-        """Write the whole report (.json, .txt) or its ranking (.csv, .parquet), by the name's end; the path.
+        """Write the whole report (.html, .json, .txt) or its ranking (.csv, .parquet), by the name's end; the path.
 
-        `forecasts` adds what was foreseen of each round to the JSON.
+        `forecasts` adds what was foreseen of each round to the JSON. The HTML is one file that needs no network; it
+        holds the first 1,000 records, none where `rows` is False, and the columns in `redact` stand nowhere in it.
 
         ReportError for another end, a folder that is not there, or a name that is taken unless `overwrite`.
         """
         where = save.place(path, overwrite)
+        columns = (redact,) if isinstance(redact, str) else tuple(redact)
+        save.check_leaving_out(where, rows, columns)
         match where.suffix.lower():
+            case ".html":
+                made = html_of(saved(self), rows=rows, redact=columns, also=self.ranking.columns)
+                save.write(where, save.text(made))
             case ".json":
                 save.write(where, save.text(self.to_json(timings=timings, forecasts=forecasts)))
             case ".csv":

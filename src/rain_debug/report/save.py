@@ -6,14 +6,14 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rain_debug.errors import EngineError, ReportError
 from rain_debug.report.grid import Grid, plain
 
-SUFFIXES = (".json", ".csv", ".parquet", ".txt")
+SUFFIXES = (".html", ".json", ".csv", ".parquet", ".txt")
 
 
 def place(path: str | os.PathLike[str], overwrite: bool) -> Path:
@@ -36,6 +36,16 @@ def place(path: str | os.PathLike[str], overwrite: bool) -> Path:
             hint="choose another name, or write over it: overwrite=True in Python, --overwrite in a shell",
         )
     return where
+
+
+def check_leaving_out(path: Path, rows: bool, redact: Sequence[str]) -> None:
+    """ReportError where records or columns are to be left out of a file that has no way to."""
+    if path.suffix.lower() != ".html" and (redact or not rows):
+        raise ReportError(
+            "only an HTML report can leave records or columns out",
+            where=str(path),
+            hint="end the name in .html, or save everything",
+        )
 
 
 def write(path: Path, fill: Callable[[Path], None]) -> None:

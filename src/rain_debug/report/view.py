@@ -73,7 +73,7 @@ def run_view(report: Report, found: Patterns | None = None, place: Placed = comp
 def saved(report: Report) -> dict[str, Any]:
     """What a file of a report carries: the run, its first records, and what else the fixes changed."""
     view, n = run_view(report), len(report.ranking)
-    rows = fitting(list(islice(records(report), MOST_ROWS)))
+    rows = fitting([listed(row) for row in islice(records(report), MOST_ROWS)])
     left_out = f"The first {len(rows):,} of {n:,} records are shown." if len(rows) < n else ""
     page = {"columns": view["columns"], "rows": rows, "offset": 0, "total": n, "kept": 0}
     effects = report.side_effects()
@@ -158,12 +158,17 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
     """The fixed records as `RecordRow`s, in order."""
     several = len(report.run.models) > 1
     name = "" if several or not report.run.models else report.run.models[0].name
-    listed = _listed(report)
+    shown = _listed(report)
     for row in report.ranking.values:
         rank, *lead = row[: 5 + several]
         model, (key, score, label, fix) = (lead[0], lead[1:]) if several else (name, lead)
         yield {"rank": rank, "model": model, "key": value(key), "score": value(score), "label": value(label),
-               "fix": fix, "kept": False, "values": [cut(value(row[i])) for i in listed]}  # fmt: skip
+               "fix": fix, "kept": False, "values": [value(row[i]) for i in shown]}  # fmt: skip
+
+
+def listed(row: dict[str, Any]) -> dict[str, Any]:
+    """A record with its long texts cut, as a list shows it."""
+    return {**row, "values": [cut(v) for v in row["values"]]}
 
 
 def _listed(report: Report) -> list[int]:
@@ -181,8 +186,8 @@ def _model(run: Run, m: ModelRun) -> dict[str, Any]:
         "name": m.name,
         "records": m.n_records,
         "removed": m.removed.n_rows,
-        "keys": [name for name, values in own.items() if values and values == keys],
-        "labels": [name for name, values in own.items() if values and values == list(m.labels)],
+        "keys": [name for name, values in own.items() if values == keys],
+        "labels": [name for name, values in own.items() if values == list(m.labels)],
     }
 
 

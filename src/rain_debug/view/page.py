@@ -33,9 +33,15 @@ main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem }
 h1 { font-size: 1.3rem; line-height: 1.35; overflow-wrap: anywhere }
 h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
 .wide { overflow-x: auto }
+.rows td { white-space: nowrap }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #8886 }
-@media print { .wide { overflow: visible } table { font-size: .7rem } tr { break-inside: avoid } }
+@media print {
+  .wide { overflow: visible }
+  .rows td { white-space: normal }
+  table { font-size: .7rem }
+  tr { break-inside: avoid }
+}
 """
 """Of what stands in a page before the module does, or in its place."""
 
