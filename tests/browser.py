@@ -1,4 +1,4 @@
-"""Fixtures: one Chromium for all browser tests of a worker, a page that fails where the browser complained, axe-core."""
+"""Fixtures: one Chromium for all browser tests of a worker, a page that fails where it complained, axe-core."""
 
 from __future__ import annotations
 
