@@ -6,7 +6,7 @@
 among the first three patterns: its records, or at least 90% of them and at least 90% of its own. `search` times the
 search over 100,000 records and 30 columns. `foreseen` removes prefixes of the ranking, up to 5% of the records, and
 compares the complained cells as one Newton step foresees them with a refit; its figure is the calibration plot of the
-docs. `fairness` looks for at most 5% of the records that make half of a gap between groups.
+docs. `fairness` looks for at most 5% of the records whose fix takes half of a gap between groups away.
 """
 
 from __future__ import annotations
@@ -238,10 +238,10 @@ def credit(seed: int, n: int = 1000) -> tuple[Table, Table]:
     return tables[0], tables[1]
 
 
-def fairness(name: str, most: float) -> dict[str, Any]:
-    """The gap between the shares of women and men that are predicted the good class, before and without a pattern.
+def fairness(name: str, most: float, fix: Any) -> dict[str, Any]:
+    """The gap between the shares of women and men that are predicted the good class, before and after a pattern's fix.
 
-    Of the patterns that 5% of the records meet at least, as Gopher has it, and `most` at most.
+    Of the patterns that `most` of the records meet at most, and, where that is more, 5% at least, as Gopher has it.
     """
     if name == "adult":
         made = adult._data().corrupted(0.0, 0)
@@ -261,15 +261,15 @@ def fairness(name: str, most: float) -> dict[str, Any]:
         q = db.query("SELECT sex, avg(CASE WHEN predict(m, l) = 'good' THEN 1.0 ELSE 0.0 END) AS rate FROM loans l "
                      "GROUP BY sex ORDER BY sex")  # fmt: skip
         gap = q.cell("rate", sex="male").difference_to(q.cell("rate", sex="female"))
-    report = db.debug(gap.should_be(0.0), budget=20, step=20, until="budget", progress=False)
+    report = db.debug(gap.should_be(0.0), budget=20, step=20, until="budget", progress=False, fix=fix)
     began = time.perf_counter()
     patterns = report.patterns(n=3, by="effect", least=min(0.05, most) if most > 0.05 else 0.01, most=most)
     seconds = time.perf_counter() - began
     tried = [p for p in patterns if p.verified is not None]
     best = min(tried, key=lambda p: abs(p.verified.exact[0]))
     before, after = best.now.exact[0], best.verified.exact[0]
-    return {"set": name, "most": most, "pattern": best.sql, "support": best.support, "before": before, "after": after,
-            "removed": 1 - abs(after) / abs(before), "seconds": seconds}  # fmt: skip
+    return {"set": name, "most": most, "fix": fix, "pattern": best.sql, "support": best.support, "before": before,
+            "after": after, "removed": 1 - abs(after) / abs(before), "seconds": seconds}  # fmt: skip
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -325,18 +325,20 @@ def main() -> int:
         print(f"foreseen {name}: at most {off:.1%} off, up to {max(r['removed'] for r in moved):,} records")
         claims.append((f"{name}: foreseen within 20% of the refit", off <= 0.2))
     for name in ("credit",) if options.quick else ("credit", "adult"):
-        for most in (0.05, MOST):
+        for most, fix in ((0.05, "delete"), (0.05, "relabel"), (MOST, "delete")):
             try:
-                row = fairness(name, most)
+                row = fairness(name, most, fix)
             except DatasetError as error:
                 print(f"{name}: left out, {error.message}")
                 break
             results["fairness"].append(row)
-            print(f"fairness {name}: gap {row['before']:.3f} -> {row['after']:.3f} without {row['pattern']} "
+            print(f"fairness {name}: gap {row['before']:.3f} -> {row['after']:.3f}, {fix} {row['pattern']} "
                   f"({row['support']:.1%} of the records), {row['seconds']:.1f} s")  # fmt: skip
-        else:
-            text = f"{name}: a pattern of 5% to {MOST:.1%} of the records removes half of the gap, within 5 s"
-            claims.append((text, row["removed"] >= 0.5 and row["seconds"] <= 5))
+        own = [r for r in results["fairness"] if r["set"] == name and r["most"] <= 0.05]
+        if own:
+            best = max(own, key=lambda r: r["removed"])
+            text = f"{name}: the fix of a pattern of at most 5% of the records removes half of the gap, within 5 s"
+            claims.append((text, best["removed"] >= 0.5 and best["seconds"] <= 5))
     if options.figure:
         draw(results["foreseen"], FIGURE)
     protocol.write(options.out, "patterns", results)

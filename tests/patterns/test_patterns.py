@@ -127,12 +127,35 @@ def test_fewer_top_records(report: Report) -> None:
     assert first.n_top == 40 and first.hits <= 40 and "import-17" in first.sql
 
 
-def test_groups_by_their_effect(report: Report) -> None:
+def test_groups_by_their_effect(report: Report, made: Any) -> None:
     """At most 5% of the records, the group without which q is lowest first."""
     patterns = report.patterns(n=3, by="effect", most=0.05)
-    assert len(patterns) == 3 and all(p.support <= 0.05 for p in patterns)
-    values = [p.estimated for p in patterns]
-    assert values == sorted(values) and values[0] < 0  # type: ignore[type-var, operator]
+    assert len(patterns) >= 2 and all(p.support <= 0.05 for p in patterns)
+    values = [p.estimated or 0.0 for p in patterns]
+    assert values == sorted(values)
+    wrong = len(set(patterns[0].keys) & set(made.truth.tolist()))
+    assert values[0] < -0.3 and wrong > 0.9 * patterns[0].records  # half of the one cause, which is a tenth
+
+
+def test_a_pattern_is_fixed_as_the_run_fixes_records(made: Any) -> None:
+    """With other labels for the records that it helps, as scikit-learn is fitted on them."""
+    db = rain.connect(made.frames())
+    features = list(made.features)
+    db.create_model("churn", LogisticRegression(), training="SELECT * FROM churn_training", key="id", label="churned",
+                    features=features)  # fmt: skip
+    cell = db.query(made.query).cell("n", week=made.fallen[0])
+    relabelled = db.debug(cell.too_low(), budget=60, until="budget", fix="relabel", progress=False)
+    p = relabelled.patterns(n=1, by="effect", most=0.05)[0]
+    t = made.churn_training
+    y = t["churned"].values.copy()
+    y[p.mask(t) & (y == "no")] = "yes"  # whatever is called 'yes' helps already
+    X = np.column_stack([t[f].values for f in features])
+    refit = LogisticRegression(tol=1e-8, max_iter=1000).fit(X, y)
+    users = db.engine.table(f"SELECT * FROM users WHERE active AND week = '{made.fallen[0]}'")
+    counted = (refit.predict(np.column_stack([users[f].values for f in features])) == "yes").sum()
+    assert p.verified is not None and p.now is not None and p.verified.exact[0] == counted > p.now.exact[0]
+    assert p.foreseen is not None
+    assert p.foreseen.relaxed[0] - p.now.relaxed[0] == pytest.approx(p.verified.relaxed[0] - p.now.relaxed[0], rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +248,6 @@ def test_what_was_injected_is_among_the_first_three(
 
 def test_few_records_make_half_of_a_gap(benchmark_script: dict[str, Any]) -> None:
     """On the set like German Credit: the records are women's, called bad, as its structure has it."""
-    seen = benchmark_script["fairness"]("credit", 0.075)
+    seen = benchmark_script["fairness"]("credit", 0.075, "delete")
     assert 0.05 <= seen["support"] <= 0.075 and seen["removed"] >= 0.5, seen
     assert "sex = 'female'" in seen["pattern"] and "risk = 'bad'" in seen["pattern"]

@@ -13,6 +13,7 @@ from rain_debug.data import Records
 from rain_debug.debugger import Background, Run, Trained
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
+from rain_debug.fixes import Training
 from rain_debug.patterns.effect import Effects
 from rain_debug.patterns.literals import Literals, literals
 from rain_debug.patterns.pattern import Pattern
@@ -170,7 +171,7 @@ def _of_model(run: Run, effects: Effects, name: str, asked: Question) -> Iterato
             continue
         pattern = replace(_pattern(name, t, offered, c, mask, top), complete=complete)
         if asked.by == "effect":
-            if _starves(t, mask):
+            if starves(t, effects.fixed(name, mask)):
                 continue
             foreseen = effects.foreseen(name, mask)
             pattern = pattern.valued(-foreseen.change).with_effects(effects.now, foreseen, None)
@@ -180,7 +181,7 @@ def _of_model(run: Run, effects: Effects, name: str, asked: Question) -> Iterato
 def _after(run: Run, effects: Effects, name: str, top: np.ndarray, asked: int | None) -> np.ndarray:
     """The model's parameters without the top records: the run's own last ones where these are all it removed."""
     last = next((m.after for m in run.models if m.name == name), None)
-    return effects.refitted(name, top) if asked is not None or last is None else last
+    return effects.without(name, top) if asked is not None or last is None else last
 
 
 def _pattern(name: str, t: Trained, offered: Literals, c: Conjunction, mask: np.ndarray, top: np.ndarray) -> Pattern:
@@ -267,7 +268,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def with_effects(run: Run, background: Background, patterns: Sequence[Pattern], verify: bool) -> tuple[Pattern, ...]:
-    """The same patterns, each with what removing its records would do: foreseen, and if `verify`, tried.
+    """The same patterns, each with what fixing its records would do: foreseen, and if `verify`, tried.
 
     A pattern that holds all records of a class is left as it is: without them there is no model.
     """
@@ -275,7 +276,7 @@ def with_effects(run: Run, background: Background, patterns: Sequence[Pattern], 
     for p in patterns:
         t = background.trained[p.model]
         mask = p.mask(t.records.table)
-        if _starves(t, mask):
+        if starves(t, effects.fixed(p.model, mask)):
             out.append(p)
             continue
         foreseen = p.foreseen or effects.foreseen(p.model, mask)
@@ -283,7 +284,7 @@ def with_effects(run: Run, background: Background, patterns: Sequence[Pattern], 
     return tuple(out)
 
 
-def _starves(t: Trained, out: np.ndarray) -> bool:
+def starves(t: Trained, now: Training) -> bool:
     """Whether the model would lose all records of a class, or all but one (a regressor: two)."""
-    left = t.records.y[~out]
+    left = now.records.y[now.keep]
     return len(left) < 2 or bool(t.model.classes and len(np.unique(left)) < len(t.model.classes))

@@ -10,7 +10,8 @@ below a node of the lattice. The records that meet more predicates are fewer, so
 negative ones, the *cost*, and the number n fall at most by what each further predicate takes away from the node itself.
 And of any set of records, Σ gain / n^power is at most (Σ gain₊^(1/(1−power)))^(1−power), after Hölder. Gains are
 rounded to whole multiples of a unit, so that their sums are exact, and equal values equal in whatever order they were
-added.
+added. Where nothing but the number of records limits a group (power = 0), a fourth fact does: of any `most` records,
+Σ gain ≤ most · t + Σ (gain − t)₊, whatever t.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ EFFORT = 40_000_000
 """Words of 64 records that are looked at, at most: some tenths of a second."""
 OPENING = 20_000
 """What opening a node costs besides, in such words."""
+PRICED = (1, 3, 8)
+"""Ranks, as multiples of the records that a conjunction may hold, of the gains by which it is bounded."""
 LEVELS = 128
 """Whole numbers that the largest gain is divided into: sums of such are exact, and quick to take."""
 
@@ -129,17 +132,21 @@ _Waiting = tuple[tuple[float, tuple[int, ...]], float, _Node, np.ndarray]
 
 @dataclass(eq=False)
 class _Children:
-    """A node with one predicate more, each way: `which` predicate, and of each child what `_Node` says."""
+    """A node with one predicate more, each way: `which` predicate, and of each child what `_Node` says.
+
+    `held` is what so many of its records as a conjunction may hold can gain at most.
+    """
 
     which: np.ndarray
     pos: np.ndarray
     neg: np.ndarray
     gain: np.ndarray
+    held: np.ndarray
     cost: np.ndarray
     n: np.ndarray
 
     def take(self, rows: np.ndarray) -> _Children:
-        parts = (self.which, self.pos, self.neg, self.gain, self.cost, self.n)
+        parts = (self.which, self.pos, self.neg, self.gain, self.held, self.cost, self.n)
         return _Children(*(part[rows] for part in parts))
 
 
@@ -179,6 +186,7 @@ class _Walk:
         raised = whole[rows[0]] ** (1 / (1 - power))
         self.coarse = max(1.0, float(raised.max(initial=0.0)) / levels)
         self.raised = self.up if power == 0 else _Sums(np.ceil(raised / self.coarse))
+        self.priced = self._prices(whole[rows[0]]) if power == 0 else []
         self.root = _Node((), self.up.total, self.down.total, len(whole), pos=full[0], neg=full[1])
         self.together = compatible(literals.predicates)
         self.known: dict[tuple[int, ...], float] = {}
@@ -186,14 +194,35 @@ class _Walk:
         sums = self.up(self.pos, inside) - self.down(self.neg, outside)
         self._singles = self._allowed(self._worth(sums, inside + outside, prices), inside + outside)
         self.found: list[Conjunction] = []
+        self.noted: set[tuple[int, ...]] = set()
         self.values: list[float] = []
         self.top = 0.0
         self.effort = 0
         self.waiting: list[_Waiting] = []
 
+    def _prices(self, gains: np.ndarray) -> list[tuple[float, float, _Sums]]:
+        """Prices a record for the bound Σ gain ≤ most · price + Σ (gain − price)₊ of any `most` records: what they come
+        to together, the unit of the sums, and these."""
+        ranked, out = np.sort(gains)[::-1], []
+        for times in PRICED:
+            if times * self.most < len(ranked):
+                price = float(ranked[int(times * self.most)])
+                over = np.maximum(0.0, gains - price)
+                unit = max(1.0, float(over.max(initial=0.0)) / LEVELS)
+                out.append((self.most * price, unit, _Sums(np.ceil(over / unit))))
+        return out
+
+    def _held(self, pos: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """(m,) what the records of positive gain `pos` (m, n_words) can bring to a conjunction at most."""
+        held = self.raised(pos, inside) * (1 if self.power == 0 else self.coarse)
+        for paid, unit, over in self.priced:
+            held = np.minimum(held, paid + unit * over(pos, inside))
+        return np.asarray(held)
+
     def run(self, effort: int) -> None:
-        """Open node after node, what is worth most first, until none can hold better or the effort is spent."""
+        """Open node after node, the most hopeful first, until none can hold better or the effort is spent."""
         if self.root.gain > 0:
+            self._dive()
             self._open(self.root, np.arange(len(self.literals.predicates)))
         while self.waiting and self.effort < effort:
             _, bound, node, eligible = heapq.heappop(self.waiting)
@@ -208,6 +237,26 @@ class _Walk:
         back = self.unit
         scaled = tuple(Conjunction(c.members, c.n, c.value * back) for c in best[: self.keep])
         return Found(scaled, not self.waiting, self.effort)
+
+    def _dive(self) -> None:
+        """Note what a narrow walk straight down finds: values that all others then have to reach."""
+        beam: dict[tuple[int, ...], _Node] = {(): self.root}
+        for _ in range(self.depth):
+            found: dict[tuple[int, ...], tuple[float, _Node]] = {}
+            for node in beam.values():
+                fits = self.together[list(node.members)].all(axis=0)
+                children = self._children(node, np.flatnonzero(fits))
+                prices = node.price * self.prices[children.which]
+                values = self._worth(children.gain - children.cost, children.n, prices)
+                self._note(node, children, values)
+                few = np.minimum(1.0, self.most / children.n)
+                for hope in (self._hope(children, values, prices), values * few):
+                    for i in np.argsort(-hope, kind="stable")[: self.keep].tolist():
+                        members = tuple(sorted((*node.members, int(children.which[i]))))
+                        gain, cost, n = float(children.gain[i]), float(children.cost[i]), float(children.n[i])
+                        found[members] = (float(hope[i]), _Node(members, gain, cost, n, float(prices[i])))
+            ranked = sorted(found, key=lambda m: (-found[m][0], m))[: 2 * self.keep]
+            beam = {m: self._filled(found[m][1]) for m in ranked}
 
     def _open(self, node: _Node, eligible: np.ndarray) -> None:
         """Note the node's children; those below which something better may lie wait to be opened."""
@@ -224,6 +273,7 @@ class _Walk:
         own = self._allowed(values, children.n)
         part = np.maximum(np.maximum(own, node.part), self._singles[children.which])
         bounds = prices * self._below(node, children, size)
+        hope = self._hope(children, values, prices)
         for i in np.flatnonzero((bounds >= self._bar()) & (bounds > part)).tolist():
             which = int(children.which[i])
             later = np.flatnonzero(self.together[which, children.which[i + 1 :]]) + i + 1
@@ -236,8 +286,15 @@ class _Walk:
                     price=float(prices[i]),
                     part=float(part[i]),
                 )
-                worth = (-float(values[i]), child.members)
-                heapq.heappush(self.waiting, (worth, float(bounds[i]), child, children.which[later]))
+                heapq.heappush(
+                    self.waiting, ((-hope[i], child.members), float(bounds[i]), child, children.which[later])
+                )
+
+    def _hope(self, children: _Children, values: np.ndarray, prices: np.ndarray) -> np.ndarray:
+        """(m,) what is expected below each child: where it holds too many records, their best at their mean cost."""
+        if self.power:
+            return values
+        return np.asarray(prices * (children.held - children.cost * np.minimum(1.0, self.most / children.n)))
 
     def _filled(self, node: _Node) -> _Node:
         """The node with its bit sets, which do not wait with it."""
@@ -252,15 +309,16 @@ class _Walk:
         most = [np.append(np.maximum.accumulate(part[::-1])[::-1][1:], 0) for part in (cheaper, fewer)]
         cost = np.maximum(0.0, children.cost - steps * most[0])
         n = np.maximum(self.least, children.n - steps * most[1])
-        worth = self.cheapest[steps] * (children.gain - cost) / n**self.power
+        gain = children.gain if self.power else children.held
+        worth = self.cheapest[steps] * (gain - cost) / n**self.power
         return np.asarray(worth.max(axis=0, initial=-np.inf))
 
     def _children(self, node: _Node, eligible: np.ndarray) -> _Children:
         """Those that enough records meet, fewer than meet the node, and at or below which the bar may be reached."""
         pos = self.pos[eligible] & node.pos
         inside = popcount(pos)
-        raised = self.raised(pos, inside) * (1 if self.power == 0 else self.coarse)
-        bound = raised ** (1 - self.power) * node.price * self.prices[eligible]
+        held = self._held(pos, inside)
+        bound = held ** (1 - self.power) * node.price * self.prices[eligible]
         fit = (bound * (1 + 1e-9) >= self._bar()) & (bound * (1 + 1e-9) > node.part)
         which, pos, inside = eligible[fit], pos[fit], inside[fit]
         neg = self.neg[which] & node.neg
@@ -268,7 +326,8 @@ class _Walk:
         n = inside + outside
         digits = len(self.raised.planes) + 1
         self.effort += OPENING + len(eligible) * self.pos.shape[1] * digits + len(which) * self.neg.shape[1]
-        children = _Children(which, pos, neg, self.up(pos, inside), self.down(neg, outside), n)
+        gain = self.up(pos, inside)
+        children = _Children(which, pos, neg, gain, np.minimum(gain, held[fit]), self.down(neg, outside), n)
         return children.take((n >= self.least) & (n < node.n))
 
     def _note(self, node: _Node, children: _Children, values: np.ndarray) -> None:
@@ -276,8 +335,9 @@ class _Walk:
             members = tuple(sorted((*node.members, int(children.which[i]))))
             value = float(values[i])
             parts = (p for k in range(1, len(members)) for p in itertools.combinations(members, k))
-            if value < self._bar() or any(self._value(p) >= value for p in parts):
+            if members in self.noted or value < self._bar() or any(self._value(p) >= value for p in parts):
                 continue
+            self.noted.add(members)
             self.found.append(Conjunction(members, int(children.n[i]), value))
             self.top = max(self.top, value)
             heapq.heappush(self.values, value)
