@@ -103,6 +103,7 @@ def test_a_cancelled_run_keeps_its_rounds(shop: Desk) -> None:
         ("describe", {"complaint": low("should_be")}),
         ("describe", {"complaint": low("should_exist")}),
         ("describe", {"complaint": {**low("too_low"), "given": 7}}),
+        ("describe", {"complaint": {"place": LOW, "claim": "should_equal", "against": {**LOW, "column": None}}}),
     ],
 )
 def test_what_makes_no_sense_is_said(shop: Desk, op: str, request_: Any) -> None:

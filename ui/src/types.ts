@@ -63,6 +63,8 @@ export interface Complaint {
   value?: Value;
   tolerance?: number | null;
   against?: Place;
+  /** One of the project's own complaints, by its number, where the words above cannot say it: then they count for nothing. */
+  given?: number;
 }
 
 /** What stands in one complaint's place, in words too. */

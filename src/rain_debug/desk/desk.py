@@ -8,22 +8,31 @@ from typing import Any
 
 from rain_debug.complaints import Complaint
 from rain_debug.desk.answers import Answers
+from rain_debug.desk.behind import Behind
+from rain_debug.desk.exports import Exports
+from rain_debug.desk.kept import Kept
 from rain_debug.desk.places import COMPLAINT, PLACE, Places
 from rain_debug.desk.project import project_view
 from rain_debug.desk.requests import Asked
 from rain_debug.desk.running import Following
 from rain_debug.desk.runs import Runs
+from rain_debug.desk.texts import Texts
 from rain_debug.desk.worker import Worker
 from rain_debug.errors import DeskError, RainError, SQLError, nearest
+from rain_debug.store import RunStore
 
 Op = Callable[[Any], dict[str, Any]]
+
+AT_ONCE = frozenset({"runs", "run", "records", "keep"})
+"""Operations that only the store answers: they wait for nothing."""
 
 
 class Desk:
     """Answers a page's operations on a database `db`: `queries` and `complaints` are there from the beginning.
 
-    `settings` are arguments of `db.debug` that a run has unless it says otherwise. What touches the database or a
-    model is done by one thread, in the order in which it is asked for.
+    `settings` are arguments of `db.debug` that a run has unless it says otherwise. `store` keeps the runs: a
+    `RunStore` or the path of a folder; without one they last as long as the desk. What touches the database or a model
+    is done by one thread, in the order in which it is asked for.
     """
 
     def __init__(
@@ -37,10 +46,14 @@ class Desk:
     ) -> None:
         self._db, self.title, self._given = db, title, list(complaints)
         self._settings = dict(settings or {})
+        self._own_store = not isinstance(store, RunStore)
+        self.store: RunStore = store if isinstance(store, RunStore) else RunStore(store)
         self._worker = Worker()
         self._answers = Answers(db, queries)
         self._places = Places(db, self._answers, self._given)
-        self._runs = Runs(db, self._places, self._settings)
+        self._runs = Runs(db, self._places, self._worker, self.store, self._settings)
+        kept, texts = Kept(self._runs), Texts(self._runs, self._answers)
+        behind, exports = Behind(db, self._answers, self._places), Exports(self._runs)
         self._ops: dict[str, Op] = {
             "project": self._project,
             "query": self._query,
@@ -48,9 +61,21 @@ class Desk:
             "rows": self._rows,
             "place": self._place,
             "describe": self._describe,
+            "rows_behind": behind.rows,
+            "records_behind": behind.records,
+            "runs": kept.runs,
+            "run": kept.run,
+            "records": kept.records,
+            "keep": kept.keep,
+            "record": behind.record,
+            "side_effects": texts.side_effects,
+            "prefix": texts.prefix,
+            "forecasts": texts.forecasts,
+            "export": exports.export,
         }
         self._streams: dict[str, Callable[[Any, threading.Event], tuple[Following, Callable[[], Any]]]] = {
             "debug": self._runs.debug,
+            "fix_pattern": self._runs.fix_pattern,
         }
 
     @property
@@ -68,6 +93,8 @@ class Desk:
         if op not in self._ops:
             raise DeskError(f"there is no operation '{op}'", hint=nearest(op, self._ops))
         work = self._ops[op]
+        if op in AT_ONCE:
+            return work(request)
         found: dict[str, Any] = self._worker.do(lambda: work(request))
         return found
 
@@ -105,8 +132,11 @@ class Desk:
         }
 
     def close(self) -> None:
-        """Stop what is going on."""
+        """Stop what is going on, keeping its rounds."""
+        self._runs.close()
         self._worker.close()
+        if self._own_store:
+            self.store.close()
 
     def __enter__(self) -> Desk:
         return self
@@ -118,7 +148,7 @@ class Desk:
 
     def _project(self, request: Any) -> dict[str, Any]:
         Asked.of("project", request, ())
-        return project_view(self._db, self.title, self._answers, self._places, self._settings, 0)
+        return project_view(self._db, self.title, self._answers, self._places, self._settings, self.store.count())
 
     def _query(self, request: Any) -> dict[str, Any]:
         asked = Asked.of("query", request, ("name",))

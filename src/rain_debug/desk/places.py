@@ -129,11 +129,14 @@ class Places:
         return None
 
     def given(self) -> list[dict[str, Any]]:
-        """The project's own complaints, to be asked by their number."""
-        return [
-            {"complaint": {**_spoken(c, complained_place(c)), "given": i}, "text": c.describe()}
-            for i, c in enumerate(self._given)
-        ]
+        """The project's own complaints; those that a page has no words for are asked for by their number."""
+        found = []
+        for i, complaint in enumerate(self._given):
+            known = self.place_of(complaint) is not None and not complaint.label
+            said = _spoken(complaint) if known else None
+            plain = {"place": complained_place(complaint), "claim": "is_right", "given": i}
+            found.append({"complaint": plain if said is None else said, "text": complaint.describe()})
+        return found
 
 
 def total_sql(sql: str, column: str, by: tuple[str, ...]) -> str:
@@ -168,10 +171,19 @@ def _number(place: Cell, given: Any) -> Any:
     return given
 
 
-def _spoken(complaint: Complaint, place: dict[str, Any] | None) -> dict[str, Any]:
-    """A complaint as a page would say it, as near as its words come."""
+def _spoken(complaint: Complaint) -> dict[str, Any] | None:
+    """A complaint as a page says it; None where a page has no words for it."""
     words = {"be": "should_be", "is": "should_be", "right": "is_right", "exist": "should_exist",
              "not_exist": "should_not_exist"}  # fmt: skip
-    said = {"place": place, "claim": words.get(complaint.says, complaint.says)}
-    asked = complaint.target.value if complaint.says == "is" else complaint.value
-    return {**said, "value": value(asked), "tolerance": complaint.tolerance}
+    found = {"place": complained_place(complaint), "claim": words.get(complaint.says, complaint.says)}
+    if complaint.tolerance is not None:
+        found["tolerance"] = complaint.tolerance
+    target = complaint.target
+    if target.against is not None:
+        if (target.how, complaint.says, complaint.value) != ("difference", "be", 0.0):
+            return None
+        other = {"query": complaint.query.name, "column": target.against.column}
+        where = {name: value(v) for name, v in target.against.where}
+        return {**found, "claim": "should_equal", "against": {**other, "where": where}}
+    asked = target.value if complaint.says == "is" else complaint.value
+    return found if asked is None and complaint.says != "is" else {**found, "value": value(asked)}

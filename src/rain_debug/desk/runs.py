@@ -1,35 +1,260 @@
-"""Runs that a page starts: from the request to the report, told round by round."""
+"""Runs that a page starts: from the request to the report, told and kept round by round."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
+
+from rain_debug.complaints import Complaint, Goal
+from rain_debug.debugger import Round
 from rain_debug.desk.places import COMPLAINT, Places
 from rain_debug.desk.project import SETTINGS, settings_of
 from rain_debug.desk.requests import Asked
 from rain_debug.desk.running import Following, Rounds
-from rain_debug.report.view import run_view
+from rain_debug.desk.worker import LATER, Worker
+from rain_debug.errors import DeskError, RainError, StoreError
+from rain_debug.patterns import Pattern, find, with_effects
+from rain_debug.patterns.without import without
+from rain_debug.report import Report
+from rain_debug.report.shared import Patterns
+from rain_debug.report.view import MOST_COLUMNS, now, pattern_views, records, round_view, run_view, standing_now
+from rain_debug.store import RunStore
+from rain_debug.store.run_file import as_json
+from rain_debug.view.values import columns, value
+
+MOST_LIVE = 20
+"""Reports that are held in memory, so that they can be asked on."""
+TRYING = 0.5
+"""Seconds that a run may spend on trying its patterns before it is done; the others are tried when nobody waits."""
+
+
+@dataclass(eq=False)
+class Live:
+    """A run whose session is still there, and what is known of its patterns so far."""
+
+    report: Report
+    patterns: list[Pattern]
+
+    def views(self) -> list[dict[str, Any]]:
+        """The patterns as the page has them."""
+        return pattern_views(self.report.run, Patterns(tuple(self.patterns), self.report.run))
+
+    def try_pattern(self, i: int) -> None:
+        """See by a refit what fixing a pattern's records does."""
+        assert self.report.background is not None
+        (self.patterns[i],) = with_effects(self.report.run, self.report.background, [self.patterns[i]], True)
 
 
 class Runs:
-    def __init__(self, db: Any, places: Places, settings: Mapping[str, Any]) -> None:
-        self._db, self._places, self._settings = db, places, settings
+    """The runs of one desk: `debug` and `fix_pattern` begin one, the store has them all, `live` this session's."""
+
+    def __init__(self, db: Any, places: Places, worker: Worker, store: RunStore, settings: Mapping[str, Any]) -> None:
+        self._db, self._places, self._worker, self._settings = db, places, worker, settings
+        self.store = store
+        self.live: OrderedDict[str, Live] = OrderedDict()
+        self.under_way: dict[str, Following] = {}
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        for following in list(self.under_way.values()):
+            following.cancelled.set()
+
+    def report(self, run: str) -> Live:
+        """A run that can still be asked; DeskError where its session is gone."""
+        if run not in self.live:
+            self.store.view(run)
+            raise DeskError("the session that made this run is gone", where=f"run {run}",
+                            hint="run it again: its complaints and settings are kept")  # fmt: skip
+        self.live.move_to_end(run)
+        return self.live[run]
+
+    # -- beginning ----------------------------------------------------------------------------------------------
 
     def debug(self, request: Any, cancelled: threading.Event) -> tuple[Following, Callable[[], Any]]:
         """A run of `db.debug`: its stream, and the work for the thread that may touch the database."""
         asked = Asked.of("debug", request, ("complaints", "settings", "keep_of"))
         said = asked.items("complaints", COMPLAINT)
         settings = settings_of(self._db, self._settings, asked.inner("settings", SETTINGS))
-        following = Following("run", settings["budget"], cancelled)
+        keep_of = asked.text("keep_of", None)
+        spared = {} if keep_of is None else self.store.spared(keep_of)
+        following = Following(self.store.new_id(), settings["budget"], cancelled)
 
-        def work() -> dict[str, Any]:
+        def work() -> Report:
             complaints = list(dict.fromkeys(self._places.complaint(c) for c in said))
             following.doing = "reading the first answer"
-            rounds = Rounds(following, complaints, self._places.place_of, lambda done, goals: None)
-            report = self._db.debug(complaints, **settings, progress=False, on_round=rounds)
-            following.doing = "looking for what the records share"
-            return {**run_view(report, place=self._places.place_of), "request": request, "live": True}
+            keeper = self._begin(following, complaints, request, spared)
+            report: Report = self._db.debug(
+                complaints, **{**settings, **self._spare(complaints, spared)}, progress=False, on_round=keeper
+            )
+            for done in report.run.rounds[len(keeper.seen) :]:
+                keeper.add(done)
+            return report
 
-        return following, work
+        return following, lambda: self._kept(following, request, work)
+
+    def fix_pattern(self, request: Any, cancelled: threading.Event) -> tuple[Following, Callable[[], Any]]:
+        """A run that fixes all records of one pattern of another run at once."""
+        asked = Asked.of("fix_pattern", request, ("id", "pattern"))
+        live, number = self.report(asked.text("id")), asked.whole("pattern")
+        if number >= len(live.patterns):
+            raise DeskError(f"the run has no pattern {number}", where="fix_pattern",
+                            hint=f"it has {len(live.patterns)}, counted from 0")  # fmt: skip
+        pattern, run = live.patterns[number], live.report.run
+        following = Following(self.store.new_id(), pattern.records, cancelled)
+        own = {**self.store.view(asked.text("id"))["request"], "keep_of": None}
+
+        def work() -> Report:
+            complaints = [g.complaint for g in run.goals]
+            following.doing = f"training without the records where {pattern.sql}"
+            keeper = self._begin(following, complaints, own, {})
+            assert live.report.background is not None
+            report = Report(without(run, live.report.background, pattern), live.report.background)
+            for done in report.run.rounds:
+                keeper(done)
+            return report
+
+        return following, lambda: self._kept(following, own, work)
+
+    def _spare(self, complaints: Sequence[Complaint], spared: Mapping[str, list[Any]]) -> dict[str, Any]:
+        """The argument of `db.debug` for the records to be left alone: the project's own, and those marked."""
+        involved = {a.model for c in complaints for a in c.query.plan.atoms}
+        found: dict[str, list[Any]] = {}
+        for name, keys in spared.items():
+            handle = self._db.models.get(name)
+            if name in involved and handle is not None and handle.records is not None:
+                wanted = {as_json(k) for k in keys}
+                found[name] = [k for k in handle.records.keys.tolist() if as_json(value(k)) in wanted]
+        given = self._settings.get("spare")
+        if not found:
+            return {}
+        if isinstance(given, Mapping):
+            for name, own in given.items():
+                found[name] = [*found.get(name, []), *own]
+        elif given is not None:
+            name = next(iter(found))
+            found[name] = [*found[name], *given]
+        return {"spare": found}
+
+    def _begin(
+        self, following: Following, complaints: Sequence[Complaint], request: Any, spared: Mapping[str, list[Any]]
+    ) -> Rounds:
+        """The run's file, and what fills it round by round."""
+        self.under_way[following.id] = following
+        own = {
+            column["name"]: column
+            for handle in self._db.models.values()
+            if handle.records is not None
+            for column in columns_of(handle)
+        }
+        self.store.begin(
+            {
+                "id": following.id, "at": now(), "state": "interrupted", "sentence": "",
+                "complaints": [c.describe() for c in complaints], "removed": 0, "met": False, "seconds": 0.0,
+                "doubt": "", "pattern": "", "warnings": [], "stopped": "interrupted", "standings": [], "rounds": [],
+                "changes": [], "patterns": [], "models": [], "columns": list(own.values()), "records": 0, "kept": 0,
+                "request": request, "live": False,
+            },
+            spared,
+        )  # fmt: skip
+        ranks = iter(range(1, 1 << 40))
+
+        def keep(done: Round, goals: tuple[Goal, ...]) -> None:
+            first = keeper.seen[0].readings
+            standings = [
+                standing_now(*one, self._places.place_of) for one in zip(goals, first, done.readings, strict=True)
+            ]
+            told = {**round_view(done, goals), "standings": standings, "seconds": following.seconds}
+            self.store.add_round(following.id, told, self._chosen(done, ranks, list(own)))
+
+        keeper = Rounds(following, complaints, self._places.place_of, keep)
+        return keeper
+
+    def _chosen(self, done: Round, ranks: Iterator[int], own: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The records that a round chose, as the store keeps them until the run's end."""
+        for c in done.chosen:
+            handle = self._db.models[c.model]
+            records_, classes = handle.records, handle.model.classes
+            y = records_.y[c.position]
+            row = records_.table.take(np.array([c.position])).row(0)
+            yield {"rank": next(ranks), "model": c.model, "key": value(c.key), "score": value(float(c.score)),
+                   "label": value(classes[int(y)] if classes else float(y)), "fix": c.fix.text,
+                   "values": [value(row.get(name)) for name in own]}  # fmt: skip
+
+    # -- ending -------------------------------------------------------------------------------------------------
+
+    def _kept(self, following: Following, request: Any, work: Callable[[], Report]) -> dict[str, Any]:
+        """The run's view, once it is done and kept; a run that fails keeps the rounds that it had."""
+        try:
+            report = work()
+            return self._finish(following, request, report)
+        except BaseException as error:
+            self._failed(following, error)
+            raise
+        finally:
+            self.under_way.pop(following.id, None)
+
+    def _finish(self, following: Following, request: Any, report: Report) -> dict[str, Any]:
+        following.doing = "looking for what the records share"
+        patterns = self._patterns(report)
+        view = {
+            **run_view(report, Patterns(tuple(patterns), report.run), place=self._places.place_of),
+            "id": following.id,
+            "request": request,
+            "seconds": following.seconds,
+        }
+        live = Live(report, patterns)
+        following.doing = "keeping the run"
+        self.store.finish(view, records(report), [[(p.model, value(k)) for k in p.keys] for p in patterns])
+        self.live[following.id] = live
+        if len(self.live) > MOST_LIVE:
+            self.live.popitem(last=False)
+        for i in self._untried(live, time.monotonic() + TRYING):
+            self._worker.submit(partial(self._try, following.id, i), LATER)
+        view["patterns"] = live.views()
+        self.store.change(following.id, patterns=view["patterns"])
+        return {**view, "live": True}
+
+    def _patterns(self, report: Report) -> list[Pattern]:
+        """What the records share, with what fixing them is foreseen to do."""
+        if report.background is None:
+            return []
+        found = find(report.run, report.background)
+        return list(with_effects(report.run, report.background, found, False))
+
+    def _untried(self, live: Live, until: float) -> Iterator[int]:
+        """Try patterns as long as there is time; the numbers of the others."""
+        for i in range(len(live.patterns)):
+            if time.monotonic() < until:
+                live.try_pattern(i)
+            else:
+                yield i
+
+    def _try(self, run: str, i: int) -> None:
+        if run in self.live:
+            self.live[run].try_pattern(i)
+            self.store.change(run, patterns=self.live[run].views())
+
+    def _failed(self, following: Following, error: BaseException) -> None:
+        """Keep what a failed run had done; one that had done nothing is forgotten."""
+        try:
+            view = self.store.view(following.id)
+        except StoreError:
+            return
+        if not view["rounds"]:
+            self.store.discard(following.id)
+            return
+        message = error.message if isinstance(error, RainError) else f"{type(error).__name__}: {error}"
+        self.store.finish({**view, "state": "failed", "sentence": f"Failed: {message}", "stopped": "it failed"})
+
+
+def columns_of(handle: Any) -> list[dict[str, Any]]:
+    """The own columns of a model's records that a list shows, but for the key and the label: it shows them already."""
+    hidden = {handle.key, handle.label}
+    return [c for c in columns(handle.records.table.take(slice(0, 100))) if c["name"] not in hidden][:MOST_COLUMNS]

@@ -1,0 +1,286 @@
+"""Every answer of the desk holds to `ui/src/types.ts`: its very fields, each of the kind that stands there."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from desk.contract import Contract, Type, contract
+from sklearn.linear_model import LogisticRegression, Ridge
+
+import rain_debug as rain
+from rain_debug import datasets
+from rain_debug.desk import Desk
+from rain_debug.engines.table import Table
+from rain_debug.errors import RainError
+
+HOSTILE = ("<script>alert(1)</script>", '"; DROP TABLE t; --', "</style>\u2028", "", "a\x00b", "x" * 5000, "💥'")
+
+
+@pytest.fixture(scope="module")
+def held() -> Contract:
+    return contract()
+
+
+@dataclass
+class Held:
+    """A desk whose every answer is held to the contract, and has to be JSON."""
+
+    desk: Desk
+    contract: Contract
+
+    def call(self, op: str, **request: Any) -> dict[str, Any]:
+        asks, answers = self.contract.operation("Ops", op).of
+        assert not self.contract.wrong(request, asks, f"the test's own {op}")
+        found = self.desk.call(op, request)
+        self._hold(found, answers, op)
+        return found
+
+    def refused(self, op: str, **request: Any) -> dict[str, Any]:
+        with pytest.raises(RainError) as caught:
+            self.desk.call(op, request)
+        said = self.desk.failure(caught.value)
+        self._hold(said, "Failure", op)
+        assert said["message"] and said["kind"] != "Defect"
+        return said
+
+    def stream(self, op: str, **request: Any) -> list[dict[str, Any]]:
+        assert not self.contract.wrong(request, self.contract.operation("Streams", op), f"the test's own {op}")
+        told = list(self.desk.stream(op, request))
+        for event in told:
+            self._hold(event, "Progress", f"{op}: {event.get('type')}")
+        assert told[0]["type"] in ("started", "failed") and told[-1]["type"] in ("done", "failed")
+        return told
+
+    def run(self, op: str, **request: Any) -> dict[str, Any]:
+        last = self.stream(op, **request)[-1]
+        assert last["type"] == "done", last
+        return last["run"]
+
+    def _hold(self, found: Any, kind: Type | str, what: str) -> None:
+        kind = Type("name", kind) if isinstance(kind, str) else kind
+        text = json.dumps(found, allow_nan=False)
+        assert len(text) < 1_000_000 or kind.of == "Download"
+        wrong = self.contract.wrong(found, kind, what)
+        assert not wrong, "\n".join(wrong[:20])
+
+
+Opened = Callable[[Desk], Held]
+
+
+@pytest.fixture
+def opened(held: Contract) -> Iterator[Opened]:
+    desks: list[Desk] = []
+
+    def open_(desk: Desk) -> Held:
+        desks.append(desk)
+        return Held(desk, held)
+
+    yield open_
+    for desk in desks:
+        desk.close()
+
+
+def shop_desk(store: Path | None = None) -> Desk:
+    shop = datasets.shop()
+    db = rain.connect(shop.frames())
+    db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
+                    label="churned", features=list(shop.features))  # fmt: skip
+    weekly = db.query(shop.query, name="weekly")
+    given = [weekly.cell("n", week=w).at_least(95) for w in shop.fallen]
+    return Desk(db, [weekly], given, {"budget": 300, "step": 50}, store, "The shop")
+
+
+def test_every_operation_on_the_shop(opened: Opened) -> None:
+    page = opened(shop_desk())
+    project = page.call("project")
+    assert [c["text"] for c in project["complaints"]] and project["defaults"]["budget"] == 300
+    view = page.call("query", name="weekly")
+    low = {"query": "weekly", "column": "n", "where": {"week": "2026-11-09"}}
+    page.call("rows", query="weekly", offset=2, limit=5, sort="n", down=True)
+    page.call("place", place=low)
+    page.call("place", place={**low, "column": None})
+    page.call("place", place={**low, "where": {}, "total": True})
+    other = {**low, "where": {"week": view["rows"][0][0]}}
+    for claim, more in (
+        ("too_low", {}), ("too_low", {"value": 30}), ("too_high", {}), ("should_be", {"value": 90, "tolerance": 2}),
+        ("at_least", {"value": 90}), ("at_most", {"value": 20.5}), ("is_right", {"tolerance": 1}),
+        ("should_equal", {"against": other}),
+    ):  # fmt: skip
+        said = page.call("describe", complaint={"place": low, "claim": claim, **more})
+        assert said["text"]
+    for claim in ("should_exist", "should_not_exist", "is_right"):
+        page.call("describe", complaint={"place": {**low, "column": None}, "claim": claim})
+    assert page.call("rows_behind", place=low, offset=1, limit=3)["total"] > 100
+    assert len(page.call("records_behind", place=low, limit=7)["rows"]) == 7
+    given = [c["complaint"] for c in project["complaints"]]
+    run = page.run("debug", complaints=given, settings={"step": 100})
+    assert run["met"] and run["live"] and run["patterns"][0]["verified"] < 0 and len(run["patterns"][0]["cells"]) == 2
+    assert page.call("runs", offset=0, limit=10)["total"] == page.call("project")["runs"] == 1
+    again = page.call("run", id=run["id"])
+    assert again == run
+    assert page.call("records", run=run["id"], offset=0, limit=10)["total"] == run["removed"]
+    some = page.call("records", run=run["id"], offset=0, limit=10, text="IMPORT-17", pattern=0, sort="fee", down=True)
+    fees = [r["values"][[c["name"] for c in some["columns"]].index("fee")] for r in some["rows"]]
+    assert fees == sorted(fees, reverse=True) and 0 < some["total"] < run["removed"]
+    first = some["rows"][0]
+    one = {"model": first["model"], "key": first["key"]}
+    assert page.call("keep", run=run["id"], keep=True, keys=[one]) == {"kept": 1, "marked": 1}
+    assert page.call("keep", run=run["id"], keep=True, text="import-17")["kept"] == \
+        page.call("records", run=run["id"], offset=0, limit=1, kept=True)["total"]  # fmt: skip
+    page.call("record", **one)
+    for op in ("side_effects", "prefix", "forecasts"):
+        assert page.call(op, id=run["id"])["tables"]
+    for kind in ("csv", "parquet", "json", "txt", "html", "sql", "check"):
+        found = page.desk.call("export", {"id": run["id"], "format": kind, "table": "churn_training", "pattern": 0})
+        assert not page.contract.wrong(found, "Download", kind) and (found.get("text") or found["base64"])
+    other_run = page.run("debug", complaints=given, settings={}, keep_of=run["id"])
+    kept = {r["key"] for r in page.call("records", run=run["id"], offset=0, limit=1000, kept=True)["rows"]}
+    removed = {r["key"] for r in page.call("records", run=other_run["id"], offset=0, limit=1000)["rows"]}
+    assert kept and removed and not kept & removed, "what was kept is spared"
+    by_rule = page.run("fix_pattern", id=run["id"], pattern=0)
+    assert by_rule["removed"] == run["patterns"][0]["records"]
+    assert [s["after"] for s in by_rule["standings"]] == run["patterns"][0]["cells"]
+
+
+def test_a_stopped_server_still_has_its_runs(opened: Opened, tmp_path: Path) -> None:
+    page = opened(shop_desk(tmp_path / "runs"))
+    given = [c["complaint"] for c in page.call("project")["complaints"]]
+    run = page.run("debug", complaints=given, settings={"step": 100})
+    page.call("keep", run=run["id"], keep=True, text="import-17")
+    before = page.call("records", run=run["id"], offset=0, limit=100)
+    page.desk.close()
+    page = opened(shop_desk(tmp_path / "runs"))
+    assert page.call("run", id=run["id"]) == {**run, "live": False, "kept": before["kept"]}
+    assert page.call("records", run=run["id"], offset=0, limit=100) == before
+    for kind in ("csv", "parquet", "json", "txt", "html", "check"):
+        page.call("export", id=run["id"], format=kind, table="churn_training", pattern=0)
+    assert "gone" in page.refused("export", id=run["id"], format="sql", table="t")["message"]
+    assert "gone" in page.refused("prefix", id=run["id"])["message"]
+    again = page.run("debug", **{**run["request"], "keep_of": run["id"]})
+    assert again["removed"]
+
+
+def small(n: int = 60) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=n)
+    day = [datetime.date(2026, 1, 1) + datetime.timedelta(days=int(i) % 5) for i in range(n)]
+    return {"id": np.arange(n), "x": x, "y": np.where(x + rng.normal(size=n) > 0, "yes", "no").astype(object),
+            "day": day, "price": x * 2 + rng.normal(size=n)}  # fmt: skip
+
+
+def odd_desk() -> Desk:
+    past, now = small(), small(400)
+    big = 2**60 + np.arange(400) % 3
+    now["big"] = big
+    now["word"] = [HOSTILE[i % len(HOSTILE)].replace("\x00", "") for i in range(400)]
+    now["maybe"] = [None if i % 4 == 0 else ["a", "b", None][i % 3] for i in range(400)]
+    now["flag"] = [bool(i % 2) for i in range(400)]
+    db = rain.connect({"past": Table.of(**past), "now": Table.of(**now), "none": Table.of(id=[1], x=[1.0])})
+    db.create_model("m", LogisticRegression(), "SELECT id, x, y FROM past", key="id", label="y", features=["x"])
+    db.create_model("r", Ridge(), "SELECT id, x, price FROM past", key="id", label="price", features=["x"])
+    return Desk(db, [], [], {"budget": 20})
+
+
+@pytest.mark.parametrize("key", ["day", "big", "word", "maybe", "flag"])
+def test_keys_of_every_kind_name_their_row(opened: Opened, key: str) -> None:
+    page = opened(odd_desk())
+    sql = f"SELECT {key}, count(*) AS n FROM now u WHERE predict(m, u) = 'yes' GROUP BY {key} ORDER BY n"
+    view = page.call("ask", sql=sql, name="odd")
+    assert view["total"] >= 2
+    for row in view["rows"]:
+        given = json.loads(json.dumps(row))  # as a browser sends it back
+        place = {"query": "odd", "column": "n", "where": {key: given[0]}}
+        assert page.call("place", place=place)["value"] == row[1]
+    total = {"query": "odd", "column": "n", "where": {}, "total": True}
+    assert page.call("place", place=total)["value"] == sum(n for _, n in view["rows"])
+    run = page.run("debug", complaints=[{"place": place, "claim": "too_high"}], settings={"budget": 10})
+    assert run["removed"] == 10 and run["standings"][0]["place"] == place
+    page.call("run", id=run["id"])
+    page.call("export", id=run["id"], format="html")
+
+
+def test_an_empty_answer_and_a_query_without_predictions(opened: Opened) -> None:
+    page = opened(odd_desk())
+    empty = page.call("ask", sql="SELECT id, predict(m, u) AS p FROM now u WHERE u.x > 1000", name="empty")
+    assert empty["total"] == 0 and empty["refused"] and empty["chart"]["type"] == "table"
+    none = page.call("ask", sql="SELECT word, count(*) AS n FROM now GROUP BY word", name="plain")
+    assert none["refused"] and none["rows"]
+    page.refused("rows_behind", place={"query": "plain", "column": "n", "where": {}}, offset=0, limit=1)
+    page.call("rows", query="plain", offset=100, limit=10)
+
+
+@pytest.mark.parametrize(
+    "sql", ["", ";", "SELECT", "DELETE FROM now", "SELECT 1; SELECT 2", "CREATE MODEL x AS SELECT 1",
+            "SELECT nope FROM now", "SELECT predict(q, u) FROM now u", "SELECT predict(m, u) FROM nowhere u", "\x00", "SELECT '" + "x" * 90_000]
+)  # fmt: skip
+def test_wrong_sql_is_a_failure(opened: Opened, sql: str) -> None:
+    page = opened(odd_desk())
+    page.refused("ask", sql=sql)
+    assert page.call("project")["queries"] == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_names(opened: Opened, name: str) -> None:
+    page = opened(odd_desk())
+    page.refused("query", name=name)
+    page.refused("run", id=name)
+    page.refused("records", run=name, offset=0, limit=1)
+    page.refused("keep", run=name, keep=True)
+    page.refused("record", model=name, key=name)
+    page.refused("export", id=name, format="csv")
+    page.refused("place", place={"query": name, "column": name, "where": {name: name}})
+    (last,) = page.stream("debug", complaints=[], settings={}, keep_of=name or "-")
+    assert last["type"] == "failed"
+
+
+def test_a_regressor_and_two_models(opened: Opened) -> None:
+    page = opened(odd_desk())
+    sql = "SELECT day, avg(predict(r, u)) AS price FROM now u WHERE predict(m, u) = 'yes' GROUP BY day ORDER BY day"
+    view = page.call("ask", sql=sql, name="prices")
+    assert view["chart"]["scale"] == "time" and view["columns"][1]["says"] == "value"
+    place = {"query": "prices", "column": "price", "where": {"day": view["rows"][0][0]}}
+    run = page.run("debug", complaints=[{"place": place, "claim": "too_high"}], settings={"budget": 12})
+    assert {m["name"] for m in run["models"]} == {"m", "r"} and run["removed"] == 12
+    rows = page.call("records", run=run["id"], offset=0, limit=100, sort="model")["rows"]
+    assert [r["model"] for r in rows] == sorted(r["model"] for r in rows)
+    page.call("keep", run=run["id"], keep=True)
+    page.run("debug", complaints=[{"place": place, "claim": "too_high"}], settings={"budget": 6}, keep_of=run["id"])
+    for model in ("m", "r"):
+        page.call("record", model=model, key=7)
+    page.call("side_effects", id=run["id"])
+
+
+def test_a_prediction_of_one_row(opened: Opened) -> None:
+    page = opened(odd_desk())
+    view = page.call("ask", sql="SELECT id, predict(m, u) AS p FROM now u", name="rows")
+    assert view["keys"] == ["id"] and view["columns"][1]["says"] == "class"
+    place = {"query": "rows", "column": "p", "where": {"id": 3}}
+    now = page.call("place", place=place)
+    other = next(c for c in now["classes"] if c != now["value"])
+    assert page.call("describe", complaint={"place": place, "claim": "should_be", "value": now["value"]})["holds"]
+    run = page.run("debug", complaints=[{"place": place, "claim": "should_be", "value": other}], settings={})
+    assert run["standings"][0]["place"] == place and run["changes"][0]["total"] == 400
+
+
+@pytest.mark.skipif(not os.environ.get("RAIN_DATA"), reason="needs RAIN_DATA")
+def test_the_story_on_adult(opened: Opened, root: Path) -> None:
+    from rain_debug.config import load
+    from rain_debug.config.build import build
+
+    session = build(load(root / "examples" / "adult.toml"))
+    page = opened(Desk(session.db, session.queries, session.complaints, session.project.debug, None, "Adult"))
+    project = page.call("project")
+    for query in project["queries"]:
+        page.call("query", name=query["name"])
+    given = [c["complaint"] for c in project["complaints"]]
+    run = page.run("debug", complaints=given, settings={"budget": 40, "step": 20})
+    assert run["removed"] == 40
+    page.call("records", run=run["id"], offset=0, limit=100)
