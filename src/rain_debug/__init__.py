@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RepairError,
         ReportError,
         SQLError,
+        ServeError,
         StoreError,
     )
     from rain_debug.models.torch import TorchClassifier
@@ -64,6 +65,7 @@ _HOMES = {
     "RepairError": "errors",
     "ReportError": "errors",
     "SQLError": "errors",
+    "ServeError": "errors",
     "StoreError": "errors",
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "ReportError",
     "Row",
     "SQLError",
+    "ServeError",
     "StoreError",
     "Table",
     "TorchClassifier",

@@ -110,11 +110,15 @@ class ReportError(RainError):
 
 
 class StoreError(RainError):
-    """Runs that cannot be kept or read, or a run that is not there."""
+    """Runs that cannot be kept or read: a folder, a disk or a file that is not as it should be."""
 
 
 class DeskError(RainError):
     """A request of a page or a notebook that makes no sense: an operation, a field or a name that there is not."""
+
+
+class ServeError(RainError):
+    """The page cannot be served: a port, a name or an extra that is not there."""
 
 
 class DatasetError(RainError):

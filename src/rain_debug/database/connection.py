@@ -25,6 +25,7 @@ from rain_debug.errors import DataError, EngineError, ModelError, SQLError, near
 from rain_debug.fixes import Fixing
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
 from rain_debug.models import Model, adapt
+from rain_debug.notebook import widget
 from rain_debug.report import Report
 from rain_debug.report.grid import Grid
 from rain_debug.sql import (
@@ -143,6 +144,13 @@ class Database:
         rows = tuple((t, ", ".join(c for c, _ in self.engine.types(f"SELECT * FROM {quote(t)}"))) for t in self.tables)
         tables = Grid(("table", "columns"), rows, cell=200).to_html(50)
         return tables + "".join(m._repr_html_() for m in self._models.values())
+
+    def widget(self, *queries: Query, report: Report | None = None) -> Any:
+        """The page in a notebook: these queries, and room for new ones; with a `report`, that run.
+
+        ServeError where the extra `notebook` is not installed.
+        """
+        return widget(self, queries, report)
 
     # -- models -------------------------------------------------------------------------------------------------
 

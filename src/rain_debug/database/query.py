@@ -22,6 +22,7 @@ from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, ModelError, nearest
 from rain_debug.lineage import Forest, Place, answer_sql, find_places
 from rain_debug.lineage.contracted import contracted_sql
+from rain_debug.notebook import widget
 from rain_debug.relax import Target, combined
 from rain_debug.report.grid import Grid, screen
 from rain_debug.report.pictures import of_answer
@@ -197,6 +198,13 @@ class Query:
         if not self._is_long:
             return plan
         return replace(plan, from_sql=f"{plan.from_sql} {find_places(plan, self._db.engine, self._places).tie}")
+
+    def widget(self) -> Any:
+        """The query in a notebook: click a point, say what is wrong with it, watch the run; `widget.report` is the run.
+
+        ServeError where the extra `notebook` is not installed.
+        """
+        return widget(self._db, [self])
 
     # -- places -------------------------------------------------------------------------------------------------
 

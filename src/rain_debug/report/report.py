@@ -28,7 +28,7 @@ from rain_debug.report.shared import Patterns
 from rain_debug.report.side_effects import SideEffects, side_effects
 from rain_debug.report.tables import Ending, before_after, complaint_grid, endings, ranking
 from rain_debug.report.terminal import charts
-from rain_debug.report.trust import Prefix, forecasts_of, forecasts_table, shortest_prefix
+from rain_debug.report.trust import Prefix, at_hand, forecasts_of, forecasts_table, shortest_prefix
 from rain_debug.report.view import saved
 from rain_debug.report.words import WHY, summary
 
@@ -143,6 +143,14 @@ class Report:
         session is gone that they need.
         """
         return side_effects(self.run, self.background, holdout, queries)
+
+    def widget(self) -> Any:
+        """The run in a notebook, to look at, to mark records as right, and to run again without them.
+
+        ReportError where the session is gone, ServeError where the extra `notebook` is not installed.
+        """
+        session: Any = at_hand(self.background).session
+        return session.widget(report=self)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
