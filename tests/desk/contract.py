@@ -15,7 +15,7 @@ _PLAIN = {"string": str, "number": (int, float), "boolean": bool, "null": type(N
 
 @dataclass(frozen=True)
 class Type:
-    """`kind`: plain, literal, name, list, tuple, object, record, union, all (&) or partial; `of`: what it is made of."""
+    """`kind`: plain, literal, name, list, tuple, object, record, union, all (&) or partial; `of`: made of what."""
 
     kind: str
     of: Any

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from desk.contract import Contract, Type, contract
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import rain_debug as rain
+from desk.contract import Contract, Type, contract
 from rain_debug import datasets
 from rain_debug.desk import Desk
 from rain_debug.engines.table import Table
@@ -168,6 +168,22 @@ def test_a_stopped_server_still_has_its_runs(opened: Opened, tmp_path: Path) -> 
     assert again["removed"]
 
 
+def test_a_run_made_elsewhere_is_one_of_the_page_s(opened: Opened) -> None:
+    page = opened(shop_desk())
+    weekly = page.desk._answers.query("weekly")
+    complaints = [weekly.cell("n", week="2026-11-09").too_low(), weekly.cell("n", week="2026-10-05").is_right()]
+    report = page.desk._db.debug(complaints, budget=40, step=20, spare=[2412])
+    name = page.desk.add(report)
+    assert page.desk.report(name) is report
+    run = page.call("run", id=name)
+    assert run["live"] and run["sentence"] == report.summary and run["removed"] == 40
+    (change,) = run["changes"]
+    assert len(change["marked"]) == 2
+    again = page.run("debug", **run["request"], keep_of=name)
+    assert again["complaints"] == [c.describe() for c in complaints]
+    page.call("side_effects", id=name)
+
+
 def small(n: int = 60) -> dict[str, Any]:
     rng = np.random.default_rng(3)
     x = rng.normal(size=n)
@@ -217,10 +233,13 @@ def test_an_empty_answer_and_a_query_without_predictions(opened: Opened) -> None
     page.call("rows", query="plain", offset=100, limit=10)
 
 
-@pytest.mark.parametrize(
-    "sql", ["", ";", "SELECT", "DELETE FROM now", "SELECT 1; SELECT 2", "CREATE MODEL x AS SELECT 1",
-            "SELECT nope FROM now", "SELECT predict(q, u) FROM now u", "SELECT predict(m, u) FROM nowhere u", "\x00", "SELECT '" + "x" * 90_000]
+WRONG = (
+    "", ";", "SELECT", "DELETE FROM now", "SELECT 1; SELECT 2", "CREATE MODEL x AS SELECT 1", "SELECT nope FROM now",
+    "SELECT predict(q, u) FROM now u", "SELECT predict(m, u) FROM nowhere u", "\x00", "SELECT '" + "x" * 90_000,
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", WRONG, ids=lambda sql: sql[:30] or "empty")
 def test_wrong_sql_is_a_failure(opened: Opened, sql: str) -> None:
     page = opened(odd_desk())
     page.refused("ask", sql=sql)

@@ -19,6 +19,7 @@ from rain_debug.desk.runs import Runs
 from rain_debug.desk.texts import Texts
 from rain_debug.desk.worker import Worker
 from rain_debug.errors import DeskError, RainError, SQLError, nearest
+from rain_debug.report import Report
 from rain_debug.store import RunStore
 
 Op = Callable[[Any], dict[str, Any]]
@@ -51,7 +52,7 @@ class Desk:
         self._worker = Worker()
         self._answers = Answers(db, queries)
         self._places = Places(db, self._answers, self._given)
-        self._runs = Runs(db, self._places, self._worker, self.store, self._settings)
+        self._runs = Runs(db, self._places, self.store, self._settings)
         kept, texts = Kept(self._runs), Texts(self._runs, self._answers)
         behind, exports = Behind(db, self._answers, self._places), Exports(self._runs)
         self._ops: dict[str, Op] = {
@@ -112,6 +113,15 @@ class Desk:
             return
         future = self._worker.submit(work)
         yield from following.events(future, self._db.engine.cancel, self.failure)
+
+    def report(self, run: str) -> Report:
+        """The report of a run of this session; RainErrors for one of an earlier session, or of none."""
+        return self._runs.report(run).report
+
+    def add(self, report: Report) -> str:
+        """Keep a run that was made without the desk, as if the page had asked for it; its id."""
+        found: str = self._worker.do(lambda: self._runs.add(report))
+        return found
 
     @staticmethod
     def failure(error: BaseException) -> dict[str, Any]:

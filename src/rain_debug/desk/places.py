@@ -130,13 +130,14 @@ class Places:
 
     def given(self) -> list[dict[str, Any]]:
         """The project's own complaints; those that a page has no words for are asked for by their number."""
-        found = []
-        for i, complaint in enumerate(self._given):
-            known = self.place_of(complaint) is not None and not complaint.label
-            said = _spoken(complaint) if known else None
-            plain = {"place": complained_place(complaint), "claim": "is_right", "given": i}
-            found.append({"complaint": plain if said is None else said, "text": complaint.describe()})
-        return found
+        return [{"complaint": self.spoken(c), "text": c.describe()} for c in self._given]
+
+    def spoken(self, complaint: Complaint) -> dict[str, Any]:
+        """A complaint as a page says it, or by its number among the project's own where a page has no words for it."""
+        known = self.place_of(complaint) is not None and not complaint.label
+        said = _spoken(complaint) if known else None
+        number = self._given.index(complaint) if complaint in self._given else 0
+        return said or {"place": complained_place(complaint), "claim": "is_right", "given": number}
 
 
 def total_sql(sql: str, column: str, by: tuple[str, ...]) -> str:
@@ -175,7 +176,7 @@ def _spoken(complaint: Complaint) -> dict[str, Any] | None:
     """A complaint as a page says it; None where a page has no words for it."""
     words = {"be": "should_be", "is": "should_be", "right": "is_right", "exist": "should_exist",
              "not_exist": "should_not_exist"}  # fmt: skip
-    found = {"place": complained_place(complaint), "claim": words.get(complaint.says, complaint.says)}
+    found: dict[str, Any] = {"place": complained_place(complaint), "claim": words.get(complaint.says, complaint.says)}
     if complaint.tolerance is not None:
         found["tolerance"] = complaint.tolerance
     target = complaint.target

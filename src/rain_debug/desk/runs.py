@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,28 @@ from rain_debug.desk.places import COMPLAINT, Places
 from rain_debug.desk.project import SETTINGS, settings_of
 from rain_debug.desk.requests import Asked
 from rain_debug.desk.running import Following, Rounds
-from rain_debug.desk.worker import LATER, Worker
-from rain_debug.errors import DeskError, RainError, StoreError
+from rain_debug.errors import DeskError, RainError
 from rain_debug.patterns import Pattern, find, with_effects
 from rain_debug.patterns.without import without
 from rain_debug.report import Report
 from rain_debug.report.shared import Patterns
-from rain_debug.report.view import MOST_COLUMNS, now, pattern_views, records, round_view, run_view, standing_now
+from rain_debug.report.view import (
+    MOST_COLUMNS,
+    now,
+    records,
+    round_view,
+    run_view,
+    settings_view,
+    standing_now,
+)
 from rain_debug.store import RunStore
 from rain_debug.store.run_file import as_json
 from rain_debug.view.values import columns, value
 
 MOST_LIVE = 20
 """Reports that are held in memory, so that they can be asked on."""
-TRYING = 0.5
-"""Seconds that a run may spend on trying its patterns before it is done; the others are tried when nobody waits."""
+TRYING = 1.0
+"""Seconds that a run may spend on trying its patterns, each by a refit; the others are foreseen only."""
 
 
 @dataclass(eq=False)
@@ -41,10 +47,6 @@ class Live:
 
     report: Report
     patterns: list[Pattern]
-
-    def views(self) -> list[dict[str, Any]]:
-        """The patterns as the page has them."""
-        return pattern_views(self.report.run, Patterns(tuple(self.patterns), self.report.run))
 
     def try_pattern(self, i: int) -> None:
         """See by a refit what fixing a pattern's records does."""
@@ -55,8 +57,8 @@ class Live:
 class Runs:
     """The runs of one desk: `debug` and `fix_pattern` begin one, the store has them all, `live` this session's."""
 
-    def __init__(self, db: Any, places: Places, worker: Worker, store: RunStore, settings: Mapping[str, Any]) -> None:
-        self._db, self._places, self._worker, self._settings = db, places, worker, settings
+    def __init__(self, db: Any, places: Places, store: RunStore, settings: Mapping[str, Any]) -> None:
+        self._db, self._places, self._settings = db, places, settings
         self.store = store
         self.live: OrderedDict[str, Live] = OrderedDict()
         self.under_way: dict[str, Following] = {}
@@ -189,36 +191,48 @@ class Runs:
 
     # -- ending -------------------------------------------------------------------------------------------------
 
+    def add(self, report: Report) -> str:
+        """Keep a run that was made elsewhere; its name."""
+        request = {"complaints": [self._places.spoken(g.complaint) for g in report.run.goals],
+                   "settings": settings_view(report.run)}  # fmt: skip
+        spared = {name: [value(k) for k in keys] for name, keys in report.run.settings.spare.items() if name}
+        own = {"id": self.store.new_id(), "request": request}
+        view, live = self._viewed(report)
+        self.store.begin({**view, **own}, spared)
+        self._finish({**view, **own}, live)
+        return str(own["id"])
+
     def _kept(self, following: Following, request: Any, work: Callable[[], Report]) -> dict[str, Any]:
         """The run's view, once it is done and kept; a run that fails keeps the rounds that it had."""
         try:
             report = work()
-            return self._finish(following, request, report)
+            following.doing = "looking for what the records share"
+            view, live = self._viewed(report)
+            following.doing = "keeping the run"
+            own = {"id": following.id, "request": request, "seconds": following.seconds}
+            return self._finish({**view, **own}, live)
         except BaseException as error:
             self._failed(following, error)
             raise
         finally:
             self.under_way.pop(following.id, None)
 
-    def _finish(self, following: Following, request: Any, report: Report) -> dict[str, Any]:
-        following.doing = "looking for what the records share"
-        patterns = self._patterns(report)
-        view = {
-            **run_view(report, Patterns(tuple(patterns), report.run), place=self._places.place_of),
-            "id": following.id,
-            "request": request,
-            "seconds": following.seconds,
-        }
-        live = Live(report, patterns)
-        following.doing = "keeping the run"
-        self.store.finish(view, records(report), [[(p.model, value(k)) for k in p.keys] for p in patterns])
-        self.live[following.id] = live
+    def _viewed(self, report: Report) -> tuple[dict[str, Any], Live]:
+        """A run's view and its patterns: what fixing each would do is foreseen, and tried as long as there is time."""
+        live = Live(report, self._patterns(report))
+        until = time.monotonic() + TRYING
+        for i in range(len(live.patterns)):
+            if time.monotonic() < until:
+                live.try_pattern(i)
+        found = Patterns(tuple(live.patterns), report.run)
+        return run_view(report, found, place=self._places.place_of), live
+
+    def _finish(self, view: dict[str, Any], live: Live) -> dict[str, Any]:
+        members = [[(p.model, value(k)) for k in p.keys] for p in live.patterns]
+        self.store.finish(view, records(live.report), members)
+        self.live[view["id"]] = live
         if len(self.live) > MOST_LIVE:
             self.live.popitem(last=False)
-        for i in self._untried(live, time.monotonic() + TRYING):
-            self._worker.submit(partial(self._try, following.id, i), LATER)
-        view["patterns"] = live.views()
-        self.store.change(following.id, patterns=view["patterns"])
         return {**view, "live": True}
 
     def _patterns(self, report: Report) -> list[Pattern]:
@@ -228,24 +242,11 @@ class Runs:
         found = find(report.run, report.background)
         return list(with_effects(report.run, report.background, found, False))
 
-    def _untried(self, live: Live, until: float) -> Iterator[int]:
-        """Try patterns as long as there is time; the numbers of the others."""
-        for i in range(len(live.patterns)):
-            if time.monotonic() < until:
-                live.try_pattern(i)
-            else:
-                yield i
-
-    def _try(self, run: str, i: int) -> None:
-        if run in self.live:
-            self.live[run].try_pattern(i)
-            self.store.change(run, patterns=self.live[run].views())
-
     def _failed(self, following: Following, error: BaseException) -> None:
         """Keep what a failed run had done; one that had done nothing is forgotten."""
         try:
             view = self.store.view(following.id)
-        except StoreError:
+        except RainError:
             return
         if not view["rounds"]:
             self.store.discard(following.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 from collections.abc import Callable
@@ -11,21 +10,17 @@ from typing import Any
 
 from rain_debug.errors import DeskError
 
-NOW, LATER = 0, 1
-"""What someone waits for, and what can wait until nobody does."""
-
 
 class Worker:
-    """Does what it is given, one at a time, in order: first what someone waits for."""
+    """Does what it is given, one at a time, in order."""
 
     def __init__(self) -> None:
-        self._waiting: queue.PriorityQueue[tuple[int, int, Callable[[], None] | None]] = queue.PriorityQueue()
-        self._numbers = itertools.count()
+        self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="rain-desk", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], Any], when: int = NOW) -> Future[Any]:
+    def submit(self, work: Callable[[], Any]) -> Future[Any]:
         """What `work` returns or raises, some time; DeskError once the worker is closed."""
         if self._closed:
             raise DeskError("this desk is closed", hint="open the page anew")
@@ -39,7 +34,7 @@ class Worker:
             except BaseException as error:  # also Ctrl-C's: it belongs to who waits for the answer
                 future.set_exception(error)
 
-        self._waiting.put((when, next(self._numbers), do))
+        self._waiting.put(do)
         return future
 
     def do(self, work: Callable[[], Any]) -> Any:
@@ -47,14 +42,14 @@ class Worker:
         return work() if threading.current_thread() is self._thread else self.submit(work).result()
 
     def close(self, seconds: float = 5.0) -> None:
-        """Finish what is being done, forget the rest."""
+        """Wait for what was asked for, but no longer than `seconds`; nothing else is taken."""
         self._closed = True
-        self._waiting.put((-1, next(self._numbers), None))
+        self._waiting.put(None)
         self._thread.join(seconds)
 
     def _run(self) -> None:
         while True:
-            _, _, work = self._waiting.get()
+            work = self._waiting.get()
             if work is None:
                 return
             work()

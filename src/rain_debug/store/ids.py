@@ -6,7 +6,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 
-from rain_debug.errors import StoreError
+from rain_debug.errors import DeskError
 
 ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{12}", re.ASCII)
 """A moment to the millisecond, and 48 random bits."""
@@ -22,12 +22,12 @@ def new_id() -> str:
 
 
 def checked(run: str) -> str:
-    """`run` itself where it could be a run's name; StoreError for anything else.
+    """`run` itself where it could be a run's name; DeskError for anything else.
 
     >>> checked("../secrets")
     Traceback (most recent call last):
         ...
-    rain_debug.errors.StoreError: there is no run '../secrets'
+    rain_debug.errors.DeskError: there is no run '../secrets'
       try:   a run's name stands in the list of runs
     """
     if not isinstance(run, str) or not ID.fullmatch(run):
@@ -35,7 +35,7 @@ def checked(run: str) -> str:
     return run
 
 
-def unknown(run: str) -> StoreError:
+def unknown(run: str) -> DeskError:
     """That there is no run of that name."""
     shown = run if len(run) <= 60 else f"{run[:59]}…"
-    return StoreError(f"there is no run {shown!r}", hint="a run's name stands in the list of runs")
+    return DeskError(f"there is no run {shown!r}", hint="a run's name stands in the list of runs")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rain_debug.errors import StoreError, nearest
+from rain_debug.errors import DeskError, StoreError, nearest
 from rain_debug.store.ids import ID, checked, new_id, unknown
 from rain_debug.store.index import Index, head_of
 from rain_debug.store.run_file import Row, RunFile
@@ -219,7 +219,7 @@ class RunStore:
         """What the list shows of a run's file; None for one that cannot be read."""
         try:
             return head_of(self.view(run))
-        except (StoreError, KeyError):
+        except (StoreError, DeskError, KeyError):
             return None
 
 
@@ -231,5 +231,5 @@ def _order(sort: str | None, down: bool, own: Sequence[str]) -> str:
     elif sort in LEAD:
         by = LEAD[sort]
     else:
-        raise StoreError(f"the records have no column {sort!r}", hint=nearest(sort, [*LEAD, *own]))
+        raise DeskError(f"the records have no column {sort!r}", hint=nearest(sort, [*LEAD, *own]))
     return f"{by} {'DESC' if down else 'ASC'} NULLS LAST, rank"
