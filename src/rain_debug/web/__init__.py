@@ -1,0 +1,1 @@
+"""The page's server: who may come in, what is answered where, and how it is started."""
