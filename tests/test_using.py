@@ -35,7 +35,7 @@ SQL = 'SELECT plan, count(*) AS "how many" FROM users u WHERE predict(active, u)
 def test_an_answer_prints_and_is_an_arrow_stream_with_its_own_names(db: rain.Database) -> None:
     query = db.query(SQL)
     assert str(query) == "plan  how many\na            2\nb            2\nc            2"
-    assert "<th>how many</th>" in query._repr_html_()
+    assert ">how many</th>" in query._repr_html_()
     polars = pytest.importorskip("polars")
     assert polars.DataFrame(query).to_dicts() == query.rows()
 

@@ -176,7 +176,7 @@ def test_ranking() -> None:
     assert ranking.to_text(width=20).splitlines()[-1] == "… 5 more columns: label, fix, day, spend, note"
     frame = ranking.to_pandas()
     assert list(frame.columns) == list(ranking.columns) and len(frame) == 4
-    assert "<td>a, &quot;b&quot; c</td>" in ranking._repr_html_()
+    assert ">a, &quot;b&quot; c</td>" in ranking._repr_html_()
     assert ranking.to_table()["key"].values.tolist() == [7, 8, 9, 10]
 
 

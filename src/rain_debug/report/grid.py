@@ -108,10 +108,13 @@ class Grid:
         return self.to_html()
 
     def to_html(self, top: int = 10) -> str:
-        """The first `top` rows as a plain table, without style or script."""
+        """The first `top` rows as a table, without script; only where its cells' letters stand is said of its looks."""
         shown, cells, left_out = self.fitting(top, 400)
-        head = "".join(f"<th>{html.escape(self.columns[i])}</th>" for i in shown)
-        rows = ("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
+        sides = ["right" if all(_is_number(row[i]) for row in self.values[:top]) else "left" for i in shown]
+        looks = [f' style="padding:.15em .6em;text-align:{side}"' for side in sides]
+        head = "".join(f"<th{look}>{html.escape(self.columns[i])}</th>" for i, look in zip(shown, looks, strict=True))
+        made = ("".join(f"<td{x}>{html.escape(c)}</td>" for x, c in zip(looks, row, strict=True)) for row in cells)
+        rows = (f"<tr>{row}</tr>" for row in made)
         rest = "".join(f"<p>{html.escape(line)}</p>" for line in self.rest(top, left_out))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{rest}"
 

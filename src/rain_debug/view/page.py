@@ -35,7 +35,7 @@ h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
 .wide { overflow-x: auto }
 .rows td { white-space: nowrap }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #8886 }
+th, td { vertical-align: top; border-bottom: 1px solid #8886 }
 @media print {
   .wide { overflow: visible }
   .rows td { white-space: normal }
