@@ -19,10 +19,10 @@ export function App(props: { host: Host; router: Router; frame: HTMLElement; key
   const [said, say] = useState("");
   const main = useRef<HTMLElement>(null);
 
-  useEffect(() => {
-    if (host.mode === "report") return;
-    host.call("project", {}).then(setProject, (error: unknown) => setFailure(asFailure(error)));
-  }, [host]);
+  const refresh = useCallback(
+    () => host.call("project", {}).then(setProject, (error: unknown) => setFailure(asFailure(error))), [host],
+  );
+  useEffect(() => void (host.mode === "report" || refresh()), [host, refresh]);
   useEffect(() => router.watch(() => setRoute(router.now())), [router]);
   // A new screen is read from its beginning: focus goes there, unless it is already at something in it.
   const first = useRef(true);
@@ -32,17 +32,18 @@ export function App(props: { host: Host; router: Router; frame: HTMLElement; key
   }, [host, screen, project]);
   useEffect(() => {
     if (first.current) return void (first.current = false);
-    main.current?.focus({ preventScroll: true });
+    const at = (frame.getRootNode() as ShadowRoot).activeElement;
+    if (!at || at === main.current || !main.current?.contains(at)) main.current?.focus({ preventScroll: true });
     if (host.mode === "page") scrollTo(0, 0);
-  }, [host, screen]);
+  }, [host, frame, screen]);
 
   const speak = useCallback((text: string) => {
     say("");
     requestAnimationFrame(() => say(text));
   }, []);
   const view = useMemo<View>(
-    () => ({ host, router, frame, keyboard, project, say: speak }),
-    [host, router, frame, keyboard, project, speak],
+    () => ({ host, router, frame, keyboard, project, refresh, say: speak }),
+    [host, router, frame, keyboard, project, refresh, speak],
   );
   const ready = project !== null || host.mode === "report";
   return (

@@ -6,12 +6,12 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { draw, type Picture, type Spot } from "./chart/draw";
-import { drawing, span, type Columned, type Layer, type Mark, type Point, type Series } from "./chart/series";
+import { drawing, span, wordsOf, type Columned, type Layer, type Mark, type Point, type Series } from "./chart/series";
 import { across, specification } from "./chart/spec";
 import { useLooks } from "./chart/looks";
 import { asFailure } from "./context";
 import { FailureBox } from "./failure";
-import { count, text } from "./format";
+import { count } from "./format";
 import { useRoving } from "./roving";
 import type { Chart as Drawn, Failure } from "./types";
 
@@ -31,12 +31,13 @@ export interface ChartProps {
   chosen?: Mark | null;
   /** The cells complained about: row and column. */
   marked?: [number, string][];
-  /** Where cells stand now, while a run goes on. */
-  moving?: { row: number; column: string; value: number }[];
-  /** Numbers that the picture has room for. */
-  room?: number[];
+  /** Where cells stand now, while a run goes on; and where they should stand. */
+  moving?: Spotted[];
+  wanted?: Spotted[];
   height?: number;
 }
+
+export interface Spotted { row: number; column: string; value: number }
 
 interface Placed { point: Point; spot: Spot }
 
@@ -87,7 +88,7 @@ export function Chart(props: ChartProps) {
     return nearest(placed, event.clientX - box.left, event.clientY - box.top);
   };
   const roving = useRoving(field);
-  const words = (point: Point) => wordsOf(point, plan.series, columns, layers);
+  const words = (point: Point) => wordsOf(point, chart, plan.series, columns, layers);
   const same = (a: Mark | null | undefined, b: Mark) => a?.row === b.row && a.column === b.column && a.layer === b.layer;
   if (failure) return <FailureBox failure={failure} />;
   return (
@@ -125,11 +126,8 @@ export function Chart(props: ChartProps) {
                 <span key={key} class={state} style={at} role="img" aria-label={words(point)} />
               );
             })}
-            {props.moving?.map((each) => {
-              const point = plan.points.find((p) => p.row === each.row && p.column === each.column);
-              const spot = point && picture.spot(point, each.value);
-              return spot && <span key={`now/${each.row}/${each.column}`} class="mark now" style={{ left: `${spot.x}px`, top: `${spot.y}px` }} aria-hidden="true" />;
-            })}
+            <Stems spots={props.wanted} kind="wanted" flat={flat} points={plan.points} picture={picture} />
+            <Stems spots={props.moving} kind="now" flat={flat} points={plan.points} picture={picture} />
           </div>
         )}
         {near && <Tip at={near} words={words(near.point)} width={width} />}
@@ -138,6 +136,29 @@ export function Chart(props: ChartProps) {
         <p class="quiet note">The first {plan.series.length} of {plan.series.length + plan.left_out} series are drawn; the table has all.</p>
       )}
     </figure>
+  );
+}
+
+/** From a point to another value of it: a stem with what it ends in. */
+function Stems(props: { spots?: Spotted[]; kind: "wanted" | "now"; flat: boolean; points: Point[]; picture: Picture }) {
+  const { spots = [], kind, flat, points, picture } = props;
+  return (
+    <>
+      {spots.map(({ row, column, value }) => {
+        const point = points.find((each) => each.row === row && each.column === column);
+        const from = point && picture.spot(point), to = point && picture.spot(point, value);
+        if (!from || !to) return null;
+        const stem = flat
+          ? { left: `${Math.min(from.x, to.x)}px`, top: `${to.y}px`, width: `${Math.abs(to.x - from.x)}px` }
+          : { left: `${to.x}px`, top: `${Math.min(from.y, to.y)}px`, height: `${Math.abs(to.y - from.y)}px` };
+        return (
+          <span key={`${row}/${column}`} aria-hidden="true">
+            <span class={`stem ${kind}${flat ? " flat" : ""}`} style={stem} />
+            <span class={`end ${kind}${flat ? " flat" : ""}`} style={{ left: `${to.x}px`, top: `${to.y}px` }} />
+          </span>
+        );
+      })}
+    </>
   );
 }
 
@@ -170,13 +191,6 @@ function Tip({ at, words, width }: { at: Placed; words: string; width: number })
   return <div class={`tip${at.spot.y < 40 ? " below" : ""}`} style={{ left: `${left}px`, top: `${at.spot.y}px` }} aria-hidden="true">{words}</div>;
 }
 
-function wordsOf(point: Point, series: Series[], columns: Columned[], layers: Layer[]): string {
-  const column = columns.find((each) => each.name === point.column)!;
-  const named = series.length > 1 ? series[point.series]!.name : point.column;
-  const state = layers.length > 1 ? ` ${layers[point.layer]!.name}` : "";
-  return `${point.at ? `${point.at}, ` : ""}${named}${state}: ${text(point.y, "number", column.whole)}`;
-}
-
 /** What a pointer means: the bar that it is over, or the point that is nearest. */
 function nearest(placed: Placed[], x: number, y: number): Placed | null {
   let best: Placed | null = null, least = NEAR;
@@ -193,11 +207,11 @@ function nearest(placed: Placed[], x: number, y: number): Placed | null {
 const outside = (at: number, from: number, size: number) => Math.max(from - at, 0, at - from - size);
 
 /** The span of the value axis: of what is drawn, what moves and what is asked for. While points move it only widens. */
-function useDomain(chart: Drawn, points: Point[], { moving, room }: ChartProps): [number, number] {
+function useDomain(chart: Drawn, points: Point[], { moving, wanted }: ChartProps): [number, number] {
   const widest = useRef<{ points: Point[]; numbers: number[] }>({ points, numbers: [] });
   if (widest.current.points !== points) widest.current = { points, numbers: [] };
   const { numbers } = widest.current;
-  numbers.push(...(moving ?? []).map((each) => each.value), ...(room ?? []).filter(Number.isFinite));
+  numbers.push(...[...(moving ?? []), ...(wanted ?? [])].map((each) => each.value).filter(Number.isFinite));
   if (numbers.length > 2) numbers.splice(0, numbers.length, Math.min(...numbers), Math.max(...numbers));
   return span(chart, [...points.flatMap((p) => (p.y === null ? [] : [p.y])), ...numbers]);
 }

@@ -2,7 +2,7 @@
 
 import { useRef } from "preact/hooks";
 
-import { KEYS, shown, useKeys, type Key } from "./keys";
+import { KEYS, hits, shown, useKeys, type Key } from "./keys";
 
 export function Help() {
   const box = useRef<HTMLDialogElement>(null);
@@ -11,9 +11,13 @@ export function Help() {
   return (
     <>
       <button type="button" class="quiet-button" aria-label="Keys" title="Keys (?)" onClick={toggle}>?</button>
-      <dialog ref={box} class="help" aria-label="Keys" onClick={(event) => event.target === box.current && toggle()}>
+      <dialog
+        ref={box} class="help" aria-label="Keys" onClick={(event) => event.target === box.current && toggle()}
+        onKeyDown={(event) => { if (!hits(event, KEYS.Everywhere.help)) event.stopPropagation(); }}
+      >
         <div class="help-body">
           <h2>Keys</h2>
+          <div class="help-parts">
           {Object.entries(KEYS).map(([part, keys]) => (
             <section key={part}>
               <h3>{part}</h3>
@@ -27,6 +31,7 @@ export function Help() {
               </dl>
             </section>
           ))}
+          </div>
           <form method="dialog"><button class="button">Close</button></form>
         </div>
       </dialog>

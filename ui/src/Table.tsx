@@ -119,12 +119,12 @@ function Head<R>(props: { column: TableColumn<R>; sort?: Sort | null; onSort?(so
   );
 }
 
-/** A value in a table: long text is folded, and unfolds where it stands. */
-export function Cell(props: { value: Value; kind: Column["kind"]; whole?: boolean }) {
+/** A value in a table: long text is folded, and unfolds where it stands; `plain` text is only cut, as inside a button. */
+export function Cell(props: { value: Value; kind: Column["kind"]; whole?: boolean; plain?: boolean }) {
   const [open, setOpen] = useState(false);
   const said = text(props.value, props.kind, props.whole);
   if (props.value === null) return <span class="quiet" aria-label="nothing">—</span>;
-  if (said.length <= LONG) return <>{said}</>;
+  if (said.length <= LONG || props.plain) return <>{cut(said)}</>;
   return (
     <span class="long">
       {open ? said : cut(said)}{" "}
@@ -133,7 +133,7 @@ export function Cell(props: { value: Value; kind: Column["kind"]; whole?: boolea
   );
 }
 
-function Pager(props: { offset: number; shown: number; total: number; go(offset: number): void }) {
+export function Pager(props: { offset: number; shown: number; total: number; go(offset: number): void }) {
   const { offset, shown, total, go } = props;
   const end = Math.max(0, Math.floor((total - 1) / PAGE) * PAGE);
   return (

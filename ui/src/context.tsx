@@ -16,6 +16,8 @@ export interface View {
   keyboard: EventTarget;
   /** null in a saved report, which carries none. */
   project: Project | null;
+  /** Asks for the project again: after a new query. */
+  refresh(): Promise<void>;
   /** Says something to a reader who does not see the change. */
   say(text: string): void;
 }
@@ -31,8 +33,8 @@ export function useGo(): (route: Route) => void {
   return useCallback((route: Route) => router.go(route), [router]);
 }
 
-/** A link to a screen: an address where the browser has one, a button elsewhere. */
-export function Link(props: { to: Route; class?: string; current?: boolean; children: ComponentChildren }) {
+/** A link to a screen: an address where the browser has one, a button elsewhere. `at`: its place in a field of buttons. */
+export function Link(props: { to: Route; class?: string; current?: boolean; at?: string; children: ComponentChildren }) {
   const { host, router } = useView();
   const follow = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
@@ -41,9 +43,9 @@ export function Link(props: { to: Route; class?: string; current?: boolean; chil
   };
   const current = props.current ? ("page" as const) : undefined;
   return host.mode === "page" ? (
-    <a class={props.class} href={address(props.to)} onClick={follow} aria-current={current}>{props.children}</a>
+    <a class={props.class} href={address(props.to)} onClick={follow} aria-current={current} data-at={props.at}>{props.children}</a>
   ) : (
-    <button type="button" class={`link ${props.class ?? ""}`} onClick={follow} aria-current={current}>{props.children}</button>
+    <button type="button" class={`link ${props.class ?? ""}`} onClick={follow} aria-current={current} data-at={props.at}>{props.children}</button>
   );
 }
 

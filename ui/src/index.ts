@@ -23,10 +23,19 @@ export default {
   },
 };
 
+/** A page that is all ours has no margin around it. */
+function whole(page: Document): void {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("body { margin: 0 }");
+  page.adoptedStyleSheets = [...page.adoptedStyleSheets, sheet];
+}
+
 const root = typeof document === "undefined" ? null : document.getElementById("rain-view");
 if (root?.dataset.mode === "page") {
+  whole(document);
   mount(root, webHost());
 } else if (root?.dataset.mode === "report") {
   const saved = JSON.parse(document.getElementById("rain-saved")?.textContent ?? "null") as Saved;
+  whole(document);
   mount(root, savedHost(saved), { start: `/runs/${encodeURIComponent(saved.run.id)}` });
 }

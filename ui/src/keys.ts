@@ -39,8 +39,7 @@ export const KEYS = {
     tray: { keys: ["c"], does: "Go to the complaints" },
   },
   "Records of a run": {
-    keep: { keys: ["k"], does: "Keep the record: the next run spares it" },
-    exclude: { keys: ["x"], does: "Exclude it again" },
+    keep: { keys: ["k"], does: "Keep the record, or no longer, and on to the next: a run spares those kept" },
     search: { keys: ["/"], does: "Go to the search" },
   },
 } satisfies Record<string, Record<string, Key>>;

@@ -12,10 +12,10 @@ const keys = KEYS["A chart or a table"];
  * down to the nearest button of the row above and below.
  */
 export function useRoving(field: RefObject<HTMLElement | null>): (event: KeyboardEvent) => void {
-  // One button can be tabbed to: the one last used, or else the first.
+  // One button can be tabbed to: the one that is chosen, or that was last used, or else the first.
   useEffect(() => {
     const all = buttons(field.current);
-    const stop = all.find((each) => each.tabIndex === 0) ?? all[0];
+    const stop = all.find((each) => each.ariaPressed === "true") ?? all.find((each) => each.tabIndex === 0) ?? all[0];
     for (const each of all) each.tabIndex = each === stop ? 0 : -1;
   });
   return useCallback((event: KeyboardEvent) => {

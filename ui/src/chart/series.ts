@@ -36,7 +36,7 @@ export interface Drawing {
 
 export const MOST_SERIES = 12;
 
-export interface Columned extends Column { whole?: boolean }
+export interface Columned extends Column { whole?: boolean; key?: boolean }
 
 export function drawing(chart: Chart, columns: Columned[], layers: Layer[]): Drawing {
   const at = (name: string | null) => (name === null ? -1 : columns.findIndex((each) => each.name === name));
@@ -90,6 +90,18 @@ function placed(value: Value, said: string, scale: Chart["scale"]): number | str
 function withZone(value: string): string {
   const iso = value.replace(" ", "T");
   return /^\d{4}-\d{2}-\d{2}$/.test(iso) || /[zZ]$|[+-]\d{2}:?\d{2}$/.test(iso) ? iso : `${iso}Z`;
+}
+
+/** A point in words: "2026-11-09, n: 48"; a scatter's names its row too: "id 3, tenure 21.4, risk: 0.52". */
+export function wordsOf(point: Point, chart: Chart, series: Series[], columns: Columned[], layers: Layer[]): string {
+  const row = layers[point.layer]!.rows[point.row]!;
+  const value = columns.find((each) => each.name === point.column)!;
+  const said = columns.flatMap((each, at) =>
+    each.key && each.name !== chart.x && each.name !== chart.color ? [`${each.name} ${text(row[at], each.kind)}`] : []);
+  if (point.at) said.push(chart.type === "scatter" ? `${chart.x} ${point.at}` : point.at);
+  const state = layers.length > 1 ? ` ${layers[point.layer]!.name}` : "";
+  const named = series.length > 1 ? series[point.series]!.name : point.column;
+  return `${[...said, named].join(", ")}${state}: ${text(point.y, "number", value.whole)}`;
 }
 
 /** What the value axis spans: all of the numbers, and nought where bars stand on it or where it is near. */

@@ -43,6 +43,7 @@ export function specification(
     autosize: { type: "fit", contains: "padding" },
     padding: { left: 4, right: 16, top: 10, bottom: 4 },
     background: "transparent",
+    aria: false,
     data: { values },
     encoding: { ...positions, ...colours(drawing, layers, looks) },
     layer: marks(chart, drawing, layers, flat),
@@ -51,18 +52,19 @@ export function specification(
 }
 
 function mainAxis(chart: Chart, drawing: Drawing, flat: boolean, width: number): object {
-  const axis = { grid: false, ticks: false, domain: !flat, labelPadding: 8, labelOverlap: "parity" };
+  const axis = { grid: false, ticks: false, domain: !flat, labelPadding: 8, labelOverlap: "parity", labelFlush: false };
   if (chart.scale === "order")
     return { type: "ordinal", sort: drawing.order, title: null, axis: { ...axis, labelAngle: 0, labelLimit: flat ? width * 0.4 : 120 } };
   // Ticks stand where the data does, as far as it has few enough places.
   const places = [...new Set(drawing.points.map((p) => p.x as number))].sort((a, b) => a - b);
-  const few = places.length <= MOST_TICKS ? { values: places } : { tickCount: Math.max(2, Math.floor(width / 110)) };
+  // Said as an expression: Vega's interpreter takes the datetime(…) that Vega-Lite makes of a number for a year.
+  const few = places.length <= MOST_TICKS ? { values: { expr: JSON.stringify(places) } } : { tickCount: Math.max(2, Math.floor(width / 110)) };
   if (chart.scale === "time") {
     const format = places.every((each) => each % 86_400_000 === 0) ? "%-d %b" : "%-d %b %H:%M";
     const years = new Set(places.map((each) => new Date(each).getUTCFullYear())).size > 1;
     return {
       type: "temporal", title: null, scale: { type: "utc" },
-      axis: { ...axis, ...few, format: years ? `${format} %Y` : format, formatType: "utc" },
+      axis: { ...axis, ...few, format: years ? `${format} %Y` : format },
     };
   }
   return { type: "quantitative", title: chart.x, scale: { zero: false, nice: chart.type === "scatter" }, axis: { ...axis, ...few } };
@@ -80,7 +82,7 @@ function colours(drawing: Drawing, layers: number, looks: Looks): object {
 
 function marks(chart: Chart, drawing: Drawing, layers: number, flat: boolean): object[] {
   const faded = layers > 1
-    ? { opacity: { field: "l", type: "nominal", legend: null, scale: { domain: [0, 1], range: [0.75, 1] } } } : {};
+    ? { opacity: { field: "l", type: "ordinal", legend: null, scale: { domain: [0, 1], range: [0.75, 1] } } } : {};
   if (chart.type === "bar") {
     const several = drawing.series.length * layers > 1;
     const beside = several ? { [flat ? "yOffset" : "xOffset"]: { field: "k", type: "nominal" } } : {};

@@ -12,6 +12,7 @@ export function savedHost(saved: Saved): Host {
   };
   return {
     mode: "report",
+    note: saved.rows_left_out || undefined,
     async call<K extends keyof Ops>(op: K, request: Ops[K][0]): Promise<Ops[K][1]> {
       const answer = answers[op];
       if (!answer) throw unasked();
@@ -37,8 +38,8 @@ function page(records: RecordPage, { text, kept, offset, limit, sort, down }: Pa
     const of = field(records, sort);
     rows = [...rows].sort((a, b) => compare(of(a), of(b)) * (down ? -1 : 1));
   }
-  const narrowed = wanted || (kept !== undefined && kept !== null);
-  return { ...records, rows: rows.slice(offset, offset + limit), offset, total: narrowed ? rows.length : records.total };
+  // What the file does not carry cannot be turned to.
+  return { ...records, rows: rows.slice(offset, offset + limit), offset, total: rows.length };
 }
 
 function field(records: RecordPage, name: string): (row: RecordRow) => Value {
