@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -12,11 +10,10 @@ from rain_debug.complaints import Goal
 from rain_debug.debugger import QueryRun
 from rain_debug.engines.table import Table
 from rain_debug.report.svg import Series, picture
+from rain_debug.view.chart import follow, tells_apart
 
 MOST = 4
 """Pictures of one answer."""
-_FOLLOWS = re.compile(r"\d{4}([-/ ]?[wWqQ]?\d{1,2}){0,2}([ T].*)?")
-"""Text that says when: 2026, 2026-11, 2026-11-09, 2026-w45, 2026Q4."""
 
 
 def of_answer(answer: Table, keys: Sequence[str], shown: Iterable[str]) -> str:
@@ -70,13 +67,9 @@ def _numbers(answer: Table, name: str) -> np.ndarray:
 
 def _key(answer: Table, keys: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], bool] | None:
     """Rows in the order of the answer's one key column, its values as text, and whether they follow one another."""
-    if len(keys) != 1 or answer.n_rows < 2:
+    if len(keys) != 1 or keys[0] not in answer or answer.n_rows < 2 or not tells_apart([answer[keys[0]]]):
         return None
     values = answer[keys[0]].to_list()
-    if any(v is None for v in values) or len(set(map(str, values))) < len(values):
-        return None
-    follow = all(isinstance(v, int | float | datetime.date) and not isinstance(v, bool) for v in values) or all(
-        isinstance(v, str) and _FOLLOWS.fullmatch(v) for v in values
-    )
-    order = sorted(range(len(values)), key=values.__getitem__) if follow else list(range(len(values)))
-    return np.array(order), tuple(str(values[i]) for i in order), follow
+    ordered = follow(values)
+    order = sorted(range(len(values)), key=values.__getitem__) if ordered else list(range(len(values)))
+    return np.array(order), tuple(str(values[i]) for i in order), ordered

@@ -49,8 +49,15 @@ def value(item: Any) -> str | int | float | bool | None:
     if isinstance(item, bytes):
         return item.hex()
     if isinstance(item, list | tuple | dict):
-        return json.dumps(item, ensure_ascii=False, default=lambda v: value(v) if hasattr(v, "__str__") else None)
+        return json.dumps(_inner(item), ensure_ascii=False)
     return str(item)
+
+
+def _inner(item: Any) -> Any:
+    """A list or a structure in a cell, of values alone."""
+    if isinstance(item, dict):
+        return {str(value(k)): _inner(v) for k, v in item.items()}
+    return [_inner(v) for v in item] if isinstance(item, list | tuple) else value(item)
 
 
 def original(given: Any, column: Column) -> Any:
