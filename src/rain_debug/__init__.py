@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         RainError,
         RepairError,
         ReportError,
-        SQLError,
         ServeError,
+        SQLError,
         StoreError,
     )
     from rain_debug.models.torch import TorchClassifier

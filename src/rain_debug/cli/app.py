@@ -49,6 +49,13 @@ def _keep(context: click.Context, option: click.Parameter, value: bool) -> bool:
     return value
 
 
+def pickles(command: F) -> F:
+    """Add the option that lets a project's models be unpickled."""
+    return click.option(
+        "--trust-pickle", is_flag=True, help="Open models in pickled files, which runs the code that these bring along."
+    )(command)
+
+
 class _Quiet(click.Group):
     """A group whose commands end quietly when the reader of their output goes away; click would exit with 1."""
 
@@ -120,6 +127,7 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
 @click.option(
     "--redact", multiple=True, metavar="COL", help="Leave a column out of an .html report, wherever its values stand."
 )
+@pickles
 @talk
 def run(
     file: Path,
@@ -130,6 +138,7 @@ def run(
     budget: int | None,
     fix: str | None,
     top: int,
+    trust_pickle: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -142,8 +151,8 @@ def run(
 
     asked = {"budget": budget, "fix": fix}
     return debug_file(
-        file, outputs=outputs, overwrite=overwrite, rows=not no_rows, redact=redact, asked=asked, top=top, quiet=quiet,
-        as_json=as_json,
+        file, outputs=outputs, overwrite=overwrite, rows=not no_rows, redact=redact, asked=asked, top=top,
+        trust_pickle=trust_pickle, quiet=quiet, as_json=as_json,
     )  # fmt: skip
 
 
@@ -155,8 +164,9 @@ def run(
     metavar="PATH",
     help="Keep what was found in this SQLite file, and say what was met the last time and is not any more.",
 )
+@pickles
 @talk
-def check(file: Path, history: Path | None, quiet: bool, as_json: bool) -> int:
+def check(file: Path, history: Path | None, trust_pickle: bool, quiet: bool, as_json: bool) -> int:
     """Tell which of FILE's complaints hold now; nothing is debugged.
 
     Exits with 0 where every complaint is met, 1 where some are not, 2 where it could not run. One that says only
@@ -164,7 +174,7 @@ def check(file: Path, history: Path | None, quiet: bool, as_json: bool) -> int:
     """
     from rain_debug.cli.run import check_file
 
-    return check_file(file, history=history, quiet=quiet, as_json=as_json)
+    return check_file(file, history=history, trust_pickle=trust_pickle, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -244,6 +254,63 @@ def bench(
     return command.bench(
         names, corrupt=corrupt, rankers=asked, seeds=seeds, damping=damping, folder=out, again=again, kept=kept,
         check=check, page=page, figures=figures, quiet=quiet, as_json=as_json,
+    )  # fmt: skip
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), help="[default: 8765, or a free one; 0: a free one]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name of this server, NAME or NAME:PORT. Needed where --host lets other machines in.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the runs in DIR; without it they last as long as the server.",
+)
+@click.option(
+    "--seconds",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="What one SQL statement may take.",
+)
+@click.option("--memory", default="60%", show_default=True, metavar="SIZE", help="What the database may take: 4GB.")
+@pickles
+@talk
+def serve(
+    file: Path,
+    port: int | None,
+    host: str,
+    allow_hosts: tuple[str, ...],
+    no_browser: bool,
+    runs: Path | None,
+    seconds: float,
+    memory: str,
+    trust_pickle: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Show FILE's queries in the browser: click what is wrong, and see the records behind it.
+
+    The page is for you alone: the address that is printed holds a secret. SQL that is typed there reads the project's
+    tables and nothing else. Ctrl-C ends it.
+    """
+    from rain_debug.cli.serve import serve_file
+    from rain_debug.engines import Limits
+
+    debug = bool(click.get_current_context().find_root().ensure_object(dict).get("debug"))
+    return serve_file(
+        file, host=host, port=port, allow_hosts=allow_hosts, browser=not no_browser, runs=runs,
+        limits=Limits(seconds=seconds, memory=memory), trust_pickle=trust_pickle, debug=debug, quiet=quiet,
+        as_json=as_json,
     )  # fmt: skip
 
 

@@ -31,13 +31,15 @@ class State:
     met: bool
 
 
-def check_file(file: Path, *, history: Path | None = None, quiet: bool, as_json: bool) -> int:
+def check_file(
+    file: Path, *, history: Path | None = None, trust_pickle: bool = False, quiet: bool, as_json: bool
+) -> int:
     """Print how each complaint of the project stands; 0 where all are met, 1 where some are not.
 
     With a `history` also what was met at the last check and is not any more, and its first suspects; this check is
     added to it.
     """
-    session = _open(file)
+    session = _open(file, trust_pickle)
     kept = History(history) if history is not None else None
     before = kept.last() if kept is not None else {}
     states = standing(session.complaints)
@@ -130,6 +132,7 @@ def debug_file(
     redact: Sequence[str],
     asked: Mapping[str, Any],
     top: int,
+    trust_pickle: bool = False,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -139,7 +142,7 @@ def debug_file(
     """
     for path in outputs:
         save.check_leaving_out(save.place(path, overwrite), rows, redact)  # refused before the run, not after it
-    session = _open(file)
+    session = _open(file, trust_pickle)
     _check_columns(session, redact)
     settings = {**session.project.debug, **{k: v for k, v in asked.items() if v is not None}}
     if "budget" not in settings:
@@ -186,13 +189,13 @@ def standing(complaints: Sequence[Any]) -> list[State]:
     ]
 
 
-def _open(file: Path) -> Session:
+def _open(file: Path, trust_pickle: bool) -> Session:
     project: Project = load(file)
     if not project.complaints:
         raise ConfigError(
             "the project names no complaint", where=str(file), hint="add [[complaints]]; `rain init` writes an example"
         )
-    return build(project)
+    return build(project, trust_pickle=trust_pickle)
 
 
 def _check_columns(session: Session, redact: Sequence[str]) -> None:

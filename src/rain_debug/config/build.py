@@ -41,13 +41,16 @@ def placed(where: str) -> Iterator[None]:
         raise
 
 
-def build(project: Project) -> Session:
-    """Open, train and compile what `project` names, in that order; every error names its place in the file."""
+def build(project: Project, *, trust_pickle: bool = False) -> Session:
+    """Open, train and compile what `project` names, in that order; every error names its place in the file.
+
+    `trust_pickle`: models in pickled files are opened, which runs what code these bring along.
+    """
     with placed(project.database.where):
         db = connect(_source(project.database))
     for model in project.models:
         with placed(model.where):
-            _create(db, model, project)
+            _create(db, model, project, trust_pickle)
     queries = {}
     for query in project.queries:
         with placed(query.where):
@@ -80,11 +83,11 @@ def _dataset(name: str, options: Mapping[str, Any]) -> Any:
         raise ConfigError(f"data set '{name}' does not take these options: {error}") from None
 
 
-def _create(db: Database, spec: ModelSpec, project: Project) -> None:
+def _create(db: Database, spec: ModelSpec, project: Project, trust_pickle: bool) -> None:
     if spec.sql is not None:
         db.execute(spec.sql)
         return
-    estimator = _factory(spec, project)() if spec.python else _estimator(spec.options)
+    estimator = spec.file or (_factory(spec, project)() if spec.python else _estimator(spec.options))
     features = (spec.options["text"],) if "text" in spec.options else spec.features
     db.create_model(
         spec.name,
@@ -95,6 +98,8 @@ def _create(db: Database, spec: ModelSpec, project: Project) -> None:
         features=features,
         weight=spec.weight,
         aliases=spec.aliases,
+        trusted=spec.trusted,
+        trust_pickle=trust_pickle,
     )
 
 

@@ -38,12 +38,14 @@ class DatabaseSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model: an estimator with its options, a CREATE MODEL statement, or a Python function that makes one."""
+    """A model: an estimator with its options, a CREATE MODEL statement, a Python function that makes one, or a file."""
 
     name: str
     where: str
     sql: str | None = None
     python: str | None = None
+    file: Path | None = None
+    trusted: tuple[str, ...] = ()
     estimator: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     training: str | None = None
@@ -126,7 +128,7 @@ def parse(text: str, file: Path) -> Project:
         top.fail(f"version {version} of the project file is not known", "version", hint=f"version = {VERSION}")
     trusted = top.get("trust_python", bool, False)
     database = _database(top.section("database"), file.parent)
-    models = tuple(_model(name, section, trusted) for name, section in top.sections("models"))
+    models = tuple(_model(name, section, trusted, file.parent) for name, section in top.sections("models"))
     queries = tuple(_query(name, section) for name, section in top.sections("queries"))
     complaints = tuple(
         _complaint(s, [m.name for m in models], [q.name for q in queries]) for s in top.items("complaints")
@@ -167,8 +169,8 @@ def _file(folder: Path, name: str) -> Path:
     return folder / Path(name).expanduser()
 
 
-def _model(name: str, section: Section, trusted: bool) -> ModelSpec:
-    kind = section.only_one(("estimator", "sql", "python"), "what the model is")
+def _model(name: str, section: Section, trusted: bool, folder: Path) -> ModelSpec:
+    kind = section.only_one(("estimator", "sql", "python", "file"), "what the model is")
     where = section.place()
     if kind == "sql":
         spec = ModelSpec(name, where, sql=section.get("sql", str))
@@ -186,10 +188,14 @@ def _model(name: str, section: Section, trusted: bool) -> ModelSpec:
             f"'python' is '{python}'", "python", hint='name a module and a function: python = "my_models:churn"'
         )
     estimator = section.choice("estimator", ESTIMATORS)
+    file = section.get("file", str)
+    types = section.names("trusted") if file is not None else None
     spec = ModelSpec(
         name,
         where,
         python=python,
+        file=_file(folder, file) if file is not None else None,
+        trusted=types or (),
         estimator=estimator,
         options=_options(section) if estimator else {},
         training=section.need("training", str, 'training = "SELECT * FROM churn_training"'),

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +24,7 @@ from rain_debug.engines import DuckDB, Table, open_duckdb
 from rain_debug.errors import DataError, EngineError, ModelError, SQLError, nearest
 from rain_debug.fixes import Fixing
 from rain_debug.lineage import DOUBT, Plane, Predictor, materialise, one_pass_sql, prepare_sources, rows_key
-from rain_debug.models import Model, adapt
+from rain_debug.models import Model, adapt, is_file_name, load_estimator
 from rain_debug.notebook import widget
 from rain_debug.report import Report
 from rain_debug.report.grid import Grid
@@ -43,6 +43,10 @@ from rain_debug.sql import (
     plan_query,
     quote,
 )
+from rain_debug.web import serve
+
+if TYPE_CHECKING:
+    from rain_debug.web.server import Server
 
 
 @dataclass
@@ -152,6 +156,24 @@ class Database:
         """
         return widget(self, queries, report)
 
+    def serve(
+        self,
+        *queries: Query,
+        complaints: Sequence[Complaint] = (),
+        browser: bool = True,
+        wait: bool = True,
+        **address: Any,
+    ) -> Server:
+        """The page in a browser: these queries and complaints, and room for new ones; until Ctrl-C, if `wait`.
+
+        The database is locked first: statements that come later reach no further files and no network. `address` may
+        hold port, host, allow_hosts, and runs, a folder that keeps the runs. ServeError where the extra `ui` is not
+        installed, or the port cannot be had.
+        """
+        server = serve(self, queries, complaints, **address)
+        server.show(browser=browser, wait=wait)
+        return server
+
     # -- models -------------------------------------------------------------------------------------------------
 
     def create_model(
@@ -165,6 +187,8 @@ class Database:
         features: Sequence[str] | None = None,
         weight: str | None = None,
         aliases: Sequence[str] = (),
+        trusted: Sequence[str] = (),
+        trust_pickle: bool = False,
         replace: bool = True,
     ) -> ModelHandle:
         """Register a model: `estimator` is a scikit-learn LogisticRegression, Ridge, LinearRegression, or a Pipeline.
@@ -174,6 +198,9 @@ class Database:
         0), `label` the class or the number, `features` the inputs (by default all other columns), `weight` the sample
         weights. An estimator that is not fitted yet is fitted here. `aliases` are further names in queries. ModelError
         and DataError say what a model cannot be trained on.
+
+        `estimator` may also be the path of a skops file; `trusted` names types in it beyond scikit-learn's own, as
+        "module.Class". A pickle runs the code that it brings along, and is opened only with `trust_pickle`.
         """
         if not isinstance(name, str) or not name:
             raise ModelError(f"a model's name is text, not {name!r}", hint="create_model('churn', …)")
@@ -184,6 +211,8 @@ class Database:
                     f"there is a model '{known}' already", hint="DROP MODEL it first, or choose another name"
                 )
         where = f"model '{name}'"
+        if is_file_name(estimator):
+            estimator = load_estimator(estimator, where=where, trusted=trusted, trust_pickle=trust_pickle)
         if training is None and features is not None:
             estimator = with_features(estimator, features, where)
         model = adapt(estimator, where=where)

@@ -7,9 +7,8 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
 
 import uvicorn
 
@@ -79,9 +78,14 @@ class Server:
     ) -> None:
         self.close()
 
-    def open_browser(self) -> bool:
-        """Show the page in the user's browser, if there is one."""
-        return webbrowser.open(self.gate.ticket())
+    def show(self, *, browser: bool = True, wait: bool = True, say: Callable[[str], None] = print) -> None:
+        """Tell the address, open it in the user's `browser` if there is one, and `wait` until Ctrl-C."""
+        say(self.url)
+        if browser:
+            with contextlib.suppress(webbrowser.Error):
+                webbrowser.open(self.gate.ticket())
+        if wait:
+            self.wait()
 
     def wait(self) -> None:
         """Until somebody closes it; Ctrl-C does."""
@@ -136,14 +140,3 @@ def listen(host: str, port: int | None) -> socket.socket:
             made.close()
             why = "ports end at 65535"
     raise ServeError(f"port {port} of {host} cannot be had: {why}", hint="give another --port, or none") from None
-
-
-def serve(desk: Answering, *, browser: bool = True, wait: bool = True, **settings: Any) -> Server:
-    """A server of `desk` (settings as `Server` has them), shown in the browser, waited for until Ctrl-C."""
-    server = Server(desk, **settings)
-    if browser:
-        with contextlib.suppress(webbrowser.Error):
-            server.open_browser()
-    if wait:
-        server.wait()
-    return server
