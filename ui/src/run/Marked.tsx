@@ -5,7 +5,7 @@ const SIGNS = { good: "✓", bad: "✗", plain: "–" };
 /** A word with its sign: colour is never the only thing that tells. */
 export function Marked({ mark }: { mark: Mark }) {
   return (
-    <span class={`mark ${mark.tone}`}>
+    <span class={`chip ${mark.tone}`}>
       <span aria-hidden="true">{SIGNS[mark.tone]} </span>
       {mark.text}
     </span>

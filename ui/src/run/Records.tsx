@@ -7,9 +7,10 @@ import { FailureBox } from "../failure";
 import { count, cut, number } from "../format";
 import { useKeys } from "../keys";
 import { recordRoute } from "../routes";
+import { buttons, enter } from "../roving";
 import { PAGE, Table, type TableColumn } from "../Table";
 import type { RecordRow, RunView } from "../types";
-import type { Records as Held } from "./records";
+import type { Records as Held } from "./ranked";
 import { fixed } from "./words";
 
 export function Records({ run, records }: { run: RunView; records: Held }) {
@@ -27,16 +28,16 @@ export function Records({ run, records }: { run: RunView; records: Held }) {
         The records that move the answer most come first.
         {host.mode !== "report" && <> Keep those that are right: the next run spares them. <kbd>k</kbd> keeps the one in focus.</>}
       </p>
-      {run.leftOut && <p class="note">{run.leftOut}</p>}
+      {host.note && <p class="note">{host.note}</p>}
       {host.mode !== "report" && <Filter run={run} records={records} />}
       {records.failure && <FailureBox failure={records.failure} again={records.again} />}
       {page && (
         <Table
-          caption={title} columns={columnsOf(run, records, host.mode !== "report")}
+          caption={`${title}: rank, fix and values`} columns={columnsOf(run, records, host.mode !== "report")}
           rows={page.rows} offset={offset} total={page.total} busy={records.busy}
           onPage={(to) => records.ask({ offset: to })}
           sort={wanted.sort} onSort={(sort) => records.ask({ sort })}
-          rowClass={(row) => (records.isKept(row) ? "kept" : undefined)}
+          rowClass={(row: RecordRow) => (records.isKept(row) ? "kept" : undefined)}
           empty={records.narrowed ? "No record matches." : "No records are shown."}
         />
       )}
@@ -51,6 +52,7 @@ function columnsOf(run: RunView, records: Held, marks: boolean): TableColumn<Rec
     name: "kept", kind: "other", head: "Keep", value: (row) => row.kept,
     draw: (row, index) => <Keep row={row} index={index} records={records} />,
   };
+  const model: TableColumn<RecordRow> = { name: "model", kind: "text", head: "Model", sorts: true, value: (row) => row.model };
   const own = run.columns.map((column, at): TableColumn<RecordRow> => (
     { name: column.name, kind: column.kind, sorts: true, value: (row) => row.values[at] ?? null }
   ));
@@ -59,9 +61,9 @@ function columnsOf(run: RunView, records: Held, marks: boolean): TableColumn<Rec
     { name: "rank", kind: "number", head: "Rank", whole: true, sorts: true, value: (row) => row.rank },
     {
       name: "key", kind: "other", head: "Record", sorts: true, value: (row) => row.key,
-      ...(marks && { draw: (row, index) => <Opened row={row} index={index} /> }),
+      ...(marks && { draw: (row: RecordRow, index: number) => <Opened row={row} index={index} /> }),
     },
-    ...(several ? [{ name: "model", kind: "text", head: "Model", sorts: true, value: (row) => row.model } as const] : []),
+    ...(several ? [model] : []),
     { name: "label", kind: "text", head: "Label", sorts: true, value: (row) => row.label },
     { name: "fix", kind: "text", head: "Suggested fix", sorts: true, value: (row) => row.fix },
     ...own,
@@ -73,10 +75,10 @@ function Keep({ row, index, records }: { row: RecordRow; index: number; records:
   const kept = records.isKept(row);
   return (
     <button
-      type="button" class="keep" data-at={`${index},0`} aria-pressed={kept} aria-label={`Keep record ${String(row.key)}`}
+      type="button" class="keep" data-at={`${index},0`} aria-pressed={kept}
       onClick={() => void records.mark(row, !kept)}
     >
-      <span aria-hidden="true">{kept ? "✓ Kept" : "Keep"}</span>
+      {kept && <span aria-hidden="true">✓ </span>}Keep<span class="spoken"> record {String(row.key)}</span>
     </button>
   );
 }
@@ -152,9 +154,10 @@ function useRowKeys(box: { current: HTMLElement | null }, records: Held) {
   const root = frame.getRootNode() as ShadowRoot | Document;
   const awaited = useRef<number | null>(null);
   const focus = (index: number) => {
-    const at = box.current?.querySelector<HTMLElement>(`[data-at="${index},0"]`);
-    at?.focus();
-    return at !== undefined && at !== null;
+    const all = buttons(box.current);
+    const at = all.find((each) => each.dataset.at === `${index},0`);
+    if (at) enter(all, at);
+    return at !== undefined;
   };
   useEffect(() => {
     if (awaited.current !== null && focus(awaited.current)) awaited.current = null;

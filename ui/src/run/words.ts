@@ -39,7 +39,7 @@ export function effectOf({ estimated, verified }: Pattern): string {
   const change = (by: number) => `${by > 0 ? "rises" : "falls"} by ${number(Math.abs(by))}`;
   if (verified !== null) {
     const foreseen = estimated === null ? "" : `, ${number(Math.abs(estimated))} was foreseen`;
-    return `Tried: what the complaints miss ${change(verified)}${foreseen}.`;
+    return `Tried: what is still missed of the complaints ${change(verified)}${foreseen}.`;
   }
-  return estimated === null ? "" : `Foreseen, not tried: what the complaints miss ${change(estimated)}.`;
+  return estimated === null ? "" : `Foreseen, not tried: what is still missed of the complaints ${change(estimated)}.`;
 }

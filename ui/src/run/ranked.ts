@@ -50,7 +50,8 @@ export function useRecords(run: string, keptAtFirst: number): Records {
   const { text, pattern, kept, sort, offset } = wanted;
   const filter = { run, text: text.trim(), pattern, kept };
   const asked = useAnswer("records", {
-    ...filter, offset, limit: PAGE, sort: sort?.name ?? null, down: sort?.down ?? false,
+    // A file is searched and printed as it is: all of what it carries.
+    ...filter, offset, limit: host.mode === "report" ? Number.MAX_SAFE_INTEGER : PAGE, sort: sort?.name ?? null, down: sort?.down ?? false,
   });
 
   // Marks show at once; the page that came keeps its rows, so that none moves away under the reader's hand.
