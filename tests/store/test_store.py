@@ -188,7 +188,8 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "x.rain").write_text("outside")
     with RunStore(tmp_path / "runs") as store:
         asked = [store.view, store.spared, store.discard, lambda n: store.records(n, 0, 1),
-                 lambda n: store.keep(n, True), lambda n: list(store.rows(n)), lambda n: store.finish(view(n))]  # fmt: skip
+                 lambda n: store.keep(n, True),
+                 lambda n: list(store.rows(n)), lambda n: store.finish(view(n))]  # fmt: skip
         for ask in asked:
             with pytest.raises(DeskError):
                 ask(name)

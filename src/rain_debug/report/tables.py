@@ -10,6 +10,7 @@ from typing import Any
 
 from rain_debug.complaints import Goal, value_text
 from rain_debug.debugger import Chosen, QueryRun, Round, Run
+from rain_debug.report.compared import compared
 from rain_debug.report.grid import Grid, Ranking
 
 PLACE = 80
@@ -136,52 +137,12 @@ def before_after(queries: Sequence[QueryRun]) -> Grid:
 
 def compare(query: QueryRun) -> tuple[list[str], list[str], list[tuple[str, list[Any]]]]:
     """One query's keys, its other columns before and after, and its rows with what became of each: values by name."""
-    assert query.after is not None
-    columns = list(query.before) or list(query.after)
-    single = query.before.n_rows <= 1 and query.after.n_rows <= 1
-    keys = [k for k in query.keys if k in columns] or ([] if single else _names_rows(query, columns))
-    rest = [c for c in columns if c not in keys]
-    old, new = ({_key(row, keys, seen): row for row in table.rows()} for table, seen in _tables(query))
-    order = {**dict.fromkeys(old), **dict.fromkeys(new)}
-    names = [f"{c} {when}" for c in rest for when in ("before", "after")]
+    found = compared(query)
+    was = {name: [*column.to_list(), None] for name, column in found.before.items()}
+    now = {name: [*column.to_list(), None] for name, column in found.after.items()}
     rows = []
-    for key in order:
-        a, b = old.get(key), new.get(key)
-        present = a or b
-        assert present is not None
-        cells = [(a and a[c], b and b[c]) for c in rest]
-        change = "gone" if b is None else "new" if a is None else ""
-        change = change or ("changed" if any(not _same(x, y) for x, y in cells) else "")
-        rows.append((change, [*(present[k] for k in keys), *(value for pair in cells for value in pair)]))
-    return keys, names, rows
-
-
-def _names_rows(query: QueryRun, columns: list[str]) -> list[str]:
-    """The fewest first columns whose values tell the rows apart, before and after, and those that stayed as they were;
-    all columns where none do."""
-    assert query.after is not None
-    old, new = query.before.rows(), query.after.rows()
-    for n in range(1, len(columns)):
-        first = columns[:n]
-        was, now = ({_key(row, first, Counter()): row for row in rows} for rows in (old, new))
-        if len(was) == len(old) and len(now) == len(new):
-            both = [(was[key], now[key]) for key in was.keys() & now.keys()]
-            return first + [c for c in columns[n:] if all(_same(a[c], b[c]) for a, b in both)]
-    return columns
-
-
-def _tables(query: QueryRun) -> list[tuple[Any, Counter[Any]]]:
-    return [(query.before, Counter()), (query.after, Counter())]
-
-
-def _key(row: dict[str, Any], keys: Sequence[str], seen: Counter[Any]) -> tuple[Any, ...]:
-    """The row's key values, and how often they were seen before: equal rows pair up one by one."""
-    values = tuple(str(row[k]) if isinstance(row[k], list | dict | float) else row[k] for k in keys)
-    seen[values] += 1
-    return (*values, seen[values])
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
-    return bool(a == b)
+    for i, j, differs in zip(found.old.tolist(), found.new.tolist(), found.changed.tolist(), strict=True):
+        change = "gone" if j < 0 else "new" if i < 0 else "changed" if differs else ""
+        cells = [side[at] for c in found.rest for side, at in ((was[c], i), (now[c], j))]
+        rows.append((change, [*(now[k][j] if i < 0 else was[k][i] for k in found.keys), *cells]))
+    return found.keys, [f"{c} {when}" for c in found.rest for when in ("before", "after")], rows

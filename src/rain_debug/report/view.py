@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rain_debug.complaints import Complaint, Goal, value_text
 from rain_debug.debugger import ModelRun, QueryRun, Reading, Round, Run
-from rain_debug.engines.table import Table
+from rain_debug.engines.table import Column, Table
 from rain_debug.fixes import name_of
+from rain_debug.relax.target import Target
+from rain_debug.report.compared import Compared, compared
 from rain_debug.report.shared import Patterns, line_of
-from rain_debug.report.tables import Ending, compare, removals
+from rain_debug.report.tables import Ending, removals
 from rain_debug.report.words import WHY
 from rain_debug.view.answer import answer_columns
 from rain_debug.view.chart import chart_of
@@ -195,59 +200,59 @@ def _change(query: QueryRun, goals: Sequence[Goal]) -> dict[str, Any]:
     """A complained query's answer before and after, row by row."""
     own = [g.complaint for g in goals if g.complaint.query.name == query.name]
     asked = own[0].query
-    base = {"query": query.name, "sql": query.sql}
-    if query.after is None:
-        rows = [list(r.values()) for r in query.before.take(_first(query.before)).rows()]
-        before: list[Any] = [[value(v) for v in row] for row in rows]
-        keys, names, after, changed = list(query.keys), list(query.before), list(before), 0
-        total = query.before.n_rows
-        kept = [dict(zip(names, row, strict=True)) for row in rows]
-    else:
-        keys, pairs, compared = compare(query)
-        at = {name: i for i, name in enumerate([*keys, *pairs])}
-        names = list(query.before) or list(query.after)
-        sides = [[at[n] if n in keys else at[f"{n} {when}"] for n in names] for when in ("before", "after")]
-        shown = [(c, v) for i, (c, v) in enumerate(compared) if i < MOST_ROWS or c]
-        total, changed = len(compared), sum(bool(c) for c, _ in compared)
-        before, after, kept = [], [], []
-        for change, values in fitting_changes(shown):
-            old, new = ([values[i] for i in side] for side in sides)
-            before.append(None if change == "new" else [value(v) for v in old])
-            after.append(None if change == "gone" else [value(v) for v in new])
-            kept.append(dict(zip(names, new if change == "new" else old, strict=True)))
+    found = compared(query if query.after is not None else replace(query, after=query.before))
+    spots = [(target.column, _spot(found, target.where)) for target in _cells(own)]
+    wanted = [*(np.flatnonzero(mask)[:MOST_ROWS] for _, mask in spots), np.arange(min(len(found.old), MOST_ROWS))]
+    rows = np.unique(np.concatenate([*wanted, np.flatnonzero(found.changed)])[: 2 * MOST_ROWS])
+    before, after = _side(found.before, found.old[rows]), _side(found.after, found.new[rows])
+    shown = len(fitting(list(zip(before, after, strict=True))))
     return {
-        **base,
-        "columns": answer_columns(asked, query.before, keys),
-        "keys": keys,
+        "query": query.name,
+        "sql": query.sql,
+        "columns": answer_columns(asked, query.before, found.keys),
+        "keys": found.keys,
         "chart": chart_of(query.before, list(query.keys), asked.moving()),
-        "before": before,
-        "after": after,
-        "total": total,
-        "changed": changed,
-        "grouped": bool(query.keys) or max(query.before.n_rows, total) <= 1,
-        "marked": [[i, name] for i, row in enumerate(kept) for name in names if _complained(own, row, name)],
-    }
+        "before": before[:shown],
+        "after": after[:shown],
+        "total": len(found.old),
+        "changed": int(found.changed.sum()),
+        "grouped": bool(query.keys) or max(query.before.n_rows, len(found.old)) <= 1,
+        "marked": [[i, name] for i, row in enumerate(rows[:shown]) for name in found.columns
+                   if any(column == name and mask[row] for column, mask in spots)],
+    }  # fmt: skip
 
 
-def fitting_changes(shown: Sequence[tuple[str, list[Any]]]) -> list[tuple[str, list[Any]]]:
-    """The rows that a page's bytes have room for."""
-    room = len(fitting([[value(v) for v in values] for _, values in shown]))
-    return list(shown[:room])
+def _side(table: Table, at: np.ndarray) -> list[list[Any] | None]:
+    """Rows of one answer by their positions, None where it has no such row."""
+    rows = iter(
+        zip(*([value(v) for v in column.take(at[at >= 0]).to_list()] for column in table.values()), strict=True)
+    )
+    return [list(next(rows)) if i >= 0 else None for i in at.tolist()]
 
 
-def _first(table: Table) -> Any:
-    return slice(0, min(table.n_rows, MOST_ROWS))
+def _cells(complaints: Sequence[Complaint]) -> list[Target]:
+    """The cells complained about, or compared with; a complaint about a row is about none of its cells."""
+    found = [t for c in complaints for t in (c.target, c.target.against) if t is not None]
+    return [t for t in found if t.column is not None]
 
 
-def _complained(complaints: Sequence[Complaint], row: dict[str, Any], column: str) -> bool:
-    """Whether a cell was complained about, or compared with; a complaint about a row is about none of its cells."""
-    for complaint in complaints:
-        for target in (complaint.target, complaint.target.against):
-            if target is None or target.column != column:
-                continue
-            if all(str(row.get(k)) == str(v) for k, v in target.where):
-                return True
-    return False
+def _spot(found: Compared, where: Sequence[tuple[str, Any]]) -> np.ndarray:
+    """(n_rows,) the rows that a place names, in either answer."""
+    out = np.zeros(len(found.old), dtype=bool)
+    for table, at in ((found.before, found.old), (found.after, found.new)):
+        mask = np.ones(table.n_rows, dtype=bool)
+        for name, wanted in where:
+            if name in table:
+                mask &= _holds(table[name], wanted)
+        out |= (at >= 0) & np.append(mask, False)[at]
+    return out
+
+
+def _holds(column: Column, wanted: Any) -> np.ndarray:
+    if isinstance(wanted, int | float) and column.kind in ("number", "bool"):
+        return np.asarray(column.values == wanted) & (True if column.valid is None else column.valid)
+    text = str(wanted)
+    return np.array([v is None if wanted is None else str(v) == text for v in column.to_list()], dtype=bool)
 
 
 def text(title: str, lines: Sequence[str], tables: dict[str, Table]) -> dict[str, Any]:
@@ -255,7 +260,8 @@ def text(title: str, lines: Sequence[str], tables: dict[str, Table]) -> dict[str
     shown = []
     for name, table in tables.items():
         if table.n_rows:
-            rows = [[cut(value(v)) for v in r.values()] for r in table.take(_first(table)).rows()]
+            first = table.take(np.arange(min(table.n_rows, MOST_ROWS)))
+            rows = [[cut(value(v)) for v in r.values()] for r in first.rows()]
             page = {"columns": columns(table), "rows": fitting(rows), "offset": 0, "total": table.n_rows}
             shown.append({"title": name, "rows": page})
     return {"title": title, "lines": list(lines), "tables": shown}
