@@ -1,5 +1,6 @@
 /** The frame around every screen: the head with its ways, the list of keys, and the screen of the address. */
 
+import type { RefObject } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Here, Link, asFailure, useView, type View } from "./context";
@@ -46,15 +47,17 @@ export function App(props: { host: Host; router: Router; frame: HTMLElement; key
     [host, router, frame, keyboard, project, refresh, speak],
   );
   const ready = project !== null || host.mode === "report";
+  // A notebook has landmarks of its own: what is in its cells is none.
+  const Main = host.mode === "notebook" ? "div" : "main";
   return (
     <Here.Provider value={view}>
       <TrayProvider>
         <Head route={route} />
-        <main ref={main} tabIndex={-1}>
+        <Main class="screen" ref={main as RefObject<HTMLDivElement>} tabIndex={-1}>
           {failure && <FailureBox failure={failure} />}
           {!ready && !failure && <p class="quiet waiting" role="status">Opening…</p>}
           {ready && <Screen route={route} />}
-        </main>
+        </Main>
         <p class="spoken" role="status" aria-live="polite">{said}</p>
       </TrayProvider>
     </Here.Provider>
@@ -63,9 +66,10 @@ export function App(props: { host: Host; router: Router; frame: HTMLElement; key
 
 function Head({ route }: { route: Route }) {
   const { host, project } = useView();
+  const Top = host.mode === "notebook" ? "div" : "header";
   const runs = route.screen === "runs" || route.screen === "run" || route.screen === "record";
   return (
-    <header class="head">
+    <Top class="head">
       <span class="brand"><Drop /> Rain</span>
       <span class="title">{project?.title}</span>
       {host.mode !== "report" && (
@@ -75,7 +79,7 @@ function Head({ route }: { route: Route }) {
         </nav>
       )}
       <Help />
-    </header>
+    </Top>
   );
 }
 

@@ -3,7 +3,8 @@
 import { render } from "preact";
 
 import { App } from "./App";
-import { router } from "./routes";
+import { follow } from "./look";
+import { routeOf, router } from "./routes";
 import base from "./ui.css";
 import query from "./query/query.css";
 import run from "./run/run.css";
@@ -29,12 +30,17 @@ export function mount(root: HTMLElement, host: Host, options: Options = {}): () 
   const keep = (event: Event) => event.stopPropagation();
   const ours = host.mode !== "notebook";
   if (!ours) {
+    const at = routeOf(options.start ?? "/");
+    frame.setAttribute("role", "region");
+    frame.setAttribute("aria-label", at.screen === "query" ? `Rain: ${at.name}` : "Rain");
     root.setAttribute("data-lm-suppress-shortcuts", "true");
     for (const name of ["keydown", "keyup", "keypress"]) root.addEventListener(name, keep);
   }
+  const still = follow(root, ours);
   render(<App host={host} router={router(host.mode, options.start)} frame={frame} keyboard={ours ? document : frame} />, frame);
   return () => {
     render(null, frame);
+    still();
     for (const name of ["keydown", "keyup", "keypress"]) root.removeEventListener(name, keep);
     shadow.replaceChildren();
   };

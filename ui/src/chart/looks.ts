@@ -10,7 +10,6 @@ const SERIES = 8;
 export function useLooks(of: RefObject<HTMLElement | null>): Looks | null {
   const [looks, set] = useState<Looks | null>(null);
   useEffect(() => {
-    const dark = matchMedia("(prefers-color-scheme: dark)");
     const look = () => {
       const style = getComputedStyle(of.current!);
       const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
@@ -20,8 +19,9 @@ export function useLooks(of: RefObject<HTMLElement | null>): Looks | null {
       });
     };
     look();
-    dark.addEventListener("change", look);
-    return () => dark.removeEventListener("change", look);
+    const watch = new MutationObserver(look);
+    watch.observe((of.current!.getRootNode() as ShadowRoot).host, { attributeFilter: ["data-look"] });
+    return () => watch.disconnect();
   }, []);
   return looks;
 }

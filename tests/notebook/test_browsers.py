@@ -1,0 +1,189 @@
+"""JupyterLab and marimo in a real browser: the widget is clicked, a run streams, the next cell reads its report."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notebook.servers import serving
+from rain_debug.datasets import shop
+
+pytest.importorskip("anywidget")
+
+SETUP = f"""import rain_debug as rain
+from rain_debug import datasets
+from sklearn.linear_model import LogisticRegression
+
+db = rain.connect("{{path}}")
+churn = db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
+                        label="churned", features={list(shop().features)!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop().write(tmp_path_factory.mktemp("shop") / "shop.duckdb")
+
+
+def complain_and_run(page: Any) -> None:
+    """From the low point to the run."""
+    page.get_by_role("button", name=re.compile("2026-11-09, n:")).click()
+    form = page.get_by_role("form", name="Complaint")
+    form.get_by_role("radio", name="At least", exact=True).check()
+    form.locator(".claim.on input[type=number]").fill("90")
+    form.get_by_role("button", name="Add complaint").click()
+    page.get_by_role("button", name=re.compile("Find the records")).click()
+    page.locator(".rain h1", has_text=re.compile(r"Removing \d+ of 2,600 .* is resolved")).wait_for()
+
+
+@pytest.fixture
+def browser_page(chromium: Any) -> Iterator[Any]:
+    """A page that may ask nothing of other machines. What a notebook logs of itself is not ours."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000}, color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    away: list[str] = []
+    here = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
+    page.on("request", lambda r: None if r.url.startswith(here) else away.append(r.url))
+    page.on("dialog", lambda d: (away.append(d.message), d.dismiss()))
+    yield page
+    context.close()
+    assert away == []
+
+
+# -- JupyterLab -------------------------------------------------------------------------------------------------
+
+CELLS = (
+    SETUP + "%load_ext rain_debug.notebook\ndb",
+    f"%%rain db weekly\n{shop().query}",
+    "w = weekly.widget()\nw",
+    "w.report.ranking",
+    "w.report",
+)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[str]:
+    """A server whose theme is dark, though the browser prefers light."""
+    pytest.importorskip("jupyterlab")
+    folder = tmp_path_factory.mktemp("lab")
+    settings = folder / ".jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "themes.jupyterlab-settings").write_text('{"theme": "JupyterLab Dark"}')
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    cells = [
+        {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": text}
+        for i, text in enumerate(c.replace("{path}", str(kept)) for c in CELLS)
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "story.ipynb").write_text(json.dumps(book))
+    words = ("jupyterlab", "--no-browser", "--allow-root", "--port={port}", "--ServerApp.port_retries=0",
+             "--IdentityProvider.token=", "--LabApp.extension_manager=readonly")  # fmt: skip
+    with serving(words, folder, "/api") as url:
+        yield f"{url}/lab/tree/story.ipynb?reset"
+
+
+def test_jupyterlab(lab: str, browser_page: Any, violations: Any) -> None:
+    page = browser_page
+    page.goto(lab)
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+
+    def run(i: int) -> Any:
+        """Run a cell; its output."""
+        cells.nth(i).locator(".cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        return cells.nth(i).locator(".jp-OutputArea-output")
+
+    run(0).get_by_text("churn_training").first.wait_for()
+    weekly = run(1)
+    weekly.locator("svg[role=img]").wait_for()
+    assert weekly.locator("table tr").count() == 13 and weekly.locator("script").count() == 0
+    run(2)
+    page.locator(".rain .mark").first.wait_for()
+    page.locator("[data-look=dark] .rain").wait_for()  # the notebook's theme, not the browser's
+    assert violations(page, ".rain") == []
+    complain_and_run(page)
+    assert violations(page, ".rain") == []
+    ranking = run(3).locator("table")
+    ranking.get_by_text("import-17").first.wait_for()
+    sentence = page.locator(".rain h1").inner_text()
+    report = run(4)
+    report.get_by_text(sentence).wait_for()
+    assert report.locator("svg[role=img]").count() == 1 and report.locator("script").count() == 0
+
+
+# -- marimo -----------------------------------------------------------------------------------------------------
+
+APP = """import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import marimo as mo
+{setup}
+    weekly = db.query({query!r}, name="weekly")
+    db
+    return churn, db, mo, weekly
+
+
+@app.cell
+def _(churn, mo, weekly):
+    mo.vstack([weekly, churn])
+    return
+
+
+@app.cell
+def _(mo, weekly):
+    w = mo.ui.anywidget(weekly.widget())
+    w
+    return (w,)
+
+
+@app.cell
+def _(w):
+    w.value
+    w.report.ranking if w.report else "no run yet"
+    return
+
+
+@app.cell
+def _(w):
+    w.value
+    w.report
+    return
+"""
+
+
+@pytest.fixture(scope="module")
+def marimo(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[str]:
+    pytest.importorskip("marimo")
+    folder = tmp_path_factory.mktemp("marimo")
+    setup = SETUP.replace("{path}", str(kept)).replace("\n", "\n    ")
+    (folder / "story.py").write_text(APP.format(setup=f"    {setup}", query=shop().query))
+    words = ("marimo", "run", "story.py", "--headless", "--no-token", "--host", "127.0.0.1", "--port", "{port}")
+    with serving(words, folder) as url:
+        yield url
+
+
+def test_marimo(marimo: str, browser_page: Any, violations: Any) -> None:
+    page = browser_page
+    page.goto(marimo)
+    page.locator(".rain .mark").first.wait_for()
+    page.get_by_text("no run yet").wait_for()
+    for text in ("2026-11-09", "LogisticRegression", "churn_training"):
+        page.locator(".marimo-cell td").get_by_text(text).first.wait_for()
+    assert violations(page, ".rain") == []
+    complain_and_run(page)
+    assert violations(page, ".rain") == []
+    page.locator(".marimo-cell table").get_by_text("import-17").first.wait_for()
+    sentence = page.locator(".rain h1").inner_text()
+    page.locator(".marimo-cell strong").get_by_text(sentence).wait_for()
