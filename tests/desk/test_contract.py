@@ -273,7 +273,7 @@ def test_a_regressor_and_two_models(opened: Opened) -> None:
     page.call("keep", run=run["id"], keep=True)
     page.run("debug", complaints=[{"place": place, "claim": "too_high"}], settings={"budget": 6}, keep_of=run["id"])
     for model in ("m", "r"):
-        page.call("record", model=model, key=7)
+        assert page.call("record", model=model, key="7") == page.call("record", model=model, key=7)
     page.call("side_effects", id=run["id"])
 
 

@@ -127,3 +127,121 @@ def test_a_query_without_predictions_has_an_answer_and_nothing_to_complain_about
     assert view["refused"] and view["chart"]["type"] == "bar" and view["total"] == 3
     with pytest.raises(RainError):
         shop.call("place", {"place": {"query": "plain", "column": "n", "where": {"plan": "basic"}}})
+
+
+def test_a_run_that_is_stopped_before_its_first_round_says_so_and_leaves_nothing(shop: Desk) -> None:
+    before = shop.call("runs", {"offset": 0, "limit": 1})["total"]
+    stop = threading.Event()
+    stop.set()
+    *_, last = shop.stream("debug", {"complaints": [low("too_low")], "settings": {}}, stop)
+    assert (last["type"] == "done" and last["run"]["state"] == "interrupted") or "stopped" in last["failure"]["message"]
+    blocked = threading.Event()
+    busy = shop._worker.submit(blocked.wait)
+    stop = threading.Event()
+    told = shop.stream("debug", {"complaints": [low("too_low")], "settings": {}}, stop)
+    assert next(told)["type"] == "started"
+    waiting = next(told)
+    assert waiting["type"] == "waiting" and "asked before" in waiting["doing"] and waiting["seconds"] < 0.6
+    stop.set()
+    last = list(told)[-1]
+    assert last["type"] == "failed" and "stopped before its first round" in last["failure"]["message"]
+    assert not busy.done(), "another's work goes on"
+    blocked.set()
+    assert busy.result() and shop.call("runs", {"offset": 0, "limit": 1})["total"] <= before + 1
+
+
+def test_a_listener_that_goes_away_stops_the_run(shop: Desk) -> None:
+    told = shop.stream("debug", {"complaints": [low("too_low")], "settings": {"step": 1}})
+    name = next(told)["id"]
+    while next(told)["type"] != "round":
+        pass
+    told.close()
+    shop.call("project", {})  # waits for the run
+    found = shop.call("run", {"id": name})
+    assert found["state"] == "interrupted" and found["removed"] < 100 and found["live"]
+
+
+def test_a_listener_hears_something_twice_a_second(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = shop._db.debug
+
+    def sleepy(*args: Any, on_round: Any, **settings: Any) -> Any:
+        def round_(done: Any) -> None:
+            time.sleep(1.1)
+            on_round(done)
+
+        return slow(*args, on_round=round_, **settings)
+
+    monkeypatch.setattr(shop._db, "debug", sleepy)
+    last, longest, doing = time.perf_counter(), 0.0, set()
+    for event in shop.stream("debug", {"complaints": [low("at_least", value=60)], "settings": {"step": 100}}):
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+        doing |= {event["doing"]} if event["type"] == "waiting" else set()
+    assert longest < 1.0 and any("first answer" in d for d in doing) and any("round 2" in d for d in doing)
+
+
+def test_a_statement_of_the_run_is_interrupted_and_no_other(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = threading.Event()
+
+    def stuck(*args: Any, **settings: Any) -> Any:
+        inside.set()
+        shop._db.engine.table(
+            "SELECT count(*) AS n FROM range(3000000) a, range(3000000) b WHERE a.range % 7 = b.range % 11"
+        )
+
+    monkeypatch.setattr(shop._db, "debug", stuck)
+    stop = threading.Event()
+    told = shop.stream("debug", {"complaints": [low("too_low")], "settings": {}}, stop)
+    name = next(told)["id"]
+    assert inside.wait(10)
+    begin = time.perf_counter()
+    stop.set()
+    last = list(told)[-1]
+    assert time.perf_counter() - begin < 5 and "stopped before its first round" in last["failure"]["message"]
+    with pytest.raises(DeskError):
+        shop.call("run", {"id": name})
+    assert shop.call("query", {"name": "weekly"})["rows"], "the database answers on"
+
+
+def test_a_failure_after_some_rounds_keeps_them(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shop._db.debug
+
+    def broken(*args: Any, on_round: Any, **settings: Any) -> Any:
+        def round_(done: Any) -> None:
+            on_round(done)
+            if done.number == 3:
+                raise rain.ModelError("the fit failed")
+
+        return real(*args, on_round=round_, **settings)
+
+    monkeypatch.setattr(shop._db, "debug", broken)
+    events = list(shop.stream("debug", {"complaints": [low("too_low")], "settings": {"step": 10}}))
+    assert events[-1]["type"] == "failed" and events[-1]["failure"]["kind"] == "ModelError"
+    found = shop.call("run", {"id": events[0]["id"]})
+    assert found["state"] == "failed" and "the fit failed" in found["sentence"] and len(found["rounds"]) == 3
+    page = shop.call("records", {"run": events[0]["id"], "offset": 0, "limit": 100})
+    assert page["total"] == 30 and "import-17" in {r["values"][0] for r in page["rows"]}
+    assert [c["name"] for c in page["columns"]][:2] == ["source", "plan"]
+
+
+def test_calls_of_many_threads_queue(shop: Desk) -> None:
+    found: list[Any] = []
+
+    def ask(week: str) -> None:
+        place = {**LOW, "where": {"week": week}}
+        found.append((week, shop.call("rows_behind", {"place": place, "offset": 0, "limit": 1})["total"]))
+
+    weeks = [row[0] for row in shop.call("query", {"name": "weekly"})["rows"]]
+    threads = [threading.Thread(target=ask, args=(w,)) for w in weeks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(w for w, _ in found) == sorted(weeks) and all(n > 10 for _, n in found)
+
+
+def test_a_closed_desk_says_so() -> None:
+    desk = Desk(rain.connect({"t": {"x": [1.0]}}))
+    desk.close()
+    with pytest.raises(DeskError):
+        desk.call("project", {})

@@ -64,7 +64,7 @@ class Behind:
         }
 
     def _key(self, model: str, given: Any) -> Any:
-        """A record's key as the data has it."""
+        """A record's key as the data has it; an address holds a number as text."""
         handle = self._db.models.get(model)
         if handle is None or handle.records is None:
             return given
@@ -72,7 +72,8 @@ class Behind:
         if not isinstance(given, str) and np.count_nonzero(keys == given) == 1:
             return given
         wanted = as_json(given)
-        return next((k for k in keys.tolist() if as_json(value(k)) == wanted), given)
+        texts = ((k, as_json(value(k))) for k in keys.tolist())
+        return next((k for k, text in texts if text == wanted or (text == given and not isinstance(k, str))), given)
 
 
 def _together(queries: list[Any], ask: Callable[[Any], Table]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ class Following:
     began: float = field(default_factory=time.monotonic)
     rounds: int = 0
     _events: queue.SimpleQueue[dict[str, Any]] = field(default_factory=queue.SimpleQueue)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _at_work: bool = False
 
     @property
     def seconds(self) -> float:
@@ -43,6 +46,22 @@ class Following:
     def tell(self, event: dict[str, Any]) -> None:
         """Say it to the listener."""
         self._events.put(event)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While the run has the database: what is interrupted then is a statement of its own."""
+        with self._lock:
+            self._at_work = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work = False
+
+    def _stop(self, interrupt: Callable[[], None]) -> None:
+        with self._lock:
+            if self._at_work:
+                interrupt()
 
     def events(
         self, future: Future[Any], interrupt: Callable[[], None], failure: Callable[[BaseException], dict[str, Any]]
@@ -61,6 +80,7 @@ class Following:
                 yield {"type": "failed", "failure": failure(self._told(error))}
         finally:
             self.cancelled.set()
+            future.cancel()
 
     def _until_done(self, future: Future[Any], interrupt: Callable[[], None]) -> Iterator[dict[str, Any]]:
         last = time.monotonic()
@@ -71,9 +91,8 @@ class Following:
             except queue.Empty:
                 if finished:
                     return
-                if self.cancelled.is_set() and not self.rounds:
-                    future.cancel()
-                    interrupt()
+                if self.cancelled.is_set() and not self.rounds and not future.cancel():
+                    self._stop(interrupt)
                 if time.monotonic() - last < BEAT:
                     continue
                 event = {"type": "waiting", "seconds": self.seconds, "doing": self.doing}
@@ -82,13 +101,10 @@ class Following:
 
     def _told(self, error: BaseException) -> BaseException:
         """A run that was stopped before it had anything to keep says so."""
-        if (self.cancelled.is_set() and isinstance(error, EngineError | KeyboardInterrupt)) or _is_cancel(error):
+        stopped = EngineError | KeyboardInterrupt | CancelledError
+        if self.cancelled.is_set() and not self.rounds and isinstance(error, stopped):
             return DeskError("the run was stopped before its first round", hint="run it again")
         return error
-
-
-def _is_cancel(error: BaseException) -> bool:
-    return type(error).__name__ == "CancelledError"
 
 
 @dataclass(eq=False)
@@ -104,6 +120,13 @@ class Rounds:
 
     def __call__(self, done: Round) -> None:
         """Called with each round when it is done; KeyboardInterrupt stops the run as Ctrl-C does."""
+        self.tell(done)
+        if self.following.cancelled.is_set():
+            self.following.doing = "stopping: the answer after the last removal"
+            raise KeyboardInterrupt
+
+    def tell(self, done: Round) -> None:
+        """Keep a round, and say how the complaints stand in it."""
         follow = self.following
         if not self.seen:
             readings = done.readings
@@ -117,9 +140,6 @@ class Rounds:
             "seconds": follow.seconds, "standings": standings,
         })  # fmt: skip
         follow.doing = f"round {done.number + 1}: training without {done.removed + len(done.chosen):,} records"
-        if follow.cancelled.is_set():
-            follow.doing = "stopping: the answer after the last removal"
-            raise KeyboardInterrupt
 
     def add(self, done: Round) -> None:
         """Keep a round."""

@@ -119,7 +119,7 @@ class Runs:
             assert live.report.background is not None
             report = Report(without(run, live.report.background, pattern), live.report.background)
             for done in report.run.rounds:
-                keeper(done)
+                keeper.tell(done)
             return report
 
         return following, lambda: self._kept(following, own, work)
@@ -205,7 +205,8 @@ class Runs:
     def _kept(self, following: Following, request: Any, work: Callable[[], Report]) -> dict[str, Any]:
         """The run's view, once it is done and kept; a run that fails keeps the rounds that it had."""
         try:
-            report = work()
+            with following.at_work():
+                report = work()
             following.doing = "looking for what the records share"
             view, live = self._viewed(report)
             following.doing = "keeping the run"
