@@ -14,6 +14,7 @@ from notebook.servers import serving
 from rain_debug.datasets import shop
 
 pytest.importorskip("anywidget")
+playwright = pytest.importorskip("playwright.sync_api")
 
 SETUP = f"""import rain_debug as rain
 from rain_debug import datasets
@@ -96,9 +97,15 @@ def test_jupyterlab(lab: str, browser_page: Any, violations: Any) -> None:
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
 
     def run(i: int) -> Any:
-        """Run a cell; its output."""
-        cells.nth(i).locator(".cm-content").first.click()
-        page.keyboard.press("Shift+Enter")
+        """Run a cell; its output. A notebook that is just opened may still move the focus away: then again."""
+        for _ in range(5):
+            cells.nth(i).locator(".cm-content").first.click()
+            page.keyboard.press("Control+Enter")
+            try:
+                cells.nth(i).locator(".jp-InputPrompt", has_text=re.compile(r"[\d*]")).wait_for(timeout=5000)
+                break
+            except playwright.TimeoutError:
+                continue
         return cells.nth(i).locator(".jp-OutputArea-output")
 
     run(0).get_by_text("churn_training").first.wait_for()
