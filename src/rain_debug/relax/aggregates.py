@@ -37,8 +37,13 @@ def presence(tuples: Tuples, weight: Array) -> int:
         np.maximum.at(there, tuples.place, np.broadcast_to(weight.reshape(-1), (tuples.n,)))
         return b.const(there)
     clusters, (absent,) = tuples.merged([1.0 - weight], product=True)
-    none = b.op("segment_prod", clusters.expectation(absent), attrs=(clusters.place, clusters.n_places))
-    return b.op("sub", b.const(np.ones(tuples.n_places)), none)
+    return _some(clusters, 1.0 - absent)
+
+
+def _some(clusters: Tuples, chance: Array) -> int:
+    """1 − Π(1 − w) over each place's independent clusters, `chance` being w for each combination of classes."""
+    attrs = (np.arange(clusters.n), clusters.place, clusters.n_places)
+    return clusters.builder.op("any", clusters.expectation(chance), attrs=attrs)
 
 
 def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
@@ -47,7 +52,7 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     Where the weights depend on no prediction the ratio of expectations is exact. Otherwise, for places of up to
     128 independent clusters and some 200 tuples, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by
     Gauss–Legendre quadrature; for larger ones by the second-order expansion
-    E[S]/E[N] − Cov(S, N)/E[N]² + E[S]·Var(N)/E[N]³.
+    E[S]/E[N] − P(N > 0)·(Cov(S, N)/E[N]² − E[S]·Var(N)/E[N]³).
     """
     b = tuples.builder
     sums = total(tuples, weight, value)
@@ -102,9 +107,9 @@ def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:
     variance = clusters.by_place(b.op("sub", nn, b.op("mul", n, n)))
     covariance = clusters.by_place(b.op("sub", sn, b.op("mul", s, n)))
     ratio = b.op("div", amount, count)
-    square = b.op("mul", count, count)
     drift = b.op("sub", b.op("mul", ratio, variance), covariance)
-    return b.op("add", ratio, b.op("div", drift, square))
+    there = _some(clusters, (n_table > 0).astype(float))
+    return b.op("add", ratio, b.op("mul", b.op("div", drift, count), b.op("div", there, count)))
 
 
 def _quadrature(clusters: Tuples, n_table: Array, s_table: Array) -> int:
@@ -121,6 +126,4 @@ def _quadrature(clusters: Tuples, n_table: Array, s_table: Array) -> int:
         part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))
         whole = part if whole is None else b.op("add", whole, part)
     assert whole is not None
-    none = clusters.expectation((n_table == 0).astype(float))
-    empty = b.op("segment_prod", none, attrs=(clusters.place, m))
-    return b.op("div", whole, b.op("sub", b.const(np.ones(1)), empty))
+    return b.op("div", whole, _some(clusters, (n_table > 0).astype(float)))

@@ -59,6 +59,7 @@ class Alternatives(Expressions):
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
             number = self.read(found.number(0))
+            self.rules.extend(found.rules)
             self._beside(literal.source)
             return number.at(b, literal.rows)
         name, column = literal.source[0], literal.source[1] if len(literal.source) > 1 else None

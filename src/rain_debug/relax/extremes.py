@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rain_debug.relax.arrays import VJP, Array, Forward, where
+from rain_debug.relax.arrays import VJP, Array, Forward, rest, where
 from rain_debug.relax.scans import Remembered, Runs
+from rain_debug.relax.segments import segment_prod, segment_prod_vjp
 
+SMALL = 0.1
+"""Below which a probability is computed from its logarithm."""
 TINY = 1e-30
 """Stands for a factor of 0, so that it can be divided out again; two of them are 0 for all purposes."""
 
@@ -109,22 +112,19 @@ def any_of(w: Array, cluster: Array, cluster_place: Array, n_places: int) -> Arr
     >>> any_of(np.array([0.5, 0.25, 0.5]), np.array([0, 0, 1]), np.array([0, 0]), 2).tolist()
     [0.875, 0.0]
     """
-    logs = _log_none(w, cluster, len(cluster_place))
-    return np.abs(np.expm1(np.bincount(cluster_place, weights=logs, minlength=n_places)))
-
-
-def _log_none(w: Array, cluster: Array, n_clusters: int) -> Array:
-    with np.errstate(divide="ignore"):
-        return np.log1p(-np.minimum(np.bincount(cluster, weights=w, minlength=n_clusters), 1.0))
+    mass = np.bincount(cluster, weights=w, minlength=len(cluster_place))
+    out = 1.0 - segment_prod(1.0 - mass, cluster_place, n_places)
+    small = np.abs(out) < SMALL  # 1 − (1 − w) leaves few digits of a small w
+    if small.any():
+        of = small[cluster_place]
+        logs = np.bincount(cluster_place[of], weights=np.log1p(-mass[of]), minlength=n_places)
+        out = where(small, -np.expm1(logs) + 0.0, out)
+    return out
 
 
 def _any_vjp(g: Array, w: Array, cluster: Array, cluster_place: Array, n_places: int) -> Array:
-    logs = _log_none(w, cluster, len(cluster_place))
-    sure = np.isneginf(logs)
-    finite = where(sure, 0.0, logs)
-    others = np.bincount(cluster_place, weights=finite, minlength=n_places)[cluster_place] - finite
-    sure_others = np.bincount(cluster_place, weights=sure, minlength=n_places)[cluster_place] - sure
-    return (g[cluster_place] * where(sure_others > 0, 0.0, np.exp(others)))[cluster]
+    mass = np.bincount(cluster, weights=w, minlength=len(cluster_place))
+    return segment_prod_vjp(g, rest(mass), cluster_place, n_places)[cluster]
 
 
 FORWARD: dict[str, Forward] = {"extreme": extreme, "any": any_of}

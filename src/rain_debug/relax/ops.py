@@ -28,27 +28,6 @@ def segment_sum(x: Array, segments: Array, n: int) -> Array:
     return np.stack([np.bincount(segments, weights=x[:, c], minlength=n) for c in range(x.shape[1])], axis=1)
 
 
-def segment_prod(x: Array, segments: Array, n: int) -> Array:
-    """Products by segment number, 1 where a segment is empty.
-
-    >>> segment_prod(np.array([2.0, 3.0, 4.0]), np.array([0, 2, 0]), 3).tolist()
-    [8.0, 1.0, 3.0]
-    """
-    out = np.ones(n)
-    np.multiply.at(out, segments, x)
-    return out
-
-
-def _segment_prod_vjp(g: Array, x: Array, segments: Array, n: int) -> Array:
-    """∂Π/∂x_t is the product of the others, also where a factor is zero."""
-    zero = x == 0
-    zeros = np.bincount(segments, weights=zero, minlength=n)
-    others = segment_prod(np.where(zero, 1.0, x), segments, n)
-    whole, safe = others[segments], np.where(zero, 1.0, x)
-    rest = np.where(zeros[segments] == 0, whole / safe, np.where((zeros[segments] == 1) & zero, whole, 0.0))
-    return g[segments] * rest
-
-
 def contract(table: Array, *factors: Array) -> Array:
     """Σ over classes of table · Π factors: `table` (n or 1, C₁, …, C_d), factor j (n, C_j), result (n,).
 
@@ -158,7 +137,6 @@ FORWARD: dict[str, Forward] = {
     "given": _safe_divide,
     "contract": lambda *a: contract(a[-1], *a[:-1]),
     "segment_sum": segment_sum,
-    "segment_prod": segment_prod,
     "running_sum": lambda x: np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)]),
     "concat": lambda *xs: np.concatenate(xs),
     "mean": lambda total, count, refined, *ends: refined,
@@ -193,7 +171,6 @@ GRADIENT: dict[str, VJP] = {
     "given": _div_vjp,
     "contract": lambda g, *a: _contract_vjp(g, a[-1], *a[:-1]),
     "segment_sum": lambda g, x, segments, n: (g[segments],),
-    "segment_prod": lambda g, x, segments, n: (_segment_prod_vjp(g, x, segments, n),),
     "running_sum": lambda g, x: (np.cumsum(g[:0:-1], axis=0)[::-1],),
     "concat": lambda g, *xs: _split(g, [len(x) for x in xs]),
     "mean": lambda g, total, count, refined, *ends: (None, None, g),

@@ -104,15 +104,14 @@ class Outcomes:
 
     def any(self, mask: Array | None = None) -> int:
         """The probability (n_places,) that something happens (of the alternatives in `mask`)."""
-        weight = self.weight
-        if mask is not None:
-            live = self._by_outcome(mask.astype(float)) > 0
-            weight = self.builder.op("mul", weight, self.builder.const(live.astype(float)))
-        b = self.builder
-        mass = b.op("segment_sum", weight, attrs=(self.cluster, len(self.cluster_place)))
-        none = b.op("sub", b.const(np.ones(len(self.cluster_place))), mass)
-        absent = b.op("segment_prod", none, attrs=(self.cluster_place, self.n_places))
-        return b.op("sub", b.const(np.ones(self.n_places)), absent)
+        return self._some(None if mask is None else self._by_outcome(mask.astype(float)) > 0)
+
+    def _some(self, live: Array | None) -> int:
+        """The probability (n_places,) of an outcome (of those that `live` marks)."""
+        b, weight = self.builder, self.weight
+        if live is not None:
+            weight = b.op("mul", weight, b.const(live.astype(float)))
+        return b.op("any", weight, attrs=self._attrs())
 
     def spread(self, values: Array) -> int:
         """The variance (n_places,) of Σ values of what happens."""
@@ -216,7 +215,8 @@ class Outcomes:
         variance = total(b.op("sub", enn, b.op("mul", en, en)))
         covariance = total(b.op("sub", esn, b.op("mul", es, en)))
         drift = b.op("sub", b.op("mul", ratio, variance), covariance)
-        return b.op("add", ratio, b.op("div", drift, b.op("mul", counts, counts)))
+        there = self._some(n > 0)  # given it, N and S grow by its inverse: nearly 1, but where there is next to nothing
+        return b.op("add", ratio, b.op("mul", b.op("div", drift, counts), b.op("div", there, counts)))
 
     def mean_exact(self, n: Array) -> bool:
         """True where every place's mean is exact."""
@@ -252,9 +252,7 @@ class Outcomes:
             part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))
             whole = part if whole is None else b.op("add", whole, part)
         assert whole is not None
-        none = b.op("sub", b.const(np.ones(k)), each((n > 0).astype(float)))
-        empty = b.op("segment_prod", none, attrs=(self.cluster_place, self.n_places))
-        return b.op("div", whole, b.op("sub", b.const(np.ones(1)), empty))
+        return b.op("div", whole, self._some(n > 0))
 
 
 def _number(first: Array, columns: Array) -> Array:

@@ -92,8 +92,8 @@ class Lowering:
             p = b.op("gather", relation.presence, attrs=(rows,))
             if len(rows) == 1:
                 return p, rules, relation.loose
-            none = b.op("segment_prod", b.op("sub", b.const(np.ones(len(rows))), p), attrs=(zeros, 1))
-            return b.op("sub", b.const(np.ones(1)), none), f"{rules}; 1 − Π(1 − w)", True
+            some = b.op("any", p, attrs=(np.arange(len(rows)), zeros, 1))
+            return some, f"{rules}; 1 − Π(1 − w)", True
         assert asked.column is not None
         if asked.kind == "is":
             assert relation.indicator is not None and asked.text is not None
@@ -169,9 +169,7 @@ class Lowering:
             return Relation(rows.n_rows, presence, numbers, rules, loose)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):
-            absent = b.op("sub", self.ones(len(mapped)), node)
-            none = b.op("segment_prod", absent, attrs=(mapped, rows.n_rows))
-            probabilities.append(b.op("sub", self.ones(rows.n_rows), none))
+            probabilities.append(b.op("any", node, attrs=(np.arange(len(mapped)), mapped, rows.n_rows)))
         one, two = probabilities
         if rows.body.op == "union":
             gone = b.op("mul", b.op("sub", self.ones(rows.n_rows), one), b.op("sub", self.ones(rows.n_rows), two))

@@ -10,6 +10,27 @@ from rain_debug.relax.arrays import VJP, Array, Forward
 from rain_debug.relax.pointwise import hard_compare
 
 
+def segment_prod(x: Array, segments: Array, n: int) -> Array:
+    """Products by segment number, 1 where a segment is empty.
+
+    >>> segment_prod(np.array([2.0, 3.0, 4.0]), np.array([0, 2, 0]), 3).tolist()
+    [8.0, 1.0, 3.0]
+    """
+    out = np.ones(n)
+    np.multiply.at(out, segments, x)
+    return out
+
+
+def segment_prod_vjp(g: Array, x: Array, segments: Array, n: int) -> Array:
+    """∂Π/∂x_t is the product of the others, also where a factor is zero."""
+    zero = x == 0
+    zeros = np.bincount(segments, weights=zero, minlength=n)
+    others = segment_prod(np.where(zero, 1.0, x), segments, n)
+    whole, safe = others[segments], np.where(zero, 1.0, x)
+    rest = np.where(zeros[segments] == 0, whole / safe, np.where((zeros[segments] == 1) & zero, whole, 0.0))
+    return g[segments] * rest
+
+
 def _chosen(x: Array, there: Array, segments: Array, n: int, sign: float) -> Array:
     """The row that holds each segment's extreme among those that are there, −1 where there is none."""
     key = np.where((there >= 0.5) & ~np.isnan(x), sign * x, -np.inf)
@@ -74,6 +95,7 @@ def rank_by(*operands: Any) -> Array:
 
 
 FORWARD: dict[str, Forward] = {
+    "segment_prod": segment_prod,
     "segment_extreme": segment_extreme,
     "rank_by": rank_by,
     "hard": hard_compare,
@@ -87,6 +109,7 @@ EXACT: dict[str, Forward] = {
     "or_zero": lambda x: x,
 }
 GRADIENT: dict[str, VJP] = {
+    "segment_prod": lambda g, x, segments, n: (segment_prod_vjp(g, x, segments, n),),
     "segment_extreme": lambda g, x, there, segments, n, sign: (
         _segment_extreme_vjp(g, x, there, segments, n, sign),
         None,

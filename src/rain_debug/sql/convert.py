@@ -33,7 +33,8 @@ _AGGREGATES: dict[type[exp.Expr], str] = {exp.Count: "count", exp.Sum: "sum", ex
 
 def span(node: exp.Expr) -> tuple[int, int]:
     """Character offsets (start, end) of the part of the query that `node` was read from; (0, 0) where unknown."""
-    marks = [n.meta for n in node.walk() if "start" in n.meta]
+    elsewhere = {id(n) for n in node.walk() if "cte" in n.meta and n is not node}  # a CTE's text stands in WITH
+    marks = [n.meta for n in node.walk(prune=lambda n: id(n) in elsewhere) if "start" in n.meta]
     if not marks:
         return (0, 0)
     return (min(m["start"] for m in marks), max(m["end"] for m in marks) + 1)

@@ -25,7 +25,7 @@ def windowed(
     items: dict[str, tuple[str, exp.Expr]] = {}
 
     def lift(node: exp.Expr) -> exp.Expr:
-        if not node.find(exp.Window):
+        if all(w.find_ancestor(exp.Query) for w in node.find_all(exp.Window)):  # none, or a subquery's own
             if not node.find(exp.Column, exp.AggFunc) and not has_atoms(node):
                 return node
             text = node.sql(scopes.dialect)
@@ -61,7 +61,7 @@ def windowed(
     atoms: list[Atom] = []
     take_values(outer, {alias: below}, atoms, scopes)
     windows: list[Window] = []
-    for node in list(outer.find_all(exp.Window)):
+    for node in [w for w in outer.find_all(exp.Window) if w.find_ancestor(exp.Select) is outer]:
         number = len(atoms)
         windows.append(window_of(node, convert, scopes.refuse_tree, scopes.dialect))
         identity, extent = ("window", str(len(windows) - 1)), convert.extent(node)
