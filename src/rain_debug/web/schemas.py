@@ -13,7 +13,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-TEXT: Schema = {"type": "string", "maxLength": 100_000}
+TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 1 << 40}
 FLAG: Schema = {"type": "boolean"}
@@ -84,7 +84,7 @@ RUN_HEAD = thing(
     }
 )  # fmt: skip
 FILTER = thing({"run": TEXT}, text=TEXT, pattern=maybe(COUNT), kept=maybe(FLAG))
-RUN_REQUEST = thing({"complaints": many(ref("Complaint")), "settings": ref("Settings")}, keep_of=maybe(TEXT))
+RUN_REQUEST = thing({"complaints": many(ref("Complaint")), "settings": SETTINGS}, keep_of=maybe(TEXT))
 
 SCHEMAS: dict[str, Schema] = {
     "Column": COLUMN,
@@ -101,7 +101,8 @@ SCHEMAS: dict[str, Schema] = {
         {"query": TEXT, "column": maybe(TEXT), "where": {"type": "object", "additionalProperties": VALUE}}, total=FLAG
     ),
     "Complaint": thing(
-        {"place": ref("Place"), "claim": CLAIMS}, value=VALUE, tolerance=maybe(NUMBER), against=ref("Place")
+        {"place": ref("Place"), "claim": CLAIMS},
+        value=VALUE, tolerance=maybe(NUMBER), against=ref("Place"), given=COUNT,
     ),
     "Standing": thing(
         {"text": TEXT, "query": TEXT, "place": maybe(ref("Place")), "asked": TEXT, "before": VALUE, "after": VALUE,
@@ -111,7 +112,7 @@ SCHEMAS: dict[str, Schema] = {
         {"kind": TEXT, "message": TEXT, "where": maybe(TEXT), "hint": maybe(TEXT), "fragment": maybe(TEXT),
          "line": maybe(COUNT), "column": maybe(COUNT)}
     ),
-    "Settings": SETTINGS,
+    "Settings": {**SETTINGS, "required": list(SETTINGS["properties"])},
     "Project": thing(
         {
             "title": TEXT, "version": TEXT, "queries": many(thing({"name": TEXT, "sql": TEXT, "own": FLAG})),
@@ -121,7 +122,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
             "tables": many(thing({"name": TEXT, "columns": many(ref("Column"))})),
             "complaints": many(thing({"complaint": ref("Complaint"), "text": TEXT})),
-            "defaults": {**SETTINGS, "required": list(SETTINGS["properties"])},
+            "defaults": ref("Settings"),
             "rankers": many(TEXT), "runs": COUNT,
         }
     ),
@@ -133,6 +134,7 @@ SCHEMAS: dict[str, Schema] = {
     "Change": thing(
         {"query": TEXT, "sql": TEXT, "columns": many(ref("AnswerColumn")), "keys": many(TEXT), "chart": ref("Chart"),
          "before": many(maybe(many(VALUE))), "after": many(maybe(many(VALUE))), "total": COUNT, "changed": COUNT,
+         "grouped": FLAG,
          "marked": many({"type": "array", "prefixItems": [COUNT, TEXT], "minItems": 2, "maxItems": 2})}
     ),
     "Pattern": thing(
@@ -146,9 +148,11 @@ SCHEMAS: dict[str, Schema] = {
             {
                 "doubt": TEXT, "pattern": TEXT, "warnings": many(TEXT), "stopped": TEXT,
                 "standings": many(ref("Standing")),
-                "rounds": many(thing({"number": COUNT, "removed": COUNT, "q": maybe(NUMBER), "values": many(VALUE)})),
+                "rounds": many(thing({"number": COUNT, "removed": COUNT, "q": NUMBER, "values": many(VALUE)})),
                 "changes": many(ref("Change")), "patterns": many(ref("Pattern")),
-                "models": many(thing({"name": TEXT, "records": COUNT, "removed": COUNT})),
+                "models": many(
+                    thing({"name": TEXT, "records": COUNT, "removed": COUNT, "keys": many(TEXT), "labels": many(TEXT)})
+                ),
                 "columns": many(ref("Column")), "records": COUNT, "kept": COUNT, "request": ref("RunRequest"),
                 "live": FLAG,
             }
