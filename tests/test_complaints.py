@@ -251,7 +251,7 @@ def test_judged_exactly_a_term_counts_until_resolved_and_points_home(
 class Answered:
     """A query whose answer is at hand: one number, one class."""
 
-    answer = Table.of(week=["w1"], n=[40], kind=["yes"])
+    keyed_answer = Table.of(week=["w1"], n=[40], kind=["yes"])
 
     def read(self, answer: Table, target: Target) -> float:
         rows = [r for r in answer.rows() if all(r[c] == v for c, v in target.where)]

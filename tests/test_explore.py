@@ -213,3 +213,25 @@ def test_odd_places(db: Any) -> None:
         "SELECT CASE WHEN predict_proba(m, u, 'yes') > 0.8 THEN 'high' ELSE 'low' END AS k, count(*) AS n FROM users u GROUP BY k"
     )
     assert len(debug(bucket.cell("n", k="high")).ranking) == 3
+
+
+def test_a_group_key_that_is_not_selected_names_places_too() -> None:
+    db = rain.connect({"users": people(), "past": people(200)})
+    db.create_model("m", LogisticRegression(), "SELECT * FROM past", key="id", label="y", features=["x"])
+    query = db.query("SELECT count(*) AS n FROM users u WHERE predict(m, u) = 'yes' GROUP BY city")
+    assert "<table" in query._repr_html_() and query.columns == ("n",)
+    rome, oslo = (query.cell("n", city=c) for c in ("rome", "oslo"))
+    assert rome.should_equal(oslo).describe().startswith("n where city = 'rome' −")
+    report = db.debug(rome.too_high(), budget=10)
+    assert len(report.ranking) == 10 and "city" in report.before_after().columns
+    assert db.record("m", 3).moves(query).n_rows and query.records_behind(rome).n_rows
+
+
+def test_whole_numbers_beyond_what_floats_hold_name_one_row() -> None:
+    big = 2**60 + np.arange(60) % 3
+    db = rain.connect({"users": {**people(), "big": big}, "past": people(200)})
+    db.create_model("m", LogisticRegression(), "SELECT * FROM past", key="id", label="y", features=["x"])
+    query = db.query("SELECT big, count(*) AS n FROM users u WHERE predict(m, u) = 'yes' GROUP BY big")
+    for row in query.rows():
+        cell = query.cell("n", big=row["big"])
+        assert query.read(query.answer, cell.target) == row["n"]

@@ -277,6 +277,59 @@ def test_a_regressor_and_two_models(opened: Opened) -> None:
     page.call("side_effects", id=run["id"])
 
 
+SHAPES = {
+    "a key that is not selected": "SELECT count(*) FROM users u WHERE predict(churn, u) = 'yes' GROUP BY week",
+    "one number": "SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'",
+    "the class as key": "SELECT predict(churn, u) AS c, count(*) AS n FROM users u GROUP BY predict(churn, u)",
+    "below and above": """SELECT week, n, n - lag(n) OVER (ORDER BY week) AS d FROM
+        (SELECT week, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY week) ORDER BY week""",
+    "a share": """WITH p AS (SELECT week, predict(churn, u) AS c FROM users u)
+        SELECT week, count(*) FILTER (c = 'yes') * 1.0 / count(*) AS share FROM p GROUP BY week ORDER BY week""",
+    "rows with a probability": "SELECT u.*, predict_proba(churn, u, 'yes') AS p FROM users u",
+    "the first ones": """SELECT plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'
+        GROUP BY plan ORDER BY n DESC LIMIT 2""",
+    "odd names": """SELECT plan AS "the ""plan", avg(fee) AS "fee, mean" FROM users u
+        WHERE predict(churn, u) = 'yes' GROUP BY plan""",
+    "two queries": """SELECT plan AS k, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY plan
+        UNION ALL SELECT region, count(*) FROM users u WHERE predict(churn, u) = 'no' GROUP BY region""",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(held: Contract) -> Iterator[Held]:
+    with shop_desk() as desk:
+        yield Held(desk, held)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_cell_that_says_so_is_a_place(shop: Held, shape: str) -> None:
+    view = shop.call("ask", sql=SHAPES[shape], name=shape)
+    names = [c["name"] for c in view["columns"]]
+    said = [c for c in view["columns"] if c["says"]]
+    assert said and set(view["keys"]) <= set(names)
+    for column in said:
+        for row in (view["rows"][0], view["rows"][-1]):
+            where = {k: row[names.index(k)] for k in view["keys"]}
+            place = {"query": shape, "column": column["name"], "where": where}
+            told = shop.call("place", place=place)
+            assert (told["value"], told["says"]) == (row[names.index(column["name"])], column["says"])
+            assert told["classes"] == column["classes"] and told["whole"] == column["whole"]
+            if told["value"] is not None:
+                assert shop.call("describe", complaint={"place": place, "claim": "is_right"})["holds"]
+    run = shop.run("debug", complaints=[{"place": place, "claim": "too_high"}], settings={"budget": 10})
+    (change,) = run["changes"]
+    ((at, marked),) = change["marked"]
+    named = {c["name"]: v for c, v in zip(change["columns"], change["before"][at], strict=True)}
+    assert marked == column["name"] and {k: named[k] for k in where} == where and change["total"] >= view["total"]
+
+
+def test_a_total_that_cannot_be_says_why(shop: Held) -> None:
+    for shape, column in (("the first ones", "n"), ("a key that is not selected", "count(*)")):
+        shop.call("ask", sql=SHAPES[shape], name=shape)
+        said = shop.refused("place", place={"query": shape, "column": column, "where": {}, "total": True})
+        assert said["kind"] == "ComplaintError" and "total" in said["message"]
+
+
 def test_a_prediction_of_one_row(opened: Opened) -> None:
     page = opened(odd_desk())
     view = page.call("ask", sql="SELECT id, predict(m, u) AS p FROM now u", name="rows")

@@ -134,13 +134,13 @@ def _complaints(scene: Scene, seed: int) -> list[Complaint]:
 def _as_clean(db: Database, complaint: Complaint) -> Complaint | None:
     """The complaint that asks for what its place holds now; None where that is NULL."""
     query, target = complaint.query, complaint.target
-    value = float(query.read(query.answer, target))
+    value = float(query.read(query.keyed_answer, target))
     if target.kind == "present":
         return replace(complaint, says="exist" if value else "not_exist")
     if target.kind == "value":
         return None if np.isnan(value) else replace(complaint, says="be", value=value, tolerance=None)
     classes = dict.fromkeys(c for handle in db.models.values() for c in handle.model.classes)
-    held = (c for c in classes if query.read(query.answer, replace(target, value=c)))
+    held = (c for c in classes if query.read(query.keyed_answer, replace(target, value=c)))
     return next((replace(complaint, target=replace(target, value=c)) for c in held), None)
 
 

@@ -181,7 +181,7 @@ def exit_code(report: Report) -> int:
 
 def standing(complaints: Sequence[Any]) -> list[State]:
     """How each complaint stands in the database's own answer, before anything is removed."""
-    values = [float(c.query.read(c.query.answer, c.target)) for c in complaints]
+    values = [float(c.query.read(c.query.keyed_answer, c.target)) for c in complaints]
     made = goals(complaints, values, values)
     return [
         State(g.complaint.describe(), value_text(v, g.complaint), g.resolved(v))

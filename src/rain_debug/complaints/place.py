@@ -67,7 +67,7 @@ class Cell:
         """
         gap = self._compared(other, "difference")
         if tolerance is None:
-            answer = self.query.answer
+            answer = self.query.keyed_answer
             sizes = [abs(self.query.read(answer, t)) for t in (self.target, other.target)]
             size = max((s for s in sizes if math.isfinite(s)), default=0.0)
             tolerance = max(0.005 * size, 0.5 if gap.whole else ROUNDING)
@@ -132,7 +132,7 @@ class Cell:
             return self._complaint("right", tolerance=self._tolerance(tolerance))
         if tolerance is not None:
             raise self._error("a class has no tolerance", "leave it out")
-        answer = self.query.answer
+        answer = self.query.keyed_answer
         for known in self.classes:
             target = Target("is", self.column, self.where, known)
             if self.query.read(answer, target) == 1.0:

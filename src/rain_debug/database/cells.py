@@ -18,7 +18,8 @@ MOST_ROWS = 50
 
 def all_targets(query: Query, most: int = MOST_ROWS) -> list[Target]:
     """Every predicted cell of the first `most` rows, and whether these are there."""
-    answer, moving = query.answer.take(np.arange(min(query.answer.n_rows, most))), query.moving()
+    whole = query.keyed_answer
+    answer, moving = whole.take(np.arange(min(whole.n_rows, most))), query.moving()
     keys = [n for n in (query.keys or query.columns) if n not in moving]
     targets: list[Target] = []
     places = {tuple(str(row[k]) for k in keys) for row in answer.rows()}

@@ -323,7 +323,8 @@ class Query:
         shown = " and ".join(f"{n} = {v!r}" for n, v in given.items()) or "no condition"
         what = "the answer is empty" if found.n_rows == 0 else f"several rows of the answer match ({shown})"
         others = [o.name for o in self._outputs if o.name not in given and not self._predicted(o)]
-        raise ComplaintError(what, hint=f"name one row: add a condition on {', '.join(others[:20])}")
+        more = f"add a condition on {', '.join(others[:20])}" if others else "select a column that tells the rows apart"
+        raise ComplaintError(what, hint=f"name one row: {more}")
 
     def _tuple_cell(self, output: Output, where: tuple[tuple[str, Any], ...]) -> Cell:
         e = output.expr

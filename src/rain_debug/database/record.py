@@ -191,7 +191,7 @@ def records_behind(db: Database, query: Query, cell: Cell | Row, limit: int) -> 
     """The training records behind a cell, largest effect first: see `Query.records_behind`."""
     target = target_of(query, cell)
     if isinstance(cell, Cell) and cell.kind == "class":
-        said = query.answer[cell.column].to_list()[_row_of(query, cell)]
+        said = query.keyed_answer[cell.column].to_list()[_row_of(query, cell)]
         target = Target("is", cell.column, cell.where, said)
     capture = query.capture([target])
     P, _ = db.predictions_of(capture.blocks)
@@ -239,12 +239,12 @@ def _probabilities(db: Database, capture: Any, thetas: dict[str, np.ndarray]) ->
 
 
 def _answer(query: Query, target: Target) -> float | None:
-    value = query.read(query.answer, target) if target.kind == "value" else float("nan")
+    value = query.read(query.keyed_answer, target) if target.kind == "value" else float("nan")
     return None if np.isnan(value) else value
 
 
 def _row_of(query: Query, cell: Cell) -> int:
-    rows = query.answer.rows()
+    rows = query.keyed_answer.rows()
     return next(i for i, row in enumerate(rows) if all(row[k] == v for k, v in cell.where))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rain_debug.complaints import Cell, Complaint, Row, goals
 from rain_debug.desk.answers import Answers
 from rain_debug.desk.requests import Asked
-from rain_debug.errors import DeskError
+from rain_debug.errors import ComplaintError, DeskError, RainError
 from rain_debug.report.view import complained_place
 from rain_debug.sql import quote
 from rain_debug.view.answer import MOST_CLASSES
@@ -49,7 +49,14 @@ class Places:
             if query.like(column) is None:  # a sum of what does not move does not move either: the query says so better
                 query.cell(column)
             name = f"{query.name}: total {column}" + (f" by {', '.join(by)}" if by else "")
-            self._totals[known] = self._db.query(total_sql(query.sql, column, by), name=name)
+            try:
+                self._totals[known] = self._db.query(total_sql(query.sql, column, by), name=name)
+            except RainError as error:
+                raise ComplaintError(
+                    f"the total of '{column}' is no place to complain about: {error.message}",
+                    where=query.name,
+                    hint="every column that it reads needs a name (count(*) AS n), and a LIMIT cannot stand below it",
+                ) from None
             if len(self._totals) > MOST_TOTALS:
                 self._totals.pop(next(iter(self._totals)))
         found: Cell = self._totals[known].cell(column, where=dict(where))
@@ -94,15 +101,15 @@ class Places:
     def now(self, asked: Asked) -> dict[str, Any]:
         """A place in words, and what stands there."""
         place = self.find(asked)
-        query = place.query
+        query, answer = place.query, place.query.keyed_answer
         if isinstance(place, Row):
-            there = bool(query.read(query.answer, place.should_exist().target))
+            there = bool(query.read(answer, place.should_exist().target))
             return {"text": str(place), "value": there, "says": "row", "classes": [], "whole": False}
         says = "class" if place.kind == "class" else "value"
         if says == "class":
-            found = next((c for c in place.classes if query.read(query.answer, place.should_be(c).target) == 1.0), None)
+            found = next((c for c in place.classes if query.read(answer, place.should_be(c).target) == 1.0), None)
         else:
-            read = query.read(query.answer, place.target)
+            read = query.read(answer, place.target)
             found = int(read) if place.whole and read == read else read
         return {
             "text": str(place),
@@ -115,7 +122,7 @@ class Places:
     def describe(self, asked: Asked) -> dict[str, Any]:
         """A complaint in words, and whether it holds already: then there is nothing to find."""
         complaint = self.complaint(asked)
-        read = float(complaint.query.read(complaint.query.answer, complaint.target))
+        read = float(complaint.query.read(complaint.query.keyed_answer, complaint.target))
         (goal,) = goals([complaint], [read], [read])
         return {"text": complaint.describe(), "holds": goal.resolved(read)}
 
