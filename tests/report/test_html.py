@@ -194,3 +194,18 @@ def test_a_browser_shows_it_and_asks_for_nothing(
     assert not said and [u for u in asked if not u.startswith("data:")] == [path.as_uri()]
     assert not script or violations(page) == []
     context.close()
+
+
+def test_it_is_printed_as_it_reads_without_scripts(chromium: Any, report: Report, tmp_path: Path) -> None:
+    path = report.save(tmp_path / "x.html")
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.locator(".rain h1").wait_for()
+    assert not page.locator("main > h1").is_visible()
+    page.emulate_media(media="print")
+    page.locator("main > h1").wait_for()
+    assert not page.locator(".rain").is_visible()
+    assert page.locator("main .rows tbody tr").count() == 60
+    assert page.pdf().startswith(b"%PDF")
+    context.close()

@@ -24,7 +24,10 @@ export function mount(root: HTMLElement, host: Host, options: Options = {}): () 
   const frame = document.createElement("div");
   frame.className = "rain";
   frame.dataset.mode = host.mode;
-  shadow.replaceChildren(frame);
+  // A saved report is printed as it reads without scripts: a list that scrolls has no place on paper.
+  const plain = document.createElement("slot");
+  plain.className = "plain";
+  shadow.replaceChildren(frame, plain);
 
   // A notebook has keys of its own for its cells: it must not hear ours. Its letters would cut and delete cells.
   const keep = (event: Event) => event.stopPropagation();

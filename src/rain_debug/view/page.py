@@ -40,7 +40,8 @@ th, td { vertical-align: top; border-bottom: 1px solid #8886 }
   .wide { overflow: visible }
   .rows td { white-space: normal }
   table { font-size: .7rem }
-  tr { break-inside: avoid }
+  tr, svg { break-inside: avoid }
+  h2 { break-after: avoid }
 }
 """
 """Of what stands in a page before the module does, or in its place."""
