@@ -29,7 +29,9 @@ class Finished:
 
     def project(self, _: Any) -> Any:
         return {"title": "Shop", "version": "0.1.0", "queries": [{"name": "weekly", "sql": shop.SQL, "own": True}],
-                "models": [], "tables": [], "complaints": [], "defaults": shop.SETTINGS, "rankers": ["auto"],
+                "models": [{"name": "churn", "records": 2600, "label": "churned", "key": "id", "classes": ["no", "yes"],
+                            "features": ["tenure"]}],
+                "tables": [], "complaints": [], "defaults": shop.SETTINGS, "rankers": ["auto"],
                 "runs": len(self.runs)}  # fmt: skip
 
     def run(self, request: Any) -> Any:

@@ -8,11 +8,11 @@ import { RunCard } from "../query/RunCard";
 import { useTray } from "../query/tray";
 import type { RunView } from "../types";
 
-/** What starts it; null where nobody can: the complaints were not made here. */
-export function useAgain(run: RunView, kept: number): (() => void) | null {
+/** What starts it: what this run spared is spared again. null where nobody can: the complaints were not made here. */
+export function useAgain(run: RunView): (() => void) | null {
   const tray = useTray();
   if (!run.request.complaints.length) return null;
-  return () => tray.start("debug", { ...run.request, keep_of: kept ? run.id : (run.request.keep_of ?? null) });
+  return () => tray.start("debug", { ...run.request, keep_of: run.id });
 }
 
 /** The run that goes on, or why the last one failed. */
@@ -34,7 +34,7 @@ export function Going() {
 /** How many records are kept, always in sight, and the run that spares them. */
 export function KeptBar({ run, kept, show }: { run: RunView; kept: number; show(): void }) {
   const { going } = useTray();
-  const again = useAgain(run, kept);
+  const again = useAgain(run);
   if (!kept) return null;
   return (
     <section class="card kept-bar" aria-label="Kept records">

@@ -1,12 +1,14 @@
 /** The complained answers before and after: a picture, and the same as a table. */
 
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 
-import { Chart, type Layer } from "../Chart";
-import { Link, useHost } from "../context";
+import { Chart, type Layer, type Mark } from "../Chart";
+import { Link, useHost, useProject } from "../context";
 import { count, number, text } from "../format";
+import { useKeys } from "../keys";
+import { Behind, type What } from "../query/Behind";
 import type { TableColumn } from "../Table";
-import type { Change, Value } from "../types";
+import type { Change, Place, Value } from "../types";
 import { Whole } from "./Whole";
 
 export function Changed({ change }: { change: Change }) {
@@ -16,8 +18,17 @@ export function Changed({ change }: { change: Change }) {
   );
   const drawn = change.chart.type !== "table" && change.before.length > 1;
   const name = change.query || "the query";
+  const box = useRef<HTMLElement>(null);
+  const known = useProject()?.queries.some((each) => each.name === change.query);
+  const [mark, setMark] = useState<Mark | null>(null);
+  const [what, setWhat] = useState<What>("rows");
+  const close = () => {
+    box.current?.querySelector<HTMLElement>(".chart [data-at].chosen")?.focus();
+    setMark(null);
+  };
+  useKeys("Everywhere", mark ? { close } : {});
   return (
-    <section class="card changed" aria-label={`${name}, before and after`}>
+    <section class="card changed" ref={box} aria-label={`${name}, before and after`}>
       <h2>
         {report || !change.query ? name : <Link to={{ screen: "query", name: change.query }}>{change.query}</Link>}
         {" "}before and after
@@ -27,8 +38,11 @@ export function Changed({ change }: { change: Change }) {
         <Chart
           chart={change.chart} columns={change.columns} layers={layers} marked={change.marked}
           label={`${name} before and after; what was complained about is marked`}
+          onMark={known ? setMark : undefined} chosen={mark}
         />
       )}
+      {known && drawn && !mark && <p class="quiet note">Pick a point for the rows and the training records behind it.</p>}
+      {mark && <Behind place={placeOf(change, mark)} what={what} show={setWhat} close={close} />}
       <details open={!drawn}>
         <summary>As a table</summary>
         <Twin change={change} />
@@ -39,6 +53,12 @@ export function Changed({ change }: { change: Change }) {
       </details>
     </section>
   );
+}
+
+function placeOf({ query, columns, keys, before, after }: Change, { row, column }: Mark): Place {
+  const values = before[row] ?? after[row] ?? [];
+  const where = Object.fromEntries(keys.map((key) => [key, values[columns.findIndex((each) => each.name === key)] ?? null]));
+  return { query, column, where };
 }
 
 function changedWords({ changed, total }: Change): string {
@@ -83,7 +103,8 @@ function moved({ before, after }: Pair): boolean {
 function columnsOf(change: Change): TableColumn<Pair>[] {
   return change.columns.flatMap((column, at): TableColumn<Pair>[] => {
     const value = (row: Value[] | null) => row?.[at] ?? null;
-    if (column.key) return [{ ...column, value: (row) => value(row.before ?? row.after) }];
+    // A number that names a row, a year or an id, is not grouped.
+    if (column.key) return [{ ...column, kind: column.kind === "number" ? "text" : column.kind, value: (row) => value(row.before ?? row.after) }];
     const state = (which: "before" | "after"): TableColumn<Pair> => ({
       ...column, name: `${column.name} ${which}`, value: (row) => value(row[which]),
       draw: (row) => (row[which] ? text(value(row[which]), column.kind, column.whole) : <span class="quiet">{which === "before" ? "was not there" : "is gone"}</span>),

@@ -36,7 +36,7 @@ export function Patterns(props: Acts) {
 
 function Card({ run, pattern, fix, show }: Acts & { pattern: Pattern }) {
   const [check, setCheck] = useState(false);
-  const effect = effectOf(pattern);
+  const effect = effectOf(pattern, run);
   return (
     <article class="card pattern" aria-label={`Pattern: ${pattern.words}`}>
       <h3>{sentence(pattern.words)}</h3>

@@ -7,7 +7,8 @@ import { Trail } from "./Trail";
 import { SentRows } from "./Whole";
 
 export function RecordScreen({ model, record }: { model: string; record: string }) {
-  const { router } = useView();
+  const { router, project } = useView();
+  const key = project?.models.find((each) => each.name === model)?.key;
   const report = useHost().mode === "report";
   const { answer, failure, again } = useAnswer("record", { model, key: record });
   return (
@@ -25,7 +26,7 @@ export function RecordScreen({ model, record }: { model: string; record: string 
               {answer.columns.map((column, at) => (
                 <div key={column.name}>
                   <dt>{column.name}</dt>
-                  <dd><Cell value={answer.values[at] ?? null} kind={column.kind} /></dd>
+                  <dd><Cell value={answer.values[at] ?? null} kind={column.name === key ? "text" : column.kind} /></dd>
                 </div>
               ))}
             </dl>
@@ -33,7 +34,7 @@ export function RecordScreen({ model, record }: { model: string; record: string 
           <section class="parts" aria-label="What it has to do with the answers">
             <SentRows title="Cells that it moves most" rows={answer.cells} />
             <SentRows title="Queried rows whose prediction it moves most" rows={answer.rows} />
-            <SentRows title="Records that look like it" rows={answer.alike} />
+            <SentRows title="Records that look like it" rows={answer.alike} model={answer.model} />
           </section>
         </>
       )}

@@ -40,7 +40,7 @@ export function RunScreen({ id }: { id: string }) {
 function Finished({ run }: { run: RunView }) {
   const tray = useTray();
   const records = useRecords(run.id, run.kept);
-  const again = useAgain(run, records.kept);
+  const again = useAgain(run);
   const box = useRef<HTMLElement>(null);
   const narrow = (to: Partial<Wanted>) => {
     records.ask({ text: "", kept: null, pattern: null, ...to });

@@ -30,7 +30,7 @@ export function RunsScreen() {
           <p class="quiet">{count(answer.total, "run")}, the newest first.</p>
           <ol class="run-list">{answer.runs.map((run) => <li key={run.id}><Run run={run} /></li>)}</ol>
           {answer.total > answer.runs.length && (
-            <Pager offset={offset} shown={answer.runs.length} total={answer.total} go={setOffset} />
+            <Pager of="runs" offset={offset} shown={answer.runs.length} total={answer.total} go={setOffset} />
           )}
         </>
       )}
@@ -45,10 +45,11 @@ function Run({ run }: { run: RunHead }) {
       <p class="facts quiet">
         <Marked mark={stateOf(run)} />
         <time dateTime={run.at}>{moment(run.at)}</time>
+        <span>{count(run.complaints.length, "complaint")}</span>
         <span>{count(run.removed, "record")} fixed</span>
         <span>{seconds(run.seconds)}</span>
       </p>
-      {run.complaints.length > 0 && (
+      {(run.state === "failed" || !run.sentence) && (
         <ul class="asked quiet" aria-label="Complaints">
           {run.complaints.slice(0, MOST).map((each) => <li key={each}>{each}</li>)}
           {run.complaints.length > MOST && <li>and {run.complaints.length - MOST} more</li>}

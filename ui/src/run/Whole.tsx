@@ -2,10 +2,11 @@
 
 import { useState } from "preact/hooks";
 
-import { useHost } from "../context";
-import { count } from "../format";
+import { Link, useHost, useProject } from "../context";
+import { count, number, text } from "../format";
+import { recordRoute } from "../routes";
 import { PAGE, Table, valueColumns, type TableColumn } from "../Table";
-import type { Rows } from "../types";
+import type { Rows, Value } from "../types";
 
 export function Whole<R>(props: {
   caption: string;
@@ -26,12 +27,18 @@ export function Whole<R>(props: {
   );
 }
 
-/** Rows as the host sent them, which may be the first of more. */
-export function SentRows({ title, rows }: { title: string; rows: Rows }) {
+/** Rows as the host sent them, which may be the first of more; with `model`, a column of keys leads to its records. */
+export function SentRows({ title, rows, model }: { title: string; rows: Rows; model?: string }) {
+  const keys = new Set(["key", ...(useProject()?.models.map((each) => each.key) ?? [])]);
+  const columns = valueColumns(rows.columns).map((column) => {
+    if (!keys.has(column.name)) return column;
+    const draw = (row: Value[]) => <Link to={recordRoute(model!, column.value(row))}>{text(column.value(row), "text")}</Link>;
+    return { ...column, kind: "text" as const, ...(model && column.name === "key" && { draw }) };
+  });
   return (
     <>
-      <Whole caption={title} titled columns={valueColumns(rows.columns)} rows={rows.rows} />
-      {rows.total > rows.rows.length && <p class="quiet">The first {count(rows.rows.length, "row")} of {rows.total.toLocaleString("en")}.</p>}
+      <Whole caption={title} titled columns={columns} rows={rows.rows} />
+      {rows.total > rows.rows.length && <p class="quiet">The first {count(rows.rows.length, "row")} of {number(rows.total)}.</p>}
     </>
   );
 }

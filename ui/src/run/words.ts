@@ -1,6 +1,6 @@
 /** What the screens after a run say, in words. */
 
-import { count, number, percent } from "../format";
+import { count, percent } from "../format";
 import type { Pattern, RunHead, RunView, Standing } from "../types";
 
 /** How a thing stands: its word, and the tone that its sign is drawn in. */
@@ -34,12 +34,12 @@ export function fitOf(pattern: Pattern, run: RunView): string {
   return `${percent(pattern.covers)} of the ${done} records are like this; ${within}.`;
 }
 
-/** What fixing all records of a pattern does to the complaints' measure; "" where it was not tried. */
-export function effectOf({ estimated, verified }: Pattern): string {
-  const change = (by: number) => `${by > 0 ? "rises" : "falls"} by ${number(Math.abs(by))}`;
-  if (verified !== null) {
-    const foreseen = estimated === null ? "" : `, ${number(Math.abs(estimated))} was foreseen`;
-    return `Tried: what is still missed of the complaints ${change(verified)}${foreseen}.`;
-  }
-  return estimated === null ? "" : `Foreseen, not tried: what is still missed of the complaints ${change(estimated)}.`;
+/** How much nearer the expected answer comes to what was asked when all records of a pattern are fixed; "" if unknown. */
+export function effectOf({ estimated, verified }: Pattern, run: RunView): string {
+  const missed = run.rounds[0]?.q ?? 0;
+  if (missed <= 0) return "";
+  const nearer = (change: number) => `${percent(Math.abs(change) / missed)} ${change <= 0 ? "nearer to" : "farther from"} what was asked`;
+  if (verified === null) return estimated === null ? "" : `Foreseen, not tried: in expectation ${nearer(estimated)}.`;
+  const foreseen = estimated === null ? "" : ` (foreseen: ${percent(Math.abs(estimated) / missed)})`;
+  return `Tried by retraining: in expectation ${nearer(verified)}${foreseen}.`;
 }
