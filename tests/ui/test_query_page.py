@@ -30,7 +30,7 @@ def page(host: Host, page: Any) -> Any:
 
 def opened(page: Any, host: Host, query: str = "weekly") -> Any:
     page.goto(f"{host.url}/q/{quote(query)}")
-    page.wait_for_selector(".mark, .table")
+    page.wait_for_selector(".mark, .table, .figure")
     return page
 
 
@@ -157,6 +157,22 @@ def test_legend_entries_and_totals(page: Any, host: Host) -> None:
     place = {"query": "by region", "column": "n", "total": True}
     assert west == {"place": place | {"where": {"region": "west"}}, "claim": "too_low", "value": 20}
     assert every == {"place": place | {"where": {}}, "claim": "should_be", "value": 900}
+
+
+def test_an_answer_of_one_number_is_the_number(page: Any, host: Host) -> None:
+    page.goto(f"{host.url}/q/total")
+    page.get_by_role("button", name="n 829").click()
+    add(page, "At most", "500")
+    place = {"query": "total", "column": "n", "where": {}}
+    assert run(page, host) == [{"place": place, "claim": "at_most", "value": 500}]
+
+
+def test_numbers_that_name_something_are_not_grouped(page: Any, host: Host) -> None:
+    view = host.shop.queries["plain"]  # type: ignore[attr-defined]
+    columns = [shop_host.column(name) for name in ("year", "user_id", "users")]
+    host.shop.queries["plain"] = view | {"columns": columns, "rows": [[2026, 20971, 6400.25]] * 2, "total": 2}  # type: ignore[attr-defined]
+    opened(page, host, "plain")
+    assert page.locator("tbody tr").first.locator("td").all_inner_texts() == ["2026", "20971", "6,400.3"]
 
 
 def test_classes_and_rows(page: Any, host: Host) -> None:

@@ -39,7 +39,7 @@ export interface ChartProps {
 
 export interface Spotted { row: number; column: string; value: number }
 
-interface Placed { point: Point; spot: Spot }
+interface Placed { point: Point; spot: Spot; words: string }
 
 /** As far from a point, in pixels, as a click still means it. */
 const NEAR = 40;
@@ -78,7 +78,7 @@ export function Chart(props: ChartProps) {
   const placed = useMemo<Placed[]>(
     () => (picture ? plan.points.flatMap((point) => {
       const spot = point.y === null ? null : picture.spot(point);
-      return spot ? [{ point, spot }] : [];
+      return spot ? [{ point, spot, words: wordsOf(point, chart, plan.series, columns, layers) }] : [];
     }) : []),
     [picture, plan],
   );
@@ -87,9 +87,8 @@ export function Chart(props: ChartProps) {
     const box = field.current!.getBoundingClientRect();
     return nearest(placed, event.clientX - box.left, event.clientY - box.top);
   };
-  const roving = useRoving(field);
-  const words = (point: Point) => wordsOf(point, chart, plan.series, columns, layers);
-  const same = (a: Mark | null | undefined, b: Mark) => a?.row === b.row && a.column === b.column && a.layer === b.layer;
+  const buttons = useButtons(props, placed, plan.series.length, flat, setNear);
+  const roving = useRoving(field, buttons);
   if (failure) return <FailureBox failure={failure} />;
   return (
     <figure class="chart" aria-label={props.label}>
@@ -108,29 +107,12 @@ export function Chart(props: ChartProps) {
         <div ref={canvas} class="chart-canvas" aria-hidden="true" />
         {picture && (
           <div class="chart-marks" role="group" aria-label={`${props.label}: ${count(placed.length, "point")}`}>
-            {placed.map(({ point, spot }) => {
-              const key = `${point.layer}/${point.row}/${point.column}`;
-              const state = [
-                "mark", same(props.chosen, point) && "chosen", near && same(near.point, point) && "near",
-                props.marked?.some(([row, column]) => row === point.row && column === point.column) && "marked",
-              ].filter(Boolean).join(" ");
-              const at = { left: `${spot.x}px`, top: `${spot.y}px` };
-              return onMark ? (
-                <button
-                  type="button" key={key} class={state} style={at} aria-label={words(point)} aria-pressed={same(props.chosen, point)}
-                  data-at={`${point.layer * plan.series.length + point.series},${Math.round(flat ? spot.y : spot.x)}`}
-                  onClick={(event) => event.detail === 0 && onMark(point)} onFocus={() => setNear({ point, spot })}
-                  onBlur={() => setNear(null)}
-                />
-              ) : (
-                <span key={key} class={state} style={at} role="img" aria-label={words(point)} />
-              );
-            })}
+            {buttons}
             <Stems spots={props.wanted} kind="wanted" flat={flat} points={plan.points} picture={picture} />
             <Stems spots={props.moving} kind="now" flat={flat} points={plan.points} picture={picture} />
           </div>
         )}
-        {near && <Tip at={near} words={words(near.point)} width={width} />}
+        {near && <Near at={near} width={width} />}
       </div>
       {plan.left_out > 0 && (
         <p class="quiet note">The first {plan.series.length} of {plan.series.length + plan.left_out} series are drawn; the table has all.</p>
@@ -186,9 +168,47 @@ function Legend(props: ChartProps & { series: Series[]; colours: string[] }) {
   );
 }
 
-function Tip({ at, words, width }: { at: Placed; words: string; width: number }) {
-  const left = Math.min(Math.max(at.spot.x, 70), Math.max(70, width - 70));
-  return <div class={`tip${at.spot.y < 40 ? " below" : ""}`} style={{ left: `${left}px`, top: `${at.spot.y}px` }} aria-hidden="true">{words}</div>;
+/** What the pointer or the focus is at: a ring around it and its words. */
+function Near({ at: { spot, words }, width }: { at: Placed; width: number }) {
+  const left = Math.min(Math.max(spot.x, 70), Math.max(70, width - 70));
+  return (
+    <div aria-hidden="true">
+      <span class="near" style={{ left: `${spot.x}px`, top: `${spot.y}px` }} />
+      <div class={`tip${spot.y < 40 ? " below" : ""}`} style={{ left: `${left}px`, top: `${spot.y}px` }}>{words}</div>
+    </div>
+  );
+}
+
+/** The points' buttons. Thousands of them are made once, and not again for every move of the pointer. */
+function useButtons(props: ChartProps, placed: Placed[], rows: number, flat: boolean, setNear: (near: Placed | null) => void) {
+  const { chosen, marked = [] } = props;
+  const pick = useRef(props.onMark);
+  pick.current = props.onMark;
+  const cell = (row: number, column: string) => `${row}/${column}`;
+  const complained = marked.map(([row, column]) => cell(row, column)).join("\n");
+  return useMemo(() => {
+    const cells = new Set(complained.split("\n"));
+    return placed.map((each) => {
+      const { layer, row, column, series } = each.point;
+      const pressed = chosen?.row === row && chosen.column === column && chosen.layer === layer;
+      const shared = {
+        key: `${layer}/${cell(row, column)}`,
+        class: `mark${pressed ? " chosen" : ""}${cells.has(cell(row, column)) ? " marked" : ""}`,
+        style: { left: `${each.spot.x}px`, top: `${each.spot.y}px` },
+        "aria-label": each.words,
+      };
+      return props.onMark ? (
+        <button
+          type="button" {...shared} aria-pressed={pressed}
+          data-at={`${layer * rows + series},${Math.round(flat ? each.spot.y : each.spot.x)}`}
+          onClick={(event) => event.detail === 0 && pick.current?.(each.point)}
+          onFocus={() => setNear(each)} onBlur={() => setNear(null)}
+        />
+      ) : (
+        <span {...shared} role="img" />
+      );
+    });
+  }, [placed, complained, chosen?.row, chosen?.column, chosen?.layer, !props.onMark, flat, rows]);
 }
 
 /** What a pointer means: the bar that it is over, or the point that is nearest. */

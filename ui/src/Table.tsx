@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { asFailure } from "./context";
 import { FailureBox } from "./failure";
-import { LONG, cut, number, text } from "./format";
+import { LONG, cut, number, reading, text } from "./format";
 import { useRoving } from "./roving";
 import type { Column, Failure, Rows, Value } from "./types";
 
@@ -50,7 +50,7 @@ interface TableProps<R> {
 export function Table<R>(props: TableProps<R>) {
   const { columns, rows, offset = 0, total = rows.length } = props;
   const scroll = useRef<HTMLDivElement>(null);
-  const roving = useRoving(scroll);
+  const roving = useRoving(scroll, columns);
   const [overflows, setOverflows] = useState(false);
   useEffect(() => {
     const box = scroll.current!;
@@ -93,7 +93,7 @@ export function Table<R>(props: TableProps<R>) {
                   <td key={column.name} class={column.kind}>
                     {column.draw
                       ? column.draw(row, offset + at)
-                      : <Cell value={column.value(row)} kind={column.kind} whole={column.whole} />}
+                      : <Cell value={column.value(row)} kind={reading(column)} whole={column.whole} />}
                   </td>
                 ))}
               </tr>
@@ -102,7 +102,7 @@ export function Table<R>(props: TableProps<R>) {
         </table>
         {!rows.length && !props.busy && <p class="quiet empty">{props.empty ?? "No rows."}</p>}
       </div>
-      {props.onPage && total > rows.length && <Pager offset={offset} shown={rows.length} total={total} go={props.onPage} />}
+      {props.onPage && total > rows.length && <Pager of={props.caption} offset={offset} shown={rows.length} total={total} go={props.onPage} />}
     </div>
   );
 }
@@ -133,11 +133,11 @@ export function Cell(props: { value: Value; kind: Column["kind"]; whole?: boolea
   );
 }
 
-export function Pager(props: { offset: number; shown: number; total: number; go(offset: number): void }) {
+export function Pager(props: { of: string; offset: number; shown: number; total: number; go(offset: number): void }) {
   const { offset, shown, total, go } = props;
   const end = Math.max(0, Math.floor((total - 1) / PAGE) * PAGE);
   return (
-    <nav class="pager" aria-label="Pages">
+    <nav class="pager" aria-label={`Pages of ${props.of}`}>
       <button type="button" class="button" disabled={offset <= 0} onClick={() => go(0)} aria-label="First page">«</button>
       <button type="button" class="button" disabled={offset <= 0} onClick={() => go(Math.max(0, offset - PAGE))}>Previous</button>
       <span>{number(offset + 1)}–{number(offset + shown)} of {number(total)}</span>

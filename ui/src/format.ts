@@ -17,6 +17,14 @@ export function number(value: number, asWhole = false): string {
   return new Intl.NumberFormat("en", { maximumFractionDigits: Math.min(decimals, 8) }).format(value);
 }
 
+/**
+ * How a column's values read. A number that names something is not grouped: 2,026 is no year, and 2,097 no record's id.
+ * Its name is all there is to tell it by.
+ */
+export function reading({ name, kind }: Pick<Column, "name" | "kind">): Column["kind"] {
+  return kind === "number" && /(^|[_ ])(id|key|year|nr|no|code|zip)$/i.test(name) ? "text" : kind;
+}
+
 /** A value as text on one line; `kind` is its column's. */
 export function text(value: Value | undefined, kind: Column["kind"] = "other", asWhole = false): string {
   if (value === null || value === undefined) return NOTHING;

@@ -9,15 +9,15 @@ const keys = KEYS["A chart or a table"];
 
 /**
  * A listener for the field's keydown. Its buttons carry `data-at="ROW,COLUMN"`: left and right go along a row, up and
- * down to the nearest button of the row above and below.
+ * down to the nearest button of the row above and below. `shown` changes whenever the buttons do.
  */
-export function useRoving(field: RefObject<HTMLElement | null>): (event: KeyboardEvent) => void {
+export function useRoving(field: RefObject<HTMLElement | null>, shown: unknown): (event: KeyboardEvent) => void {
   // One button can be tabbed to: the one that is chosen, or that was last used, or else the first.
   useEffect(() => {
     const all = buttons(field.current);
     const stop = all.find((each) => each.ariaPressed === "true") ?? all.find((each) => each.tabIndex === 0) ?? all[0];
     for (const each of all) each.tabIndex = each === stop ? 0 : -1;
-  });
+  }, [shown]);
   return useCallback((event: KeyboardEvent) => {
     const from = event.target as HTMLElement;
     if (!from.dataset?.at || event.altKey || event.shiftKey) return;

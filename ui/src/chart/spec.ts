@@ -33,7 +33,7 @@ export function specification(
     [main]: { field: "x", ...mainAxis(chart, drawing, flat, size.width) },
     [other]: {
       field: "y", type: "quantitative", title: null, stack: null,
-      axis: { tickCount: 5, domain: false, ticks: false, grid: true, labelPadding: 8 },
+      axis: { tickCount: flat ? Math.max(2, Math.min(6, Math.floor(size.width / 110))) : 5, domain: false, ticks: false, grid: true, labelPadding: 8 },
       scale: { nice: true, zero: false, domain },
     },
   };

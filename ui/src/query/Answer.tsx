@@ -4,7 +4,7 @@ import { useMemo } from "preact/hooks";
 
 import { Chart, type Mark, type Series, type Spotted } from "../Chart";
 import { useHost } from "../context";
-import { count, number, text } from "../format";
+import { count, number, reading, text } from "../format";
 import { Cell, Loaded, type TableColumn } from "../Table";
 import type { Place, QueryView, Value } from "../types";
 import { adds, asked, cellOf, indexOf, rowOf, samePlace, sayable, totalOf, type Picked } from "./claims";
@@ -68,6 +68,34 @@ function Total({ picked, pick, on }: { picked: Picked; pick(picked: Picked): voi
   );
 }
 
+/** An answer of one row: its numbers, large. */
+export function AnswerFigures({ view, picked, pick }: AnswerProps) {
+  const tray = useTray();
+  const row = view.rows[0]!;
+  return (
+    <div class="figures">
+      {view.columns.map((column, at) => {
+        const mine = cellOf(view, row, column.name);
+        const value = text(row[at], reading(column), column.whole);
+        const marked = tray.items.some(({ complaint }) => samePlace(complaint.place, mine.place));
+        const state = `figure${samePlace(picked?.place, mine.place) ? " chosen" : ""}${marked ? " marked" : ""}`;
+        return view.refused === null && column.says ? (
+          <button
+            type="button" key={column.name} class={state} data-at={`0,${at}`} onClick={() => pick(mine)}
+            aria-pressed={samePlace(picked?.place, mine.place)}
+          >
+            <span class="figure-name">{column.name}</span> <span class="figure-value">{value}</span>
+          </button>
+        ) : (
+          <div key={column.name} class={state}><span class="figure-name">{column.name}</span> <span class="figure-value">{value}</span></div>
+        );
+      })}
+    </div>
+  );
+}
+
+export const isFigures = (view: QueryView): boolean => view.chart.type === "table" && view.total === 1 && view.columns.length <= 4;
+
 export function AnswerTable({ view, picked, pick }: AnswerProps) {
   const host = useHost();
   const tray = useTray();
@@ -94,7 +122,7 @@ export function AnswerTable({ view, picked, pick }: AnswerProps) {
             type="button" class={state} data-at={`${index},${at}`} onClick={() => pick(mine)} aria-pressed={samePlace(picked?.place, mine.place)}
             aria-label={cell ? undefined : `The row of ${column.name} ${text(value, column.kind)}`}
           >
-            <Cell value={value} kind={column.kind} whole={own?.whole} plain />
+            <Cell value={value} kind={own?.key ? "text" : reading(column)} whole={own?.whole} plain />
           </button>
         );
       },

@@ -26,8 +26,8 @@ export function Behind(props: { place: Place; what: What; show(what: What): void
     return columns.map((column, at) => at !== key || model < 0 ? column : {
       ...column,
       draw: (values: Value[]) => models.has(String(values[model]))
-        ? <Link to={recordRoute(String(values[model]), values[key] ?? null)}><Cell value={values[key] ?? null} kind={column.kind} /></Link>
-        : <Cell value={values[key] ?? null} kind={column.kind} />,
+        ? <Link to={recordRoute(String(values[model]), values[key] ?? null)}><Cell value={values[key] ?? null} kind="text" /></Link>
+        : <Cell value={values[key] ?? null} kind="text" />,
     });
   };
   return (

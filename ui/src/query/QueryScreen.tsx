@@ -8,7 +8,7 @@ import { FailureBox } from "../failure";
 import { count } from "../format";
 import { useKeys } from "../keys";
 import type { QueryView } from "../types";
-import { AnswerChart, AnswerTable } from "./Answer";
+import { AnswerChart, AnswerFigures, AnswerTable, isFigures } from "./Answer";
 import { Behind, type What } from "./Behind";
 import { samePlace, type Picked } from "./claims";
 import { ComplaintForm } from "./ComplaintForm";
@@ -80,7 +80,7 @@ function Shown({ name }: { name: string }) {
     reset();
   };
   useKeys("A query", {
-    flip: () => view?.chart.type !== "table" && setTable(!table),
+    flip: () => view && (view.chart.type !== "table" || isFigures(view)) && setTable(!table),
     behind: () => picked && !picked.missing && setBehind(behind ? null : "rows"),
   });
   useKeys("Everywhere", { close: () => (behind ? (setBehind(null), back()) : picked && close()) });
@@ -88,7 +88,9 @@ function Shown({ name }: { name: string }) {
 
   if (failure) return <div class="query-answer"><FailureBox failure={failure} /></div>;
   if (!view) return <p class="query-answer quiet waiting" role="status">{busy ? "Asking…" : ""}</p>;
-  const asTable = table || view.chart.type === "table";
+  const figures = isFigures(view);
+  const asTable = figures ? table : table || view.chart.type === "table";
+  const flips = figures || view.chart.type !== "table";
   const asked = (next: QueryView) => {
     reset();
     setBehind(null);
@@ -100,20 +102,20 @@ function Shown({ name }: { name: string }) {
         <div class="query-answer-head">
           <h1 id="query-name">{view.name}</h1>
           <span class="quiet note">{count(view.total, "row")}</span>
-          {view.chart.type !== "table" && (
+          {flips && (
             <div class="switch" role="group" aria-label="Shown as">
-              <button type="button" aria-pressed={!asTable} onClick={() => setTable(false)}>Chart</button>
+              <button type="button" aria-pressed={!asTable} onClick={() => setTable(false)}>{figures ? "Number" : "Chart"}</button>
               <button type="button" aria-pressed={asTable} onClick={() => setTable(true)}>Table</button>
             </div>
           )}
         </div>
         {view.refused !== null
           ? <p class="refused note">{view.refused}</p>
-          : <p class="quiet note hint">{pairing ? "Pick the one that it should equal." : `Click ${asTable ? "a value" : "a point"} that looks wrong, and say what is wrong with it.`}</p>}
+          : <p class="quiet note hint">{pairing ? "Pick the one that it should equal." : `Click ${asTable ? "a value" : figures ? "a number" : "a point"} that looks wrong, and say what is wrong with it.`}</p>}
         <div class={asTable ? undefined : "card picture"}>
-          {asTable
-            ? <AnswerTable view={view} picked={picked} pick={pick} />
-            : <AnswerChart view={view} picked={picked} pick={pick} />}
+          {asTable ? <AnswerTable view={view} picked={picked} pick={pick} />
+            : figures ? <AnswerFigures view={view} picked={picked} pick={pick} />
+              : <AnswerChart view={view} picked={picked} pick={pick} />}
         </div>
       </section>
       <Side shown={view}>
