@@ -55,7 +55,16 @@ def test_a_total_is_a_place_too(shop: Desk) -> None:
     assert view["chart"]["color"] == "plan" and view["chart"]["x"] == "week"
     basic = {"query": "plans", "column": "n", "where": {"plan": "basic"}, "total": True}
     assert shop.call("place", {"place": basic})["value"] == sum(n for plan, _, n in view["rows"] if plan == "basic")
-    assert shop.call("describe", {"complaint": {"place": basic, "claim": "too_low", "value": 30}})["text"]
+    said = shop.call("describe", {"complaint": {"place": basic, "claim": "too_low", "value": 30}})
+    assert said["text"] == "the total of n where plan = 'basic' is too low by 30"
+    complaints = [{"place": basic, "claim": "too_low", "value": 30}, {"place": whole, "claim": "too_low"}]
+    *_, last = shop.stream("debug", {"complaints": complaints, "settings": {"budget": 60, "step": 20}})
+    run = last["run"]
+    assert [s["place"] for s in run["standings"]] == [basic, whole]
+    assert "moves the total of n where plan = 'basic' from" in run["sentence"]
+    assert {c["query"] for c in run["changes"]} == {"plans: total n by plan", "weekly: total n"}
+    *_, again = shop.stream("debug", run["request"])
+    assert again["run"]["sentence"] == run["sentence"]
 
 
 def test_a_run_is_told_round_by_round(shop: Desk) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rain_debug.complaints import Cell, Complaint, Row, goals
 from rain_debug.desk.answers import Answers
 from rain_debug.desk.requests import Asked
 from rain_debug.errors import ComplaintError, DeskError, RainError
-from rain_debug.report.view import complained_place
+from rain_debug.report.view import complained_place, target_place
 from rain_debug.sql import quote
 from rain_debug.view.answer import MOST_CLASSES
 from rain_debug.view.values import original, value
@@ -60,7 +61,7 @@ class Places:
             if len(self._totals) > MOST_TOTALS:
                 self._totals.pop(next(iter(self._totals)))
         found: Cell = self._totals[known].cell(column, where=dict(where))
-        return found
+        return replace(found, label=f"the total of {found.target}")
 
     def complaint(self, asked: Asked) -> Complaint:
         """What a page's complaint says, of the place it names; RainErrors say why it cannot."""
@@ -130,7 +131,7 @@ class Places:
         """Where a complaint points, as a page names it; None where no query of the page has the place."""
         for (name, _, _, _), query in self._totals.items():
             if query is complaint.query:
-                return {**(complained_place(complaint) or {}), "query": name, "total": True}
+                return {**target_place(complaint), "query": name, "total": True}
         if complaint.query.name in self._answers.names():
             return complained_place(complaint)
         return None
@@ -141,10 +142,10 @@ class Places:
 
     def spoken(self, complaint: Complaint) -> dict[str, Any]:
         """A complaint as a page says it, or by its number among the project's own where a page has no words for it."""
-        known = self.place_of(complaint) is not None and not complaint.label
-        said = _spoken(complaint) if known else None
+        place = self.place_of(complaint)
+        said = _spoken(complaint, place) if place is not None else None
         number = self._given.index(complaint) if complaint in self._given else 0
-        return said or {"place": complained_place(complaint), "claim": "is_right", "given": number}
+        return said or {"place": target_place(complaint), "claim": "is_right", "given": number}
 
 
 def total_sql(sql: str, column: str, by: tuple[str, ...]) -> str:
@@ -179,11 +180,11 @@ def _number(place: Cell, given: Any) -> Any:
     return given
 
 
-def _spoken(complaint: Complaint) -> dict[str, Any] | None:
+def _spoken(complaint: Complaint, place: dict[str, Any]) -> dict[str, Any] | None:
     """A complaint as a page says it; None where a page has no words for it."""
     words = {"be": "should_be", "is": "should_be", "right": "is_right", "exist": "should_exist",
              "not_exist": "should_not_exist"}  # fmt: skip
-    found: dict[str, Any] = {"place": complained_place(complaint), "claim": words.get(complaint.says, complaint.says)}
+    found: dict[str, Any] = {"place": place, "claim": words.get(complaint.says, complaint.says)}
     if complaint.tolerance is not None:
         found["tolerance"] = complaint.tolerance
     target = complaint.target

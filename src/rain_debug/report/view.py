@@ -34,8 +34,14 @@ MOST_COLUMNS = 60
 """Columns of a record that are listed; its own page shows them all."""
 
 
-def complained_place(complaint: Complaint) -> dict[str, Any]:
-    """The place of a complaint: its query's name, the column, and what names the row."""
+def complained_place(complaint: Complaint) -> dict[str, Any] | None:
+    """The place of a complaint: its query's name, the column, and what names the row; None for one that has a name of
+    its own, such as a single prediction."""
+    return None if complaint.label else target_place(complaint)
+
+
+def target_place(complaint: Complaint) -> dict[str, Any]:
+    """The same by the complaint's target alone."""
     target = complaint.target
     where = {name: value(v) for name, v in target.where}
     return {"query": complaint.query.name, "column": target.column, "where": where}
@@ -109,7 +115,7 @@ def standing(end: Ending, place: Placed = complained_place) -> dict[str, Any]:
     return {
         "text": complaint.describe(),
         "query": complaint.query.name,
-        "place": None if complaint.label else place(complaint),
+        "place": place(complaint),
         "asked": complaint.asked,
         "before": read_value(end.before, complaint),
         "after": read_value(end.after, complaint),
