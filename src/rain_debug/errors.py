@@ -110,7 +110,7 @@ class ReportError(RainError):
 
 
 class StoreError(RainError):
-    """Runs that cannot be kept or read: a folder, a disk or a file that is not as it should be."""
+    """Runs or checks that cannot be kept or read: a folder, a disk or a file that is not as it should be."""
 
 
 class DeskError(RainError):

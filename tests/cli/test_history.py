@@ -13,7 +13,7 @@ import pytest
 
 from rain_debug.cli import app
 from rain_debug.cli.history import History
-from rain_debug.errors import ConfigError
+from rain_debug.errors import StoreError
 
 PROJECT = """
 version = 1
@@ -133,7 +133,7 @@ def test_a_check_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     history = History(tmp_path / "h.sqlite")
     history.add([("a", "1", True), ("b", "2", False)])
     broken: Any = [("a", "3", True), ("c", None, True)]
-    with pytest.raises(ConfigError, match="cannot be read or written"):
+    with pytest.raises(StoreError, match="cannot be read or written"):
         history.add(broken)
     assert {c: (r.value, r.met) for c, r in history.last().items()} == {"a": ("1", True), "b": ("2", False)}
     assert len(history.checks(5)) == 1

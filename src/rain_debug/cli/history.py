@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rain_debug.errors import ConfigError
+from rain_debug.store.sqlite import opened
 from rain_debug.version import __version__
-
-APPLICATION = 0x5241494E
-"""The file's application id: "RAIN" in ASCII."""
 
 SCHEMA = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, at TEXT NOT NULL, version TEXT NOT NULL);
@@ -45,7 +43,7 @@ class Checked:
 
 
 class History:
-    """The checks of a project so far; ConfigError where the file is something else, or cannot be read or written."""
+    """The checks of a project so far; StoreError where the file is something else, or cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,31 +79,6 @@ class History:
             ).fetchall()  # fmt: skip
         return [Checked(*row) for row in reversed(rows)]
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         """One transaction; the tables are made where the file is new."""
-        try:
-            con = sqlite3.connect(self.path, timeout=10)
-        except sqlite3.Error as error:
-            raise self._refused(error) from None
-        try:
-            with con:
-                con.execute("BEGIN IMMEDIATE")
-                known = con.execute("PRAGMA application_id").fetchone()[0]
-                if known != APPLICATION:
-                    if known or con.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                        raise ConfigError("this SQLite file is no history of checks", where=str(self.path),
-                                          hint="name another file; Rain leaves this one as it is")  # fmt: skip
-                    con.execute(f"PRAGMA application_id = {APPLICATION}")
-                    for statement in SCHEMA.strip().split(";\n"):
-                        con.execute(statement)
-                yield con
-        except sqlite3.Error as error:
-            raise self._refused(error) from None
-        finally:
-            con.close()
-
-    def _refused(self, error: sqlite3.Error) -> ConfigError:
-        return ConfigError(
-            f"the history cannot be read or written: {error}", where=str(self.path), hint="name a file that can be"
-        )
+        return opened(self.path, SCHEMA, "history of checks")

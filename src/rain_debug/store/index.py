@@ -30,7 +30,7 @@ class Index:
     def agree(self, there: Mapping[str, int], read: Callable[[str], Mapping[str, Any] | None]) -> None:
         """List the runs that are `there`, with when they were changed, and no others; `read` opens those that the list
         does not know as they are."""
-        with opened(self.path, SCHEMA, safe=self.safe) as con:
+        with opened(self.path, SCHEMA, "list of runs", safe=self.safe) as con:
             known = dict(con.execute("SELECT id, changed FROM runs"))
             con.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in known if run not in there])
             for run in sorted(run for run, changed in there.items() if known.get(run) != changed):
@@ -40,7 +40,7 @@ class Index:
 
     def page(self, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
         """Runs from the latest on, and how many there are."""
-        with opened(self.path, SCHEMA, safe=self.safe) as con:
+        with opened(self.path, SCHEMA, "list of runs", safe=self.safe) as con:
             rows = con.execute("SELECT head FROM runs ORDER BY id DESC LIMIT ? OFFSET ?", (limit, offset)).fetchall()
             total = con.execute("SELECT count(*) FROM runs").fetchone()[0]
         return [json.loads(head) for (head,) in rows], total

@@ -26,6 +26,7 @@ CREATE TABLE patterns (pattern INTEGER, rank INTEGER, PRIMARY KEY (pattern, rank
 """
 """`key`, `label` and `own` (the record's own columns) are JSON; `words` is what a reader looks in."""
 
+WHAT = "run"
 Row = Mapping[str, Any]
 
 
@@ -49,7 +50,7 @@ class RunFile:
 
     def begin(self, view: Row, spared: Mapping[str, list[Any]]) -> None:
         """A new file, with the `RunView` of a run that has done nothing yet, and the records that are left alone."""
-        with opened(self.path, SCHEMA, safe=self.safe) as con:
+        with opened(self.path, SCHEMA, WHAT, safe=self.safe) as con:
             _put(con, "begun", view)
             _put(con, "spared", spared)
 
@@ -134,7 +135,7 @@ class RunFile:
             return con.total_changes - before
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return opened(self.path, safe=self.safe)
+        return opened(self.path, None, WHAT, safe=self.safe)
 
 
 def _put(con: sqlite3.Connection, name: str, value: Any) -> None:
