@@ -25,9 +25,7 @@ export function mount(root: HTMLElement, host: Host, options: Options = {}): () 
   frame.className = "rain";
   frame.dataset.mode = host.mode;
   // A saved report is printed as it reads without scripts: a list that scrolls has no place on paper.
-  const plain = document.createElement("slot");
-  plain.className = "plain";
-  shadow.replaceChildren(frame, plain);
+  shadow.replaceChildren(frame, document.createElement("slot"));
 
   // A notebook has keys of its own for its cells: it must not hear ours. Its letters would cut and delete cells.
   const keep = (event: Event) => event.stopPropagation();

@@ -36,6 +36,7 @@ h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
 .rows td { white-space: nowrap }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { vertical-align: top; border-bottom: 1px solid #8886 }
+@media screen { #rain-view[data-look] > main { display: none } }
 @media print {
   .wide { overflow: visible }
   .rows td { white-space: normal }
@@ -44,7 +45,7 @@ th, td { vertical-align: top; border-bottom: 1px solid #8886 }
   h2 { break-after: avoid }
 }
 """
-"""Of what stands in a page before the module does, or in its place."""
+"""Of what stands in a page before the module does, in its place where no script runs, and on paper."""
 
 
 def bundle() -> bytes:
