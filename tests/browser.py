@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGS = ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+"""Names that end in .test lead to this machine, as those of other sites that try to get in."""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,7 @@ def chromium() -> Iterator[Any]:
     path = os.environ.get("RAIN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     with playwright.sync_playwright() as started:
         try:
-            browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = started.chromium.launch(executable_path=path, args=ARGS)
         except playwright.Error as error:
             pytest.skip(f"browser tests need a Chromium ($RAIN_CHROMIUM names one): {error}")
         yield browser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import signal
@@ -114,7 +115,9 @@ def test_every_screen_has_its_twin(served: server.Server, run: dict[str, Any]) -
         answer = get(served, twin)
         assert answer.status == 200 and field in answer.json(), twin
     assert get(served, "/runs.json").json()["runs"][0]["id"] == run["id"]
+    packed = ask(served, "GET", "/static/rain.js", bearer(served), "Accept-Encoding: gzip, br")
     script = get(served, "/static/rain.js")
+    assert gzip.decompress(packed.body) == script.body and len(packed.body) < 1_000_000
     assert script.headers["content-type"] == "text/javascript; charset=utf-8" and len(script.body) > 100
     assert b"MIT" in get(served, "/static/LICENSES.txt").body or b"BSD" in get(served, "/static/LICENSES.txt").body
 

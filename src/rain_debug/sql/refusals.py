@@ -232,7 +232,7 @@ def _parts(node: exp.Expr) -> list[exp.Expr]:
 def _text(node: exp.Expr, convert: Converter) -> str:
     while isinstance(node, exp.Paren):
         node = node.this
-    return str(node.sql(convert.dialect))
+    return str(node.sql(convert.dialect, comments=False))
 
 
 def refuse_labels(tree: exp.Expr, convert: Converter, calls: Sequence[AtomCall]) -> None:
