@@ -21,7 +21,7 @@ help:            ## this list
 demo: $(VENV)/.core     ## the shop's story from query to resolved complaint
 	@$(PY) -m rain_debug demo
 
-test: lint $(VENV)/compiled/.made node-packages  ## lint, types, all tests, doctests and snippets of the docs
+test: lint $(VENV)/compiled/.made packages chromium  ## lint, types, all tests, doctests and snippets of the docs
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal --durations 10 $(ARGS)
 
 fuzz: $(VENV)/.test     ## a million random dashboards against DuckDB, SQLite and all their worlds; stopped, it goes on; ARGS="--cases 1000"
@@ -89,9 +89,18 @@ ui/node_modules/.made: ui/package-lock.json $(NODE)
 	@touch $@
 
 # Without them the page's tests that need them are skipped, and say so.
-.PHONY: node-packages
-node-packages:
+.PHONY: packages
+packages:
 	-@$(MAKE) --no-print-directory ui/node_modules/.made || echo "npm cannot install the page's packages: its tests that need them are skipped" >&2
+
+# A browser for the tests that drive one: $$RAIN_CHROMIUM, one that is there, or the system's package.
+.PHONY: chromium
+chromium:
+	@test -n "$$RAIN_CHROMIUM" || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO="sudo -n"; fi; \
+	  echo "installing chromium (once), for the tests that drive a browser" >&2; \
+	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 || \
+	  echo "there is no Chromium: install the package chromium, or name one in RAIN_CHROMIUM; browser tests are skipped" >&2; }
 
 $(VENV)/.docs: $(FILES) | $(PY)
 	@$(PIP) --editable '.[docs]'
