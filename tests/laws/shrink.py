@@ -36,7 +36,7 @@ def shrunk(twins: Twins, case: Case, judge: Judge) -> tuple[Twins, Case]:
         tries += 1
         try:
             return bool(wanted) and family(judge(twins, case)) == wanted
-        except (duckdb.Error, StopIteration):
+        except (duckdb.Error, StopIteration, ValueError):  # a part of a case need not make sense
             return False
 
     again = True

@@ -50,11 +50,18 @@ def merge_rows(body: Merge, parts: list[Rows], engine: Engine, keep: Keep) -> Me
     for part in body.parts:
         own = [c for c, whole in zip(part.columns, body.columns, strict=True) if not whole.uncertain]
         lists.append([quote(c.name) for c in own])
-    return _stacked(body, parts, names, lists, keep) if body.all else _matched(body, parts, names, lists, engine, keep)
+    if not body.all:
+        return _matched(body, parts, names, lists, engine, keep)
+    return _stacked(body, parts, names, lists, _plain(body, parts, engine), keep)
 
 
 def _stacked(
-    body: Merge, parts: list[Rows], names: Sequence[str], lists: Sequence[Sequence[str]], keep: Keep
+    body: Merge,
+    parts: list[Rows],
+    names: Sequence[str],
+    lists: Sequence[Sequence[str]],
+    plain: dict[tuple[int, int], Array],
+    keep: Keep,
 ) -> MergeRows:
     """Each part's rows after the other's."""
     offset, texts, maps = 0, [], []
@@ -64,7 +71,22 @@ def _stacked(
         maps.append(np.arange(made.n_rows) + offset)
         offset += made.n_rows
     table, _ = keep(" UNION ALL ".join(texts))
-    return MergeRows(body, table, offset, parts, maps)
+    return MergeRows(body, table, offset, parts, maps, plain)
+
+
+def _plain(body: Merge, parts: list[Rows], engine: Engine) -> dict[tuple[int, int], Array]:
+    """The columns that predictions move in some parts, of those where they do not (see `MergeRows`)."""
+    found: dict[tuple[int, int], Array] = {}
+    for i, (made, part) in enumerate(zip(parts, body.parts, strict=True)):
+        for j, (own, whole) in enumerate(zip(part.columns, body.columns, strict=True)):
+            if whole.uncertain and not own.uncertain:
+                name = quote(own.name)
+                kind = kind_of(dict(engine.types(f"SELECT {name} AS x FROM {made.table}"))["x"])
+                text = f"CAST({name} AS DOUBLE)" if kind in ("number", "bool") else "CAST(NULL AS DOUBLE)"
+                column = engine.table(f"SELECT {text} AS x FROM {made.table} ORDER BY {ROW}")["x"]
+                known = np.ones(len(column), dtype=bool) if column.valid is None else column.valid
+                found[i, j] = np.where(known, column.values, np.nan).astype(float)
+    return found
 
 
 def _matched(
@@ -84,7 +106,7 @@ def _matched(
             f"ORDER BY p.{ROW}"
         )
         maps.append(found["x"].values.astype(np.int64))
-    return MergeRows(body, table, n_rows, parts, maps)
+    return MergeRows(body, table, n_rows, parts, maps, {})
 
 
 def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> WindowRows:
@@ -98,7 +120,7 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
         part = f"dense_rank() OVER (ORDER BY {split})" if split else "0"
         found = engine.table(
             f"SELECT {ROW} AS row, {part} AS part, rank() OVER ({over}) AS peer "
-            f"FROM {source} ORDER BY part{', ' + by if by else ''}, {ROW}"
+            f"FROM {source} ORDER BY part, peer, {ROW}"
         )
         order.append(found["row"].values.astype(np.int64))
         partition.append(found["part"].values.astype(np.int64))

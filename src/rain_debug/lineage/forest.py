@@ -52,13 +52,18 @@ class BlockRows:
 
 @dataclass(eq=False)
 class MergeRows:
-    """Rows of a set operation: `rows[i]` maps the rows of part i to those of the whole."""
+    """Rows of a set operation: `rows[i]` maps the rows of part i to those of the whole.
+
+    `plain[i, j]` are the numbers (n_rows of part i,) of its column j, NaN for NULL, where predictions move that column
+    of another part, and not of this one.
+    """
 
     body: Merge
     table: str
     n_rows: int
     parts: list[Rows]
     rows: list[Array]
+    plain: dict[tuple[int, int], Array]
 
 
 @dataclass(eq=False)

@@ -116,6 +116,11 @@ def _split(g: Array, sizes: list[int]) -> tuple[Array, ...]:
     return tuple(g[end - size : end] for end, size in zip(ends, sizes, strict=True))
 
 
+def _is_near(x: Array, value: float) -> Array:
+    """Where an expectation is a value, but for its last digits."""
+    return np.asarray(np.abs(x - value) <= 1e-12)
+
+
 def half_away(x: Array, digits: int) -> Array:
     """SQL's ROUND: halves away from zero.
 
@@ -144,7 +149,7 @@ FORWARD: dict[str, Forward] = {
     "round": lambda x, digits: x,
     "whole": lambda x: x,
     "fill": lambda x, refined, value: _where(np.isnan(refined), value, refined),
-    "null_at": lambda x, value: _where(x == value, np.nan, x),
+    "null_at": lambda x, value: _where(_is_near(x, value), np.nan, x),
 }
 
 EXACT: dict[str, Forward] = {
@@ -154,6 +159,7 @@ EXACT: dict[str, Forward] = {
     "round": half_away,
     "whole": np.rint,
     "fill": lambda x, refined, value: _where(np.isnan(x), value, x),
+    "null_at": lambda x, value: _where(x == value, np.nan, x),
 }
 
 BY_ANSWER = frozenset({"rank_by"})
@@ -178,7 +184,7 @@ GRADIENT: dict[str, VJP] = {
     "round": lambda g, x, digits: (g,),
     "whole": lambda g, x: (g,),
     "fill": lambda g, x, refined, value: (None, _where(np.isnan(refined), 0.0, g)),
-    "null_at": lambda g, x, value: (_where(x == value, 0.0, g),),
+    "null_at": lambda g, x, value: (_where(_is_near(x, value), 0.0, g),),
 }
 
 for _more in (pointwise, extremes, segments, tails, variance, windows):

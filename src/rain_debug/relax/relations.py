@@ -14,7 +14,7 @@ from rain_debug.relax.blocks import BlockNumbers
 from rain_debug.relax.frames import WindowNumbers
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.program import Builder, Program
-from rain_debug.relax.relation import Array, Asked, Notes, Number, Relation, first_by_row, plain
+from rain_debug.relax.relation import Asked, Notes, Number, Relation
 
 
 def lower_forest(
@@ -154,7 +154,7 @@ class Lowering:
                     found: list[int] = []
                     notes = Notes()
                     makers: list[Callable[[], int] | None] = []
-                    for part, below in zip(parts, rows.parts, strict=True):
+                    for at, part in enumerate(parts):
                         if i in part.numbers or i in part.failed:
                             number = part.number(i)
                             found.append(number.node)
@@ -163,7 +163,7 @@ class Lowering:
                             notes.loose = notes.loose or number.loose
                         else:
                             makers.append(partial(b.const, np.zeros(part.n)))
-                            found.append(b.const(_plain_column(below, i, part.n)))
+                            found.append(b.const(rows.plain[at, i]))
                     variance = partial(_concatenated, b, makers) if all(makers) else None
                     numbers[i] = Number(b.op("concat", *found), variance, None, tuple(notes.rules), notes.loose)
             return Relation(rows.n_rows, presence, numbers, rules, loose)
@@ -195,12 +195,3 @@ def _outcomes(top: Rows, relation: Relation) -> Outcomes | None:
 
 def _concatenated(builder: Builder, makers: Sequence[Callable[[], int] | None]) -> int:
     return builder.op("concat", *[make() for make in makers if make is not None])
-
-
-def _plain_column(rows: Rows, i: int, n: int) -> Array:
-    """A part's column that no prediction moves, where another part's one does: its numbers, NaN where NULL."""
-    if isinstance(rows, BlockRows):
-        text = rows.block.plan.outputs[i].expr.sql
-        if text in rows.texts:
-            return first_by_row(rows, plain(rows.exports, rows.texts[text])[0], n)
-    return np.full(n, np.nan)

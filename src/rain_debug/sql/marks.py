@@ -116,7 +116,24 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
             mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
             mark.meta.update(meta_of((start, end)), done=True)
             marks.append(mark)
-        node.replace(exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0])
+        held = exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0]
+        node.replace(_unless_null(node, held))
+
+
+def _unless_null(node: exp.Expr, held: exp.Expr) -> exp.Expr:
+    """The mark of a comparison; where its value is read, not only whether it holds, NULL beside what is NULL."""
+    above = node.parent
+    while isinstance(above, exp.Paren):
+        above = above.parent
+    logic = exp.And | exp.Or | exp.Not
+    if isinstance(above, logic | exp.Where | exp.Join | exp.Having | exp.Qualify | exp.If) or isinstance(node, exp.Is):
+        return held
+    sides = [node.this, *(node.args.get(k) for k in ("expression", "low", "high"))]
+    hard = [s for s in sides if s is not None and s.find(exp.Column) and not any(map(is_atom, s.walk()))]
+    if not hard:
+        return held
+    nulls = [exp.Is(this=exp.paren(side.copy()), expression=exp.null()) for side in hard]
+    return exp.Case(ifs=[exp.If(this=exp.or_(*nulls), true=exp.null())], default=held)
 
 
 _INVERSE: dict[type[exp.Expr], type[exp.Expr]] = {
