@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
 from rain_debug import datasets
 from rain_debug.desk import Desk
+from rain_debug.desk.places import CLAIMS
 from rain_debug.errors import DeskError, RainError
 
 LOW = {"query": "weekly", "column": "n", "where": {"week": "2026-11-09"}}
@@ -108,6 +112,10 @@ def test_a_cancelled_run_keeps_its_rounds(shop: Desk) -> None:
         ("rows", {"query": "weekly", "offset": 0, "limit": 3, "sort": "m"}),
         ("place", {"place": {**LOW, "where": {"week": [1]}}}),
         ("place", {"place": {**LOW, "column": None, "total": True}}),
+        ("place", {"place": {**LOW, "where": {"week": "\ud800"}}}),
+        ("place", {"place": {**LOW, "where": {"\ud800": 1}}}),
+        ("ask", {"sql": "SELECT '\udfff'"}),
+        ("ask", {"sql": "SELECT 1", "name": "x" * 101}),
         ("describe", {"complaint": low("too_wrong")}),
         ("describe", {"complaint": low("should_be")}),
         ("describe", {"complaint": low("should_exist")}),
@@ -181,12 +189,18 @@ def test_a_listener_hears_something_twice_a_second(shop: Desk, monkeypatch: pyte
         return slow(*args, on_round=round_, **settings)
 
     monkeypatch.setattr(shop._db, "debug", sleepy)
-    last, longest, doing = time.perf_counter(), 0.0, set()
-    for event in shop.stream("debug", {"complaints": [low("at_least", value=60)], "settings": {"step": 100}}):
-        now = time.perf_counter()
-        longest, last = max(longest, now - last), now
-        doing |= {event["doing"]} if event["type"] == "waiting" else set()
-    assert longest < 1.0 and any("first answer" in d for d in doing) and any("round 2" in d for d in doing)
+    gaps = []
+    for _ in range(3):  # a machine that is busy with other things may starve the listener once
+        last, longest, doing = time.perf_counter(), 0.0, set()
+        for event in shop.stream("debug", {"complaints": [low("at_least", value=60)], "settings": {"step": 100}}):
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+            doing |= {event["doing"]} if event["type"] == "waiting" else set()
+        assert any("first answer" in d for d in doing) and any("round 2" in d for d in doing)
+        gaps.append(longest)
+        if longest < 1.0:
+            return
+    raise AssertionError(f"silent for {gaps} seconds")
 
 
 def test_a_statement_of_the_run_is_interrupted_and_no_other(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,3 +268,47 @@ def test_a_closed_desk_says_so() -> None:
     desk.close()
     with pytest.raises(DeskError):
         desk.call("project", {})
+
+
+CLASSES = "SELECT week, predict(churn, u) AS c FROM users u"
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just("2026-11-09")
+
+
+@settings(max_examples=60)
+@given(
+    where=st.dictionaries(st.sampled_from(["week", "n", "plan", "WEEK", ""]), SCALARS, max_size=2),
+    column=st.sampled_from(["n", "week", None, "N", "x"]),
+    total=st.booleans(),
+    query=st.sampled_from(["weekly", "plain", "rows", "nested"]),
+    claim=st.sampled_from(CLAIMS),
+    asked=SCALARS,
+)
+def test_any_place_and_any_value_get_an_answer_or_a_reason(
+    shop: Desk, where: Any, column: Any, total: bool, query: str, claim: str, asked: Any
+) -> None:
+    for name, sql in (
+        ("plain", "SELECT week, count(*) AS n FROM users GROUP BY week"),
+        ("rows", "SELECT id, plan, predict(churn, u) AS n FROM users u"),
+        ("nested", f"WITH p AS ({CLASSES}) SELECT week, count(*) AS n FROM p WHERE c = 'yes' GROUP BY week"),
+    ):
+        if name not in {q["name"] for q in shop.call("project", {})["queries"]}:
+            shop.call("ask", {"sql": sql, "name": name})
+    place = {"query": query, "column": column, "where": where, "total": total}
+    for op, request in (
+        ("place", {"place": place}),
+        ("describe", {"complaint": {"place": place, "claim": claim, "value": asked, "against": LOW}}),
+    ):
+        try:
+            json.dumps(shop.call(op, request), allow_nan=False)
+        except RainError as error:
+            json.dumps(shop.failure(error), allow_nan=False)
+            assert error.message
+
+
+def test_typed_queries_are_forgotten_at_last_and_the_project_s_own_never() -> None:
+    db = rain.connect({"t": {"x": [1.0]}})
+    with Desk(db) as desk:
+        for i in range(60):
+            desk.call("ask", {"sql": f"SELECT x + {i} AS y FROM t", "name": f"q{i}"})
+        names = [q["name"] for q in desk.call("project", {})["queries"]]
+        assert names == [f"q{i}" for i in range(10, 60)]

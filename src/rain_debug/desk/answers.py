@@ -19,6 +19,8 @@ from rain_debug.view.values import MOST_ROWS, rows_of
 
 MOST_ORDERS = 4
 """Orders of one answer that are remembered."""
+MOST_TYPED = 50
+"""Typed queries that are remembered with their answers; then the oldest is forgotten."""
 MOST_NAME = 100
 """Letters of a query's name."""
 
@@ -185,6 +187,10 @@ class Answers:
                 self._queries[name] = before
             raise
         self._own.discard(name)
+        typed = [n for n in self._queries if n not in self._own and n != name]
+        for oldest in typed[: max(0, len(typed) + 1 - MOST_TYPED)]:
+            del self._queries[oldest]
+            self._shown.pop(oldest, None)
         return shown
 
     def _made(self, sql: str, name: str) -> Any:

@@ -46,7 +46,7 @@ class Asked:
         found = self._get(name, otherwise)
         if found is otherwise:
             return found
-        if not isinstance(found, str) or len(found) > MOST_LETTERS:
+        if not isinstance(found, str) or len(found) > MOST_LETTERS or not _is_text(found):
             raise self.refused(name, found, f"a text of at most {MOST_LETTERS:,} letters")
         return found
 
@@ -81,7 +81,7 @@ class Asked:
     def value(self, name: str) -> Any:
         """A cell's value: text, number, truth or null."""
         found = self._get(name, None)
-        if found is not None and not isinstance(found, str | int | float | bool):
+        if found is not None and (not isinstance(found, str | int | float | bool) or not _is_text(found)):
             raise self.refused(name, found, "a text, a number, true, false or null")
         return found
 
@@ -110,7 +110,7 @@ class Asked:
     def values(self, name: str) -> dict[str, Any]:
         """An object of cell values."""
         found = self._get(name, _NONE)
-        if not isinstance(found, Mapping):
+        if not isinstance(found, Mapping) or not all(map(_is_text, found)):
             raise self.refused(name, found, "an object of values")
         inner = Asked(f"{self.where}.{name}", found)
         return {str(key): inner.value(key) for key in found}
@@ -124,6 +124,15 @@ class Asked:
         if found is None and otherwise is _NONE:
             raise DeskError(f"'{name}' is missing", where=self.where, hint=f"give '{name}'")
         return otherwise if found is None else found
+
+
+def _is_text(found: Any) -> bool:
+    """False for text with half a letter in it, which JSON can hold and nothing else."""
+    try:
+        str(found).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(found: Any) -> str:

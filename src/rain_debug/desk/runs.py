@@ -35,8 +35,8 @@ from rain_debug.store import RunStore
 from rain_debug.store.run_file import as_json
 from rain_debug.view.values import columns, value
 
-MOST_LIVE = 20
-"""Reports that are held in memory, so that they can be asked on."""
+MOST_LIVE, MOST_ROWS = 20, 5_000_000
+"""Reports that are held in memory, so that they can be asked on, and rows of their answers."""
 TRYING = 1.0
 """Seconds that a run may spend on trying its patterns, each by a refit; the others are foreseen only."""
 
@@ -47,6 +47,12 @@ class Live:
 
     report: Report
     patterns: list[Pattern]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the answers have that it holds."""
+        queries = self.report.run.queries
+        return sum(q.before.n_rows + (q.after.n_rows if q.after is not None else 0) for q in queries)
 
     def try_pattern(self, i: int) -> None:
         """See by a refit what fixing a pattern's records does."""
@@ -232,7 +238,9 @@ class Runs:
         members = [[(p.model, value(k)) for k in p.keys] for p in live.patterns]
         self.store.finish(view, records(live.report), members)
         self.live[view["id"]] = live
-        if len(self.live) > MOST_LIVE:
+        while len(self.live) > MOST_LIVE or (
+            len(self.live) > 1 and sum(x.rows for x in self.live.values()) > MOST_ROWS
+        ):
             self.live.popitem(last=False)
         return {**view, "live": True}
 

@@ -22,7 +22,7 @@ from rain_debug.report.tables import Ending, removals
 from rain_debug.report.words import WHY
 from rain_debug.view.answer import answer_columns
 from rain_debug.view.chart import chart_of
-from rain_debug.view.values import MOST_ROWS, columns, cut, fitting, value
+from rain_debug.view.values import MOST_BYTES, MOST_ROWS, columns, cut, fitting, thinned, value
 
 if TYPE_CHECKING:
     from rain_debug.report.report import Report
@@ -69,8 +69,8 @@ def run_view(report: Report, found: Patterns | None = None, place: Placed = comp
         "warnings": list(run.warnings),
         "stopped": WHY[run.stopped],
         "standings": [standing(e, place) for e in report.endings],
-        "rounds": [round_view(r, run.goals) for r in run.rounds],
-        "changes": [_change(q, run.goals) for q in run.queries],
+        "rounds": [round_view(r, run.goals) for r in thinned(run.rounds)],
+        "changes": [_change(q, run.goals, MOST_BYTES // len(run.queries)) for q in run.queries],
         "patterns": pattern_views(run, patterns),
         "models": [_model(run, m) for m in run.models],
         "columns": own,
@@ -202,8 +202,8 @@ def _model(run: Run, m: ModelRun) -> dict[str, Any]:
     }
 
 
-def _change(query: QueryRun, goals: Sequence[Goal]) -> dict[str, Any]:
-    """A complained query's answer before and after, row by row."""
+def _change(query: QueryRun, goals: Sequence[Goal], most: int) -> dict[str, Any]:
+    """A complained query's answer before and after, row by row, in `most` bytes."""
     own = [g.complaint for g in goals if g.complaint.query.name == query.name]
     asked = own[0].query
     found = compared(query if query.after is not None else replace(query, after=query.before))
@@ -211,7 +211,7 @@ def _change(query: QueryRun, goals: Sequence[Goal]) -> dict[str, Any]:
     wanted = [*(np.flatnonzero(mask)[:MOST_ROWS] for _, mask in spots), np.arange(min(len(found.old), MOST_ROWS))]
     rows = np.unique(np.concatenate([*wanted, np.flatnonzero(found.changed)])[: 2 * MOST_ROWS])
     before, after = _side(found.before, found.old[rows]), _side(found.after, found.new[rows])
-    shown = len(fitting(list(zip(before, after, strict=True))))
+    shown = len(fitting(list(zip(before, after, strict=True)), most))
     return {
         "query": query.name,
         "sql": query.sql,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rain_debug.view.values import thinned
+
 
 def halfway(begun: Mapping[str, Any], rounds: Sequence[Mapping[str, Any]], records: int) -> dict[str, Any]:
     """The `RunView` of as far as it came: the rounds that were written, and where the last one left the complaints.
@@ -29,5 +31,5 @@ def halfway(begun: Mapping[str, Any], rounds: Sequence[Mapping[str, Any]], recor
         "met": all(s["met"] for s in last["standings"]),
         "seconds": last.get("seconds", 0.0),
         "standings": last["standings"],
-        "rounds": [{k: v for k, v in r.items() if k not in ("standings", "seconds")} for r in rounds],
+        "rounds": [{k: v for k, v in r.items() if k not in ("standings", "seconds")} for r in thinned(rounds)],
     }

@@ -22,6 +22,9 @@ MOST_LETTERS = 2000
 MOST_BYTES = 600_000
 """Of a page's rows: long texts make it shorter, so that no answer exceeds a megabyte."""
 
+MOST_POINTS = 500
+"""Points of a curve."""
+
 _PARSERS: tuple[tuple[type, Callable[[str], Any]], ...] = (
     (datetime.datetime, datetime.datetime.fromisoformat),
     (datetime.date, datetime.date.fromisoformat),
@@ -127,16 +130,28 @@ def cut(item: Any) -> Any:
     return item[: MOST_LETTERS - 1] + "…" if isinstance(item, str) and len(item) > MOST_LETTERS else item
 
 
-def fitting(rows: Sequence[Any]) -> list[Any]:
-    """The first rows of a page that do not take too many bytes; one at least."""
+def fitting(rows: Sequence[Any], most: int = MOST_BYTES) -> list[Any]:
+    """The first rows of a page that do not take more than `most` bytes; one at least."""
     used = 0
     kept: list[Any] = []
     for row in rows:
         used += len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
-        if kept and used > MOST_BYTES:
+        if kept and used > most:
             break
         kept.append(row)
     return kept
+
+
+def thinned(items: Sequence[Any]) -> list[Any]:
+    """At most `MOST_POINTS` of them, evenly, the first and the last among them.
+
+    >>> [len(thinned(range(n))) for n in (0, 3, 500, 12_345)], thinned(range(12_345))[-1]
+    ([0, 3, 500, 500], 12344)
+    """
+    n = len(items)
+    if n <= MOST_POINTS:
+        return list(items)
+    return [items[round(i * (n - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
 
 
 def rows_of(
