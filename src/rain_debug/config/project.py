@@ -145,7 +145,12 @@ def _database(section: Section, folder: Path) -> DatabaseSpec:
     kind = section.only_one(("path", "dataset", "tables"), "where the data is")
     where = section.place(kind)
     if kind == "path":
-        spec = DatabaseSpec(where, path=_file(folder, section.get("path", str)))
+        path: str = section.get("path", str)
+        if "://" in path:  # not repeated in the message: it may hold a password
+            section.fail(
+                f"{path.split('://')[0]} databases are not supported in this version", "path", hint="name a DuckDB file"
+            )
+        spec = DatabaseSpec(where, path=_file(folder, path))
     elif kind == "dataset":
         name = section.choice("dataset", DATASETS)
         options = section.section("options")
