@@ -269,7 +269,7 @@ def test_settings_are_folded_away_and_sent(page: Any, host: Host) -> None:
     add(page, "Too low")
     page.get_by_text("Fixes at most 300 records, 10 a round").click()
     page.get_by_label("Records at most").fill("120")
-    page.get_by_role("combobox", name="Fix").select_option("relabel")
+    page.get_by_role("combobox", name="Fix a record").select_option("relabel")
     run(page, host)
     assert host.of("debug")[-1]["settings"] == {"budget": 120, "fix": "relabel"}
 

@@ -144,27 +144,29 @@ function Stems(props: { spots?: Spotted[]; kind: "wanted" | "now"; flat: boolean
   );
 }
 
+/** What the value axis shows, and which colour is whose. */
 function Legend(props: ChartProps & { series: Series[]; colours: string[] }) {
-  const { series, layers, onSeries, colours } = props;
-  const states = layers.length > 1;
-  if (series.length < 2 && !states) return null;
+  const { chart, series, layers, onSeries, colours } = props;
+  const single = chart.y.length === 1;
   return (
-    <ul class="legend">
-      {series.length > 1 && series.map((each, i) => (
-        <li key={i}>
-          {onSeries ? (
-            <button type="button" class="legend-entry" onClick={() => onSeries(each)} title={`Complain about the total of ${each.name}`}>
-              <i class="swatch" style={{ background: colours[i % colours.length] }} />{each.name}
-            </button>
-          ) : (
-            <span class="legend-entry"><i class="swatch" style={{ background: colours[i % colours.length] }} />{each.name}</span>
-          )}
-        </li>
-      ))}
-      {states && layers.map((layer, i) => (
-        <li key={layer.name}><span class="legend-entry"><i class={`swatch ${i ? "after" : "before"}`} />{layer.name}</span></li>
-      ))}
-    </ul>
+    <div class="legend">
+      {single && <span class="legend-y">{chart.y[0]}{chart.color !== null && ` by ${chart.color}`}</span>}
+      <ul>
+        {(series.length > 1 || !single) && series.map((each, i) => {
+          const entry = <><i class="swatch" style={{ background: colours[i % colours.length] }} />{each.name}</>;
+          return (
+            <li key={i}>
+              {onSeries ? (
+                <button type="button" class="legend-entry" onClick={() => onSeries(each)} title={`Complain about the total of ${each.name}`}>{entry}</button>
+              ) : <span class="legend-entry">{entry}</span>}
+            </li>
+          );
+        })}
+        {layers.length > 1 && layers.map((layer, i) => (
+          <li key={layer.name}><span class="legend-entry"><i class={`swatch ${i ? "after" : "before"}`} />{layer.name}</span></li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

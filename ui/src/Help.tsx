@@ -16,7 +16,7 @@ export function Help() {
         onKeyDown={(event) => { if (!hits(event, KEYS.Everywhere.help)) event.stopPropagation(); }}
       >
         <div class="help-body">
-          <h2>Keys</h2>
+          <h2 tabIndex={-1} autofocus>Keys</h2>
           <div class="help-parts">
           {Object.entries(KEYS).map(([part, keys]) => (
             <section key={part}>

@@ -15,7 +15,7 @@ export function useRoving(field: RefObject<HTMLElement | null>, shown: unknown):
   // One button can be tabbed to: the one that is chosen, or that was last used, or else the first.
   useEffect(() => {
     const all = buttons(field.current);
-    const stop = all.find((each) => each.ariaPressed === "true") ?? all.find((each) => each.tabIndex === 0) ?? all[0];
+    const stop = all.find((each) => each.classList.contains("chosen")) ?? all.find((each) => each.tabIndex === 0) ?? all[0];
     for (const each of all) each.tabIndex = each === stop ? 0 : -1;
   }, [shown]);
   return useCallback((event: KeyboardEvent) => {

@@ -20,11 +20,11 @@ export function SqlBox(props: {
   const project = useProject()!;
   const box = useRef<HTMLDivElement>(null);
   const made = useRef<Editor | null>(null);
-  const [typed, setTyped] = useState(view?.sql ?? "");
+  const [typed, setTyped] = useState(plain(view));
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<Failure | null>(null);
-  const changed = typed.trim() !== (view?.sql ?? "").trim();
+  const changed = typed.trim() !== plain(view);
 
   async function ask() {
     const sql = made.current!.text();
@@ -54,14 +54,14 @@ export function SqlBox(props: {
       setTyped(text);
       setFailure(null);
     };
-    made.current = editor(box.current!, root, view?.sql ?? "", project, {
+    made.current = editor(box.current!, root, plain(view), project, {
       ask: () => void now.current.ask(), change, leave: () => now.current.leave(),
     });
     if (!view) made.current.focus();
     return () => made.current!.gone();
   }, [project]);
   useEffect(() => {
-    if (view) made.current?.put(view.sql);
+    if (view) made.current?.put(plain(view));
   }, [view?.sql]);
   useKeys("A query", { edit: () => made.current?.focus() });
 
@@ -73,14 +73,17 @@ export function SqlBox(props: {
           <label class="sql-name">Name <input value={name} onInput={(event) => setName(event.currentTarget.value)} placeholder="query" autocomplete="off" /></label>
         )}
         {view && changed && (
-          <button type="button" class="link" onClick={() => made.current!.put(view.sql)}>Undo the changes</button>
+          <button type="button" class="link" onClick={() => made.current!.put(plain(view))}>Undo the changes</button>
         )}
         <button type="button" class={`button${changed ? " main" : ""}`} disabled={busy || !typed.trim()} onClick={() => void ask()}>
           {busy ? "Asking…" : "Ask"}
         </button>
       </div>
       <div ref={box} class="editor" />
-      {failure && <FailureBox failure={failure} />}
+      {failure && <FailureBox failure={failure.line === null ? failure : { ...failure, where: null, fragment: null }} />}
     </section>
   );
 }
+
+/** A query's text without what project files put around it. */
+const plain = (view: QueryView | null): string => view?.sql.trim() ?? "";

@@ -55,8 +55,8 @@ export function TrayCard({ here }: { here: string | null }) {
   );
 }
 
-const FIXES = { delete: "delete the record", relabel: "correct its label", auto: "whichever does more" };
-const UNTIL = { resolved: "as soon as every complaint is met", budget: "when that many are fixed" };
+const FIXES = { delete: "delete it", relabel: "correct its label", auto: "the better one" };
+const UNTIL = { resolved: "when all are met", budget: "at the most" };
 
 function SettingsBox() {
   const project = useProject()!;
@@ -75,7 +75,7 @@ function SettingsBox() {
         <label>Records at most <input type="number" min="1" value={all.budget} onInput={whole("budget", 1)} /></label>
         <label>Records a round <input type="number" min="1" value={all.step} onInput={whole("step", 1)} /></label>
         <label>Stop <Choice value={all.until} of={UNTIL} on={choice("until")} /></label>
-        <label>Fix <Choice value={all.fix} of={FIXES} on={choice("fix")} /></label>
+        <label>Fix a record <Choice value={all.fix} of={FIXES} on={choice("fix")} /></label>
         <label>Ranker <Choice value={all.ranker} of={Object.fromEntries(project.rankers.map((each) => [each, each]))} on={choice("ranker")} /></label>
         <label>Seed <input type="number" min="0" value={all.seed} onInput={whole("seed", 0)} /></label>
       </div>
