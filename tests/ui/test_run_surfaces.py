@@ -11,7 +11,7 @@ import pytest
 from rain_debug.view.page import saved_page
 from ui import run_data as shop
 from ui.run_host import Finished
-from ui.run_page import rows, settled
+from ui.run_page import expect, rows, settled
 
 Open = Callable[..., Any]
 
@@ -41,15 +41,17 @@ def test_a_saved_report_is_read_and_searched_but_asks_nothing(page: Any) -> None
     assert page.get_by_role("link").count() == 0
 
 
-def test_a_saved_report_prints_whole(page: Any) -> None:
-    page.set_content(saved())
-    settled(page, 230)
+def test_a_run_is_printed_without_what_is_pressed(opened: Open) -> None:
+    page = opened()
+    settled(page, 100)
+    page.get_by_role("button", name="Keep record 2412").click()
+    expect(page.locator(".kept-bar")).to_be_visible()
     page.emulate_media(media="print")
-    last = rows(page).last
-    assert last.is_visible() and page.locator(".changed tbody tr").last.is_visible()
+    assert rows(page).last.is_visible() and page.locator(".changed tbody tr").last.is_visible()
     box = page.locator(".records .table-scroll").evaluate("e => [e.scrollHeight, e.clientHeight]")
-    assert box[0] <= box[1] + 1
-    assert page.locator("button:visible:not(.sort)").count() == 0, "nothing is pressed on paper"
+    assert box[0] <= box[1] + 1, "a list is not scrolled on paper"
+    for pressed in (".kept-bar", ".filter", ".run-top", ".pattern .actions", ".afterwards"):
+        assert page.locator(pressed).count() and not page.locator(pressed).first.is_visible(), pressed
 
 
 def test_a_notebook_goes_from_screen_to_screen_in_memory(opened: Open) -> None:

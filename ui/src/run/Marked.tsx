@@ -1,6 +1,6 @@
 import type { Mark } from "./words";
 
-const SIGNS = { good: "✓", bad: "✗", plain: "–" };
+const SIGNS = { good: "✓", bad: "✗", neither: "–" };
 
 /** A word with its sign: colour is never the only thing that tells. */
 export function Marked({ mark }: { mark: Mark }) {

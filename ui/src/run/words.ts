@@ -4,7 +4,7 @@ import { count, percent } from "../format";
 import type { Pattern, RunHead, RunView, Standing } from "../types";
 
 /** How a thing stands: its word, and the tone that its sign is drawn in. */
-export interface Mark { text: string; tone: "good" | "bad" | "plain" }
+export interface Mark { text: string; tone: "good" | "bad" | "neither" }
 
 export function stateOf(run: RunHead): Mark {
   if (run.state === "failed") return { text: "Failed", tone: "bad" };
@@ -12,7 +12,7 @@ export function stateOf(run: RunHead): Mark {
   const met = one ? "complaint met" : "every complaint met";
   const unmet = one ? "complaint not met" : "not every complaint met";
   const words = run.met ? met : unmet;
-  if (run.state === "interrupted") return { text: `Interrupted, ${words}`, tone: "plain" };
+  if (run.state === "interrupted") return { text: `Interrupted, ${words}`, tone: "neither" };
   return { text: words[0]!.toUpperCase() + words.slice(1), tone: run.met ? "good" : "bad" };
 }
 
