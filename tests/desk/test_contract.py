@@ -146,6 +146,7 @@ def test_every_operation_on_the_shop(opened: Opened) -> None:
     removed = {r["key"] for r in page.call("records", run=other_run["id"], offset=0, limit=1000)["rows"]}
     assert kept and removed and not kept & removed, "what was kept is spared"
     by_rule = page.run("fix_pattern", id=run["id"], pattern=0)
+    assert by_rule["stopped"].startswith("all records where source = 'import-17'")
     assert by_rule["removed"] == run["patterns"][0]["records"]
     assert [s["after"] for s in by_rule["standings"]] == run["patterns"][0]["cells"]
 

@@ -99,6 +99,19 @@ def test_a_run_that_died_tells_how_far_it_came(tmp_path: Path) -> None:
         assert f"after {number} round" in head["sentence"], "the list is as new as the file"
 
 
+def test_a_run_under_way_can_be_read_and_marked(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    run = store.new_id()
+    store.begin(view(run, state="interrupted", records=0))
+    store.add_round(run, told(1), [row(1), row(2)])
+    assert store.records(run, 0, 10, Filter("import"))["total"] == 2
+    store.keep(run, True, [("churn", 14)])
+    store.add_round(run, told(2), [row(3)])
+    assert store.records(run, 0, 10, Filter("import"))["total"] == 3, "not what was found before the round"
+    store.finish(view(run), [row(i) for i in (1, 2, 3, 4)])
+    assert [r["rank"] for r in store.records(run, 0, 10, Filter(kept=True))["rows"]] == [2], "marks stay"
+
+
 KILLED = """
 import sys
 from rain_debug.store import RunStore

@@ -95,6 +95,7 @@ export interface Failure {
 export interface Project {
   title: string;
   version: string;
+  /** `own`: the project brings it; else it was typed here. */
   queries: { name: string; sql: string; own: boolean }[];
   models: {
     name: string; records: number; label: string; key: string; classes: Value[]; features: string[];

@@ -128,7 +128,8 @@ class Runs:
                 keeper.tell(done)
             return report
 
-        return following, lambda: self._kept(following, own, work)
+        stopped = f"all records where {pattern.sql} are fixed"
+        return following, lambda: self._kept(following, own, work, stopped=stopped)
 
     def _spare(self, complaints: Sequence[Complaint], spared: Mapping[str, list[Any]]) -> dict[str, Any]:
         """The argument of `db.debug` for the records to be left alone: the project's own, and those marked."""
@@ -208,8 +209,8 @@ class Runs:
         self._finish({**view, **own}, live)
         return str(own["id"])
 
-    def _kept(self, following: Following, request: Any, work: Callable[[], Report]) -> dict[str, Any]:
-        """The run's view, once it is done and kept; a run that fails keeps the rounds that it had."""
+    def _kept(self, following: Following, request: Any, work: Callable[[], Report], **more: Any) -> dict[str, Any]:
+        """The run's view, once it is done and kept, `more` of it given; one that fails keeps the rounds that it had."""
         try:
             with following.at_work():
                 report = work()
@@ -217,7 +218,7 @@ class Runs:
             view, live = self._viewed(report)
             following.doing = "keeping the run"
             own = {"id": following.id, "request": request, "seconds": following.seconds}
-            return self._finish({**view, **own}, live)
+            return self._finish({**view, **own, **more}, live)
         except BaseException as error:
             self._failed(following, error)
             raise

@@ -64,8 +64,10 @@ class RunFile:
         """The finished `RunView`; all its records (None: those of the rounds), and those of each pattern by key."""
         with self._open() as con:
             if rows is not None:
+                marked = con.execute("SELECT model, key FROM records WHERE kept").fetchall()
                 con.execute("DELETE FROM records")
                 _insert(con, rows)
+                con.executemany("UPDATE records SET kept = 1 WHERE model = ? AND key = ?", marked)
             _put(con, "view", view)
             con.execute("DELETE FROM patterns")
             for number, members in enumerate(patterns):

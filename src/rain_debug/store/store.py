@@ -102,7 +102,9 @@ class RunStore:
 
     def add_round(self, run: str, done: Row, rows: Iterable[Row]) -> None:
         """One more round of a run, with the records that it chose."""
-        self._path(run).add_round(done, rows)
+        with self._lock:
+            self._path(run).add_round(done, rows)
+            self._forget(run)
 
     def finish(
         self, view: Row, rows: Iterable[Row] | None = None, patterns: Iterable[Iterable[tuple[str, Any]]] = ()
