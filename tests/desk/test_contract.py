@@ -324,6 +324,23 @@ def test_every_cell_that_says_so_is_a_place(shop: Held, shape: str) -> None:
     assert marked == column["name"] and {k: named[k] for k in where} == where and change["total"] >= view["total"]
 
 
+@pytest.mark.parametrize("fix", ["relabel", "auto"])
+def test_a_pattern_is_fixed_as_the_run_fixed_its_records(shop: Held, fix: str) -> None:
+    given = [c["complaint"] for c in shop.call("project")["complaints"]]
+    run = shop.run("debug", complaints=given, settings={"step": 60, "fix": fix})
+    first = run["patterns"][0]
+    by_rule = shop.run("fix_pattern", id=run["id"], pattern=0)
+    assert [s["after"] for s in by_rule["standings"]] == first["cells"] and by_rule["removed"] <= first["records"]
+    assert by_rule["sentence"].startswith("Relabelling")
+    rows = shop.call("records", run=by_rule["id"], offset=0, limit=1000)["rows"]
+    assert {r["fix"] for r in rows} <= {"relabel to 'yes'", "relabel to 'no'", "delete"}
+    scores = [r["score"] for r in rows]
+    assert scores == sorted(scores, reverse=True)
+    script = shop.call("export", id=by_rule["id"], format="sql", table="churn_training")["text"]
+    assert "UPDATE churn_training SET churned = 'yes'" in script
+    shop.call("prefix", id=by_rule["id"])
+
+
 def test_a_total_that_cannot_be_says_why(shop: Held) -> None:
     for shape, column in (("the first ones", "n"), ("a key that is not selected", "count(*)")):
         shop.call("ask", sql=SHAPES[shape], name=shape)
