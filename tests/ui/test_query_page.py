@@ -100,6 +100,29 @@ def test_the_same_by_keyboard_alone(page: Any, host: Host) -> None:
     assert complaints(host) == [{"place": LOW, "claim": "at_least", "value": 90}]
 
 
+def test_a_table_by_keyboard(page: Any, host: Host) -> None:
+    opened(page, host, "by region")
+    page.keyboard.press("t")
+    page.locator("[data-at='0,0']").focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    assert focused(page) == "33"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".complaint")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".tray li")
+    assert focused(page) == "33"
+    assert run(page, host)[0]["place"]["where"] == {"week": "2026-09-07", "region": "west"}
+
+
+def test_a_defect_in_one_screen_leaves_the_others(page: Any, host: Host) -> None:
+    host.shop.queries["plans"] = host.shop.queries["plans"] | {"columns": None}  # type: ignore[attr-defined]
+    page.goto(f"{host.url}/q/plans")
+    assert "please report it" in page.get_by_role("alert").inner_text()
+    page.get_by_role("link", name="Queries").click()
+    page.locator(".mark").first.wait_for()
+
+
 def test_the_form_opens_at_once_though_the_server_is_slow(page: Any, host: Host) -> None:
     opened(page, host)
     host.delay = {"place": 3, "describe": 3}

@@ -1,11 +1,12 @@
 /** The frame around every screen: the head with its ways, the list of keys, and the screen of the address. */
 
-import type { RefObject } from "preact";
+import { Component, type ComponentChildren, type RefObject } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Here, Link, asFailure, useView, type View } from "./context";
 import { FailureBox } from "./failure";
 import { Help } from "./Help";
+import { failure as failed } from "./host/web";
 import { QueryScreen } from "./query/QueryScreen";
 import { TrayProvider } from "./query/tray";
 import type { Route, Router } from "./routes";
@@ -56,7 +57,7 @@ export function App(props: { host: Host; router: Router; frame: HTMLElement; key
         <Main class="screen" ref={main as RefObject<HTMLDivElement>} tabIndex={-1}>
           {failure && <FailureBox failure={failure} />}
           {!ready && !failure && <p class="quiet waiting" role="status">Opening…</p>}
-          {ready && <Screen route={route} />}
+          {ready && <Held key={screen}><Screen route={route} /></Held>}
         </Main>
         <p class="spoken" role="status" aria-live="polite">{said}</p>
       </TrayProvider>
@@ -91,6 +92,21 @@ function Screen({ route }: { route: Route }) {
     case "runs": return <RunsScreen />;
     case "run": return <RunScreen id={route.id} key={route.id} />;
     case "record": return <RecordScreen model={route.model} record={route.key} key={`${route.model}/${route.key}`} />;
+  }
+}
+
+/** A defect in one screen leaves the ways to the others. */
+class Held extends Component<{ children: ComponentChildren }, { error: unknown }> {
+  state = { error: null as unknown };
+
+  static getDerivedStateFromError(error: unknown) {
+    return { error };
+  }
+
+  render() {
+    if (this.state.error === null) return this.props.children;
+    const { message } = asFailure(this.state.error);
+    return <FailureBox failure={failed("Defect", `This screen could not be drawn: ${message}`, "This is a defect of Rain: please report it.")} />;
   }
 }
 
