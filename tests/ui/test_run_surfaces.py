@@ -117,6 +117,7 @@ def everything(page: Any) -> None:
     page.get_by_text("no prefix is known").wait_for()
     page.get_by_role("button", name="Keep all").wait_for()
     page.get_by_role("button", name="Export").click()
+    assert page.locator(".export-list").bounding_box()["x"] >= 0, "the list of exports is cut off"
 
 
 STATES: dict[str, tuple[Callable[[], Finished], str, Callable[[Any], None] | None]] = {
