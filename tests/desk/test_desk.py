@@ -263,6 +263,29 @@ def test_calls_of_many_threads_queue(shop: Desk) -> None:
     assert sorted(w for w, _ in found) == sorted(weeks) and all(n > 10 for _, n in found)
 
 
+def test_what_was_looked_at_can_be_looked_at_while_a_run_goes_on(shop: Desk) -> None:
+    before = shop.call("query", {"name": "weekly"})
+    project = shop.call("project", {})
+    told = shop.stream("debug", {"complaints": [low("too_low")], "settings": {"step": 1}})
+    name = next(told)["id"]
+    while next(told)["type"] != "round":
+        pass
+    assert name in shop._runs.under_way
+    assert shop.call("query", {"name": "weekly"}) == before
+    page = shop.call("rows", {"query": "weekly", "offset": 0, "limit": 2, "sort": "n"})
+    assert [row[1] for row in page["rows"]] == sorted(row[1] for row in before["rows"])[:2]
+    assert shop.call("project", {}) == {**project, "runs": project["runs"] + 1}
+    heads = shop.call("runs", {"offset": 0, "limit": 1})["runs"]
+    assert heads[0]["id"] == name and heads[0]["sentence"].startswith("Under way: round ")
+    assert shop.call("run", {"id": name})["rounds"]
+    with pytest.raises(DeskError):
+        shop.call("query", {"nam": "weekly"})
+    assert name in shop._runs.under_way, "and none of this waited for the run"
+    told.close()
+    with pytest.raises(DeskError):
+        shop.call("query", {"name": "another"})
+
+
 def test_a_closed_desk_says_so() -> None:
     desk = Desk(rain.connect({"t": {"x": [1.0]}}))
     desk.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Shown:
     columns: list[dict[str, Any]]
     chart: dict[str, Any]
     _orders: OrderedDict[tuple[str, bool], np.ndarray] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, offset: int, limit: int, sort: str | None = None, down: bool = False) -> dict[str, Any]:
         """Rows `offset` … in the answer's order, or by a column."""
@@ -44,12 +46,13 @@ class Shown:
     def _order(self, sort: str, down: bool) -> np.ndarray:
         if sort not in self.answer:
             raise DeskError(f"the answer has no column '{sort}'", hint=nearest(sort, self.answer))
-        if (sort, down) not in self._orders:
-            self._orders[sort, down] = ordered(self.answer[sort], down)
-            if len(self._orders) > MOST_ORDERS:
-                self._orders.popitem(last=False)
-        self._orders.move_to_end((sort, down))
-        return self._orders[sort, down]
+        with self._lock:
+            if (sort, down) not in self._orders:
+                self._orders[sort, down] = ordered(self.answer[sort], down)
+                if len(self._orders) > MOST_ORDERS:
+                    self._orders.popitem(last=False)
+            self._orders.move_to_end((sort, down))
+            return self._orders[sort, down]
 
     def view(self) -> dict[str, Any]:
         """The `QueryView`."""
@@ -168,6 +171,10 @@ class Answers:
             chart = chart_of(answer, _drawn_over(query, answer, keys), query.moving())
             known = self._shown[name] = Shown(query, answer, keys, answer_columns(query, answer, keys), chart)
         return known
+
+    def looked_at(self, name: str) -> Shown:
+        """The same as it was when it was last looked at; LookupError where it never was."""
+        return self._shown[name]
 
     def ask(self, sql: str, name: str | None) -> Shown:
         """A query that was typed, by its own name or that of another text; refused text is an error and changes

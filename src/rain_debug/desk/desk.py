@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rain_debug.complaints import Complaint
-from rain_debug.desk.answers import Answers
+from rain_debug.desk.answers import Answers, Shown
 from rain_debug.desk.behind import Behind
 from rain_debug.desk.exports import Exports
 from rain_debug.desk.kept import Kept
@@ -23,6 +23,7 @@ from rain_debug.report import Report
 from rain_debug.store import RunStore
 
 Op = Callable[[Any], dict[str, Any]]
+Find = Callable[[str], Shown]
 
 AT_ONCE = frozenset({"runs", "run", "records", "keep"})
 """Operations that only the store answers: they wait for nothing."""
@@ -33,7 +34,8 @@ class Desk:
 
     `settings` are arguments of `db.debug` that a run has unless it says otherwise. `store` keeps the runs: a
     `RunStore` or the path of a folder; without one they last as long as the desk. What touches the database or a model
-    is done by one thread, in the order in which it is asked for.
+    is done by one thread, in the order in which it is asked for; while that is at a run, answers that were looked at
+    before can be looked at again.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Desk:
         self._settings = dict(settings or {})
         self._own_store = not isinstance(store, RunStore)
         self.store: RunStore = store if isinstance(store, RunStore) else RunStore(store)
+        self._told: dict[str, Any] | None = None
         self._worker = Worker()
         self._answers = Answers(db, queries)
         self._places = Places(db, self._answers, self._given)
@@ -96,8 +99,23 @@ class Desk:
         work = self._ops[op]
         if op in AT_ONCE:
             return work(request)
+        known = self._meanwhile(op, request) if self._runs.under_way else None
+        if known is not None:
+            return known
         found: dict[str, Any] = self._worker.do(lambda: work(request))
         return found
+
+    def _meanwhile(self, op: str, request: Any) -> dict[str, Any] | None:
+        """While a run has the database: what is known of what was looked at before; None for all else."""
+        looks: dict[str, Callable[[Any, Find], dict[str, Any]]] = {"query": self._query, "rows": self._rows}
+        try:
+            if op in looks:
+                return looks[op](request, self._answers.looked_at)
+            if op == "project" and self._told is not None:
+                return {**self._told, "queries": self._answers.listed(), "runs": self.store.count()}
+        except LookupError:
+            return None
+        return None
 
     def stream(self, op: str, request: Any, cancelled: threading.Event | None = None) -> Iterator[dict[str, Any]]:
         """The events of a stream: "started" at once, then at least two a second, at last "done" or "failed".
@@ -158,19 +176,21 @@ class Desk:
 
     def _project(self, request: Any) -> dict[str, Any]:
         Asked.of("project", request, ())
-        return project_view(self._db, self.title, self._answers, self._places, self._settings, self.store.count())
+        runs = self.store.count()
+        self._told = project_view(self._db, self.title, self._answers, self._places, self._settings, runs)
+        return self._told
 
-    def _query(self, request: Any) -> dict[str, Any]:
+    def _query(self, request: Any, find: Find | None = None) -> dict[str, Any]:
         asked = Asked.of("query", request, ("name",))
-        return self._answers.shown(asked.text("name")).view()
+        return (find or self._answers.shown)(asked.text("name")).view()
 
     def _ask(self, request: Any) -> dict[str, Any]:
         asked = Asked.of("ask", request, ("sql", "name"))
         return self._answers.ask(asked.text("sql"), asked.text("name", None)).view()
 
-    def _rows(self, request: Any) -> dict[str, Any]:
+    def _rows(self, request: Any, find: Find | None = None) -> dict[str, Any]:
         asked = Asked.of("rows", request, ("query", "offset", "limit", "sort", "down"))
-        shown = self._answers.shown(asked.text("query"))
+        shown = (find or self._answers.shown)(asked.text("query"))
         return shown.page(asked.whole("offset"), asked.limit(), asked.text("sort", None), asked.flag("down"))
 
     def _place(self, request: Any) -> dict[str, Any]:
