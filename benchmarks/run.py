@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-SCRIPTS = ("weight", "rounds", "scale", "aside", "tpch", "joins", "patterns")
+SCRIPTS = ("weight", "rounds", "scale", "aside", "tpch", "joins", "patterns", "page")
 EVALUATION = "evaluation"
 HERE = Path(__file__).resolve().parent
 
