@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
 from rain_debug import datasets
+from rain_debug.cli.app import outcome
+from rain_debug.cli.template import TEMPLATE
 from rain_debug.engines.table import Table
 from rain_debug.errors import ReportError
 from rain_debug.report import Report
 from rain_debug.report.html import html_of
+from rain_debug.report.redact import _stripper
 from rain_debug.report.view import saved
 from rain_debug.view.page import bundle
 
@@ -209,3 +215,32 @@ def test_it_is_printed_as_it_reads_without_scripts(chromium: Any, report: Report
     assert page.locator("main .rows tbody tr").count() == 60
     assert page.pdf().startswith(b"%PDF")
     context.close()
+
+
+@given(st.lists(st.text("ab c-+1.", min_size=1, max_size=5), min_size=1, max_size=4), st.text("ab c-+1.", max_size=40))
+def test_no_hidden_text_is_left_as_a_word(texts: list[str], found: str) -> None:
+    whole = [t for t in texts if t.strip()]
+    left = _stripper(whole)(found)
+    words = [t for t in whole if re.search(r"\w", t)]
+    assert not [t for t in words if re.search(rf"(?<!\w){re.escape(t)}(?!\w)", left)]
+    assert _stripper([])(found) == found
+
+
+def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    datasets.shop().write(tmp_path / "shop.duckdb")
+    project = tmp_path / "shop.toml"
+    project.write_text(TEMPLATE)
+    page = tmp_path / "x.html"
+
+    def rain_run(*words: str) -> tuple[int, str]:
+        code = outcome(["run", str(project), "--quiet", *words])
+        return code, "".join(capsys.readouterr())
+
+    code, said = rain_run("-o", str(page), "--redact", "sorce")
+    assert code == 2 and "did you mean 'source'?" in said and not page.exists()
+    code, said = rain_run("-o", str(tmp_path / "x.csv"), "--no-rows")
+    assert code == 2 and "only an HTML report" in said
+    code, said = rain_run("-o", str(page), "--redact", "source", "--no-rows")
+    text, data = read(page.read_text(encoding="utf-8"))
+    assert code == 0 and "import-17" not in page.read_text(encoding="utf-8")
+    assert data["records"]["rows"] == [] and "This file holds no record (" in text and "Redacted: source." in text
