@@ -39,6 +39,8 @@ def test_a_saved_report_is_read_and_searched_but_asks_nothing(page: Any) -> None
     for name in ("Run again", "Export", "Fix by this pattern", "Show its records", "What else changes?", "Keep record"):
         assert page.get_by_role("button", name=name).count() == 0, name
     assert page.get_by_role("link").count() == 0
+    page.get_by_role("searchbox", name="Search").fill("relabel")
+    settled(page, 142)
 
 
 def test_a_run_is_printed_without_what_is_pressed(opened: Open) -> None:

@@ -1,13 +1,14 @@
 /** What a run did: its effect in a sentence, what speaks against it, and each complaint before and after. */
 
 import { Link, useHost } from "../context";
-import { count, number, seconds, text } from "../format";
+import { count, moment, number, seconds, text } from "../format";
 import { Table, type TableColumn } from "../Table";
 import type { AnswerColumn, RunView, Standing } from "../types";
 import { Marked } from "./Marked";
 import { fixed, markOf, stateOf } from "./words";
 
 export function Outcome({ run }: { run: RunView }) {
+  const report = useHost().mode === "report";
   return (
     <section class="outcome" aria-labelledby="outcome">
       {run.doubt && <p class="doubt" role="note">{run.doubt}</p>}
@@ -18,6 +19,7 @@ export function Outcome({ run }: { run: RunView }) {
         {!run.met && <span>Stopped: {run.stopped}</span>}
         <span>{count(run.rounds.length, "round")}</span>
         <span>{seconds(run.seconds)}</span>
+        {report && <time dateTime={run.at}>{moment(run.at)}</time>}
       </p>
       {run.warnings.length > 0 && (
         <ul class="warnings" aria-label="Warnings">

@@ -15,6 +15,7 @@ import { fixed } from "./words";
 
 export function Records({ run, records }: { run: RunView; records: Held }) {
   const host = useHost();
+  const marks = host.mode !== "report";
   const { page, wanted } = records;
   const box = useRef<HTMLElement>(null);
   useRowKeys(box, records);
@@ -26,14 +27,14 @@ export function Records({ run, records }: { run: RunView; records: Held }) {
       <h2 id="records-title" tabIndex={-1}>{title}</h2>
       <p class="quiet">
         The records that move the answer most come first.
-        {host.mode !== "report" && <> Keep those that are right: the next run spares them. <kbd>k</kbd> keeps the one in focus.</>}
+        {marks && <> Keep those that are right: the next run spares them. <kbd>k</kbd> keeps the one in focus.</>}
       </p>
       {host.note && <p class="note">{host.note}</p>}
-      {host.mode !== "report" && <Filter run={run} records={records} />}
+      {(marks || records.narrowed || Boolean(page?.total)) && <Filter run={run} records={records} marks={marks} />}
       {records.failure && <FailureBox failure={records.failure} again={records.again} />}
       {page && (
         <Table
-          caption={`${title}: rank, fix and values`} columns={columnsOf(run, records, host.mode !== "report")}
+          caption={`${title}: rank, fix and values`} columns={columnsOf(run, records, marks)}
           rows={page.rows} offset={offset} total={page.total} busy={records.busy}
           onPage={(to) => records.ask({ offset: to })}
           sort={wanted.sort} onSort={(sort) => records.ask({ sort })}
@@ -60,7 +61,7 @@ function columnsOf(run: RunView, records: Held, marks: boolean): TableColumn<Rec
     ...(marks ? [keep] : []),
     { name: "rank", kind: "number", head: "Rank", whole: true, sorts: true, value: (row) => row.rank },
     {
-      name: "key", kind: "other", head: "Record", sorts: true, value: (row) => row.key,
+      name: "key", kind: "text", head: "Record", sorts: true, value: (row) => row.key,
       ...(marks && { draw: (row: RecordRow, index: number) => <Opened row={row} index={index} /> }),
     },
     ...(several ? [model] : []),
@@ -87,8 +88,8 @@ function Opened({ row, index }: { row: RecordRow; index: number }) {
   return <Link to={recordRoute(row.model, row.key)} at={`${index},1`}>{cut(String(row.key), 40)}</Link>;
 }
 
-/** Which records are looked at, and what is done to all of these at once. */
-function Filter({ run, records }: { run: RunView; records: Held }) {
+/** Which records are looked at, and with `marks` what is done to all of these at once. */
+function Filter({ run, records, marks }: { run: RunView; records: Held; marks: boolean }) {
   const { say } = useView();
   const { wanted, ask, page } = records;
   const [text, setText] = useState(wanted.text);
@@ -116,24 +117,26 @@ function Filter({ run, records }: { run: RunView; records: Held }) {
           onInput={(event) => setText(event.currentTarget.value)}
         />
       </label>
-      <label>
-        <span>Show</span>
-        <select
-          value={String(wanted.kept)}
-          onChange={(event) => ask({ kept: { true: true, false: false }[event.currentTarget.value] ?? null })}
-        >
-          <option value="null">all</option>
-          <option value="true">kept</option>
-          <option value="false">not kept</option>
-        </select>
-      </label>
+      {marks && (
+        <label>
+          <span>Show</span>
+          <select
+            value={String(wanted.kept)}
+            onChange={(event) => ask({ kept: { true: true, false: false }[event.currentTarget.value] ?? null })}
+          >
+            <option value="null">all</option>
+            <option value="true">kept</option>
+            <option value="false">not kept</option>
+          </select>
+        </label>
+      )}
       {wanted.pattern !== null && (
         <button type="button" class="chip" onClick={() => ask({ pattern: null })}>
           <span>{pattern ? cut(pattern.words, 60) : "one pattern"}</span> <span aria-hidden="true">×</span>
           <span class="spoken"> (show all records again)</span>
         </button>
       )}
-      {records.narrowed && found !== null && found > 0 && (
+      {marks && records.narrowed && found !== null && found > 0 && (
         <span class="filter-all">
           <button type="button" class="button" onClick={() => void markAll(true)}>
             {found === 1 ? "Keep the 1 that matches" : `Keep all ${number(found)} that match`}
