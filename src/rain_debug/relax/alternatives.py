@@ -9,7 +9,7 @@ import numpy as np
 from rain_debug.lineage.forest import BlockRows, Literals
 from rain_debug.relax.expressions import COUNTS, FLIP, Expressions
 from rain_debug.relax.outcomes import Outcomes
-from rain_debug.relax.relation import Number, plain
+from rain_debug.relax.relation import THERE, Number, plain
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Alternatives(Expressions):
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
             number = self.read(found.number(0))
-            self.rules.extend(found.rules)
+            self.rules.extend(r for r in found.rules if r != THERE)
             self._beside(literal.source)
             return number.at(b, literal.rows)
         name, column = literal.source[0], literal.source[1] if len(literal.source) > 1 else None

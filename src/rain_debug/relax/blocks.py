@@ -13,7 +13,7 @@ from rain_debug.lineage.forest import BlockRows
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.conditions import GroupConditions
 from rain_debug.relax.expressions import Expressions
-from rain_debug.relax.relation import Against, Number, Relation
+from rain_debug.relax.relation import THERE, Against, Number, Relation
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class BlockNumbers(GroupConditions):
         elif block.event_table is not None or self.plan.group_by:
             presence = self.outcomes.any()
             if not block.bag:
-                self.rules.append("a group is there: 1 − Π(1 − w)")
+                self.rules.append(THERE)
         else:
             presence = None
         if block.having:

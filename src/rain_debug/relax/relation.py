@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rain_debug.relax.thresholds import Chance
 
 Array = np.ndarray
+THERE = "a group is there: 1 − Π(1 − w)"
+"""The rule of a group's presence, which its numbers do not take."""
 Against = Callable[[Array, Array, str], "Chance | None"]
 
 
