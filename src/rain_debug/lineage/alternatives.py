@@ -22,7 +22,7 @@ from rain_debug.lineage.forest import BlockRows, Forest, Literals, Rows
 from rain_debug.lineage.places import MOST_LISTED, Restriction
 from rain_debug.lineage.predictions import prepare_sources
 from rain_debug.lineage.uses import Uses, known
-from rain_debug.sql import Below, Block, Body, Event, Merge, ModelInfo
+from rain_debug.sql import Below, Block, Body, Event, Expr, Merge, ModelInfo
 from rain_debug.sql.nodes import quote
 from rain_debug.sql.tree import ROW
 
@@ -193,7 +193,7 @@ class _Capture:
             items = ", ".join([f"row_number() OVER (ORDER BY rowid) - 1 AS {ROW}", *named])
             return self._keep(f"SELECT {items} FROM {alternatives}")[0], "", ""
         if not plan.group_by:
-            some = [f"any_value({quote(f'out_{i}')}) AS {quote(columns[i].name)}" for i in query.outputs]
+            some = [self._over_all(plan.outputs[i].expr, i, columns[i].name) for i in query.outputs]
             source = f" FROM {alternatives}" if some else ""
             return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}")[0], "", "0"
         keys = [f"key_{i}" for i in range(len(plan.group_by))]
@@ -204,6 +204,12 @@ class _Capture:
         )
         on = " AND ".join(f"rel.{k} IS NOT DISTINCT FROM a.{k}" for k in keys)
         return table, f"JOIN {table} AS rel ON {on}", f"rel.{ROW}"
+
+    def _over_all(self, e: Expr, i: int, name: str) -> str:
+        """An output of the one group of all alternatives; a constant stands there over none of them, too."""
+        text = f"any_value({quote(f'out_{i}')})"
+        text = text if e.has_columns or e.atoms else f"coalesce({text}, {e.sql})"
+        return f"{text} AS {quote(name)}"
 
     def _fetched(
         self, query: BlockQuery, alternatives: str, number: str, event_rows: Mapping[str, str], rest: str

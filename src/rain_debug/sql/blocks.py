@@ -57,6 +57,7 @@ class Blocks:
         group = node.args.get("group")
         if group is not None and all(isinstance(k, exp.Tuple) and not k.expressions for k in group.expressions):
             node.set("group", None)
+            node.meta["total"] = True  # one row, also where no aggregate says so
         return self._block(node, names)
 
     def _merge(self, node: exp.SetOperation, names: tuple[str, ...]) -> Body:
@@ -91,6 +92,7 @@ class Blocks:
         outputs = tuple(OutputColumn(n, convert(bare(e))) for n, e in zip(names, select.expressions, strict=True))
         group = select.args.get("group")
         grouped = group is not None or any(o.expr.has_aggregate for o in outputs) or bool(select.args.get("having"))
+        grouped = grouped or bool(select.meta.get("total"))
         keys: tuple[Expr, ...] | None = None
         if grouped:
             keys = tuple(self.scopes.group_key(e, outputs) for e in (group.expressions if group is not None else []))

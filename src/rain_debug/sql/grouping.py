@@ -71,7 +71,7 @@ def _with_keys(select: exp.Select, keys: list[exp.Expr], every: dict[str, exp.Ex
     if copy.args.get("having"):
         visit(copy.args["having"])
     unique = {text_of(k): k.copy() for k in keys}
-    copy.set("group", exp.Group(expressions=list(unique.values())) if unique else None)
+    copy.set("group", exp.Group(expressions=list(unique.values()) or [exp.Tuple()]))
     for part in ("order", "limit", "offset"):
         copy.set(part, None)
     return copy
