@@ -361,11 +361,13 @@ def test_what_cannot_be_complained_about_says_why(page: Any, host: Host) -> None
 
 def test_keys_are_listed_and_letters_that_are_typed_are_text(page: Any, host: Host) -> None:
     opened(page, host)
+    page.locator(".cm-content").wait_for()
     page.keyboard.press("?")
     assert "Chart or table" in page.locator("dialog[open]").inner_text()
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
     page.keyboard.press("e")
+    page.locator(".cm-focused").wait_for()
     page.keyboard.type("t?c")
     assert "t?c" in page.locator(".cm-content").inner_text()
     assert page.locator("dialog[open]").count() == 0 and page.locator(".mark").count() == 10
