@@ -127,7 +127,7 @@ def renderer(browser: Browser) -> float:
     for process in browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]:
         share = Path(f"/proc/{process['id']}/smaps_rollup")
         if process["type"] == "renderer" and share.exists():
-            found.append(1024.0 * int(re.search(r"^Pss:\s+(\d+)", share.read_text(), re.M)[1]))  # type: ignore[index]
+            found += [1024.0 * int(kilobytes) for kilobytes in re.findall(r"^Pss:\s+(\d+)", share.read_text(), re.M)]
     return max(found)
 
 

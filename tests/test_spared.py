@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
-from rain_debug.errors import DebugError
+from rain_debug.errors import DebugError, ModelError
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,22 @@ def test_what_is_spared_is_never_fixed(made: Any, ranker: str, fix: Any) -> None
     assert [row["key"] for row in same.ranking] == chosen, "one model needs no name"
 
 
+def test_of_several_models_the_one_has_to_be_said(made: Any) -> None:
+    db, complaint = made
+    db.create_model("other", LogisticRegression(), "SELECT * FROM past", key="id", label="label", features=["x"])
+    both = [complaint, db.query("SELECT count(*) AS n FROM now WHERE predict(other, now) = 'yes'").cell("n").too_low()]
+    how: dict[str, Any] = {"budget": 6, "until": "budget", "progress": False}
+    free = db.debug(both, **how)
+    with pytest.raises(DebugError, match="not said whose records") as caught:
+        db.debug(both, spare=[1000], **how)
+    assert "m, other" in (caught.value.hint or "")
+    alone = db.debug(complaint, spare={"other": [1000]}, **how)
+    assert alone.ranking.column("key") == db.debug(complaint, **how).ranking.column("key")
+    spared = {row["model"]: [r["key"] for r in free.ranking if r["model"] == row["model"]] for row in free.ranking}
+    chosen = {(row["model"], row["key"]) for row in db.debug(both, spare=spared, **how).ranking}
+    assert chosen and not chosen & {(model, key) for model, keys in spared.items() for key in keys}
+
+
 def test_nothing_spared_changes_nothing(made: Any) -> None:
     db, complaint = made
     assert db.debug(complaint, budget=8, spare=[]).to_json() == db.debug(complaint, budget=8).to_json()
@@ -60,14 +76,14 @@ def test_when_all_that_help_are_spared_the_run_says_so(made: Any) -> None:
     ("spare", "message", "hint"),
     [
         ({"m": [3]}, "there is no record 3 to spare", "a record is named by id, e.g. 1000"),
-        ({"n": [1003]}, "no complaint depends on a model 'n' to spare records of", "m"),
+        ({"n": [1003]}, "there is no model 'n'", "m"),
         ("1003", "spare='1003' is not a list of keys", "give spare=[key, …] or spare={model: [key, …]}"),
         (1003, "spare=1003 is not a list of keys", "give spare=[key, …] or spare={model: [key, …]}"),
     ],
 )
 def test_what_cannot_be_spared(made: Any, spare: Any, message: str, hint: str) -> None:
     db, complaint = made
-    with pytest.raises(DebugError) as caught:
+    with pytest.raises((DebugError, ModelError)) as caught:
         db.debug(complaint, budget=5, spare=spare)
     assert caught.value.message == message
     assert hint in (caught.value.hint or "")

@@ -102,6 +102,22 @@ def test_in_words(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "1 of 2 complaints are met, 1 newly violated" in err
 
 
+def test_who_is_right_is_no_suspect(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = project.parent / "training.csv"
+    clean, named = training.read_text(), [set[int]()]
+    for turn in range(2):
+        training.write_text(clean)
+        project.write_text(f"{PROJECT.replace('{least}', '150')}\n[debug]\nspare = {{ m = {sorted(named[-1])} }}\n")
+        kept = tmp_path / f"checks{turn}.sqlite"
+        assert rain("check", project, "--history", kept) == 0
+        spoil(project)
+        capsys.readouterr()
+        assert rain("check", project, "--history", kept, "--json") == 1
+        named.append({s["key"] for s in json.loads(capsys.readouterr().out)["suspects"]})
+    _, first, second = named
+    assert len(first) == len(second) == 5 and not first & second
+
+
 def test_a_new_complaint_is_not_newly_violated(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import rain_debug as rain
 from desk.contract import Contract, Type, contract
-from rain_debug import datasets
+from desk.shops import shop_desk
 from rain_debug.desk import Desk
 from rain_debug.engines.table import Table
 from rain_debug.errors import RainError
@@ -88,18 +88,8 @@ def opened(held: Contract) -> Iterator[Opened]:
         desk.close()
 
 
-def shop_desk(store: Path | None = None) -> Desk:
-    shop = datasets.shop()
-    db = rain.connect(shop.frames())
-    db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
-                    label="churned", features=list(shop.features))  # fmt: skip
-    weekly = db.query(shop.query, name="weekly")
-    given = [weekly.cell("n", week=w).at_least(95) for w in shop.fallen]
-    return Desk(db, [weekly], given, {"budget": 300, "step": 50}, store, "The shop")
-
-
 def test_every_operation_on_the_shop(opened: Opened) -> None:
-    page = opened(shop_desk())
+    page = opened(shop_desk(step=50))
     project = page.call("project")
     assert [c["text"] for c in project["complaints"]] and project["defaults"]["budget"] == 300
     view = page.call("query", name="weekly")
@@ -152,13 +142,13 @@ def test_every_operation_on_the_shop(opened: Opened) -> None:
 
 
 def test_a_stopped_server_still_has_its_runs(opened: Opened, tmp_path: Path) -> None:
-    page = opened(shop_desk(tmp_path / "runs"))
+    page = opened(shop_desk(tmp_path / "runs", step=50))
     given = [c["complaint"] for c in page.call("project")["complaints"]]
     run = page.run("debug", complaints=given, settings={"step": 100})
     page.call("keep", run=run["id"], keep=True, text="import-17")
     before = page.call("records", run=run["id"], offset=0, limit=100)
     page.desk.close()
-    page = opened(shop_desk(tmp_path / "runs"))
+    page = opened(shop_desk(tmp_path / "runs", step=50))
     assert page.call("run", id=run["id"]) == {**run, "live": False, "kept": before["kept"]}
     assert page.call("records", run=run["id"], offset=0, limit=100) == before
     for kind in ("csv", "parquet", "json", "txt", "html", "check"):
@@ -170,7 +160,7 @@ def test_a_stopped_server_still_has_its_runs(opened: Opened, tmp_path: Path) -> 
 
 
 def test_a_run_made_elsewhere_is_one_of_the_page_s(opened: Opened) -> None:
-    page = opened(shop_desk())
+    page = opened(shop_desk(step=50))
     weekly = page.desk._answers.query("weekly")
     complaints = [weekly.cell("n", week="2026-11-09").too_low(), weekly.cell("n", week="2026-10-05").is_right()]
     report = page.desk._db.debug(complaints, budget=40, step=20, spare=[2412])
@@ -298,7 +288,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def shop(held: Contract) -> Iterator[Held]:
-    with shop_desk() as desk:
+    with shop_desk(step=50) as desk:
         yield Held(desk, held)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
+from desk.shops import shop_desk
 from rain_debug import datasets
 from rain_debug.desk import Desk
 from rain_debug.desk.places import CLAIMS
@@ -24,13 +24,7 @@ LOW = {"query": "weekly", "column": "n", "where": {"week": "2026-11-09"}}
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Desk]:
-    found = datasets.shop()
-    db = rain.connect(found.frames())
-    db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
-                    label="churned", features=list(found.features))  # fmt: skip
-    weekly = db.query(found.query, name="weekly")
-    given = [weekly.cell("n", week=w).at_least(95) for w in found.fallen]
-    with Desk(db, [weekly], given, {"budget": 300}, title="The shop") as desk:
+    with shop_desk() as desk:
         yield desk
 
 

@@ -86,7 +86,9 @@ class Suspects:
 
 def suspects(session: Session, broken: Sequence[Any], count: int = 5) -> Suspects:
     """The records that a first ranking puts on top, of the project's own settings; nothing is changed."""
-    own = {k: v for k, v in session.project.debug.items() if k in ("ranker", "scale", "loss", "damping", "seed")}
+    own = {
+        k: v for k, v in session.project.debug.items() if k in ("ranker", "scale", "loss", "damping", "seed", "spare")
+    }
     try:
         report = session.db.debug(list(broken), budget=count, step=count, until="resolved", progress=False, **own)
     except RainError as error:

@@ -58,7 +58,7 @@ class Loop:
         self.exhausted = False
         self.assessment: Assessment | None = None
         self._check_budget()
-        self.open = open_records(settings.spare, self.trained)
+        self.open = open_records(settings.spare, self.trained, session)
         with self._timed("encode"):
             self.repairs = repairs(settings.fix, self.trained)
         self.training = self._training()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rain_debug.debugger.session import Trained
-from rain_debug.errors import DebugError, nearest
+from rain_debug.debugger.session import Session, Trained
+from rain_debug.errors import DebugError
 
 NAMED = 3
 """How many unknown keys an error names."""
@@ -35,11 +35,13 @@ def _keys(given: Any) -> list[Any]:
     return given.tolist() if isinstance(given, np.ndarray) else list(given)
 
 
-def open_records(spare: Mapping[str, Sequence[Any]], trained: Mapping[str, Trained]) -> dict[str, np.ndarray]:
+def open_records(
+    spare: Mapping[str, Sequence[Any]], trained: Mapping[str, Trained], session: Session
+) -> dict[str, np.ndarray]:
     """(n_records,) bool for every model: False where a record is spared.
 
-    DebugError for a model that is not debugged, a key that no record has, and keys without a model where there are
-    several.
+    Of a model that no complaint depends on nothing is fixed anyway. DebugError for a key that no record has, and for
+    keys without a model where there are several; ModelError for a model that there is not.
     """
     found = {name: np.ones(t.records.n_records, dtype=bool) for name, t in trained.items()}
     for name, keys in spare.items():
@@ -48,9 +50,8 @@ def open_records(spare: Mapping[str, Sequence[Any]], trained: Mapping[str, Train
             raise DebugError("it is not said whose records are to be spared", hint=hint)
         model = name or next(iter(trained))
         if model not in trained:
-            raise DebugError(
-                f"no complaint depends on a model '{name}' to spare records of", hint=nearest(name, trained)
-            )
+            session.trained(model)
+            continue
         places = {key: i for i, key in enumerate(trained[model].records.keys.tolist())}
         unknown = [key for key in keys if key not in places]
         if unknown:

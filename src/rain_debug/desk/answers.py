@@ -187,7 +187,7 @@ class Answers:
         self._queries[name] = made
         try:
             shown = self.shown(name)
-        except Exception:
+        except Exception:  # whatever it is goes on: the name stands for what it stood for
             if before is None:
                 del self._queries[name]
             else:

@@ -63,8 +63,8 @@ def _kind(file: Path) -> str:
         try:
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
-        except Exception:
-            return "skops"  # a broken one: reading it says so
+        except Exception:  # a broken archive fails in many ways, and reading it says so
+            return "skops"
         return "a PyTorch file" if any(n.endswith("data.pkl") for n in names) else "skops"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27:
         return "a safetensors file"

@@ -87,7 +87,7 @@ class Widget(anywidget.AnyWidget):
         try:
             with TURNS.taken(self._desk):
                 answer = self._desk.call(op, request)
-        except Exception as error:
+        except Exception as error:  # an error in a thread would be seen by nobody, and the page would wait
             self.send({"id": number, "failure": Desk.failure(error)})
         else:
             self.send({"id": number, "answer": answer})
@@ -111,7 +111,7 @@ class Widget(anywidget.AnyWidget):
                         self.send({"id": number, "event": event})
             finally:
                 TURNS.give()
-        except Exception as error:
+        except Exception as error:  # an error in a thread would be seen by nobody, and the page would wait
             self.send({"id": number, "failure": Desk.failure(error)})
         else:
             self.send({"id": number, "answer": None})

@@ -84,7 +84,7 @@ class Lines(Response):
                 await tell(self._first)
                 async for event in iterate_in_threadpool(self._events):
                     await tell(event)
-            except Exception as error:
+            except Exception as error:  # the status is sent already: a defect, too, is told in the stream
                 await tell({"type": "failed", "failure": self._failed(error)})
             finally:
                 self._cancelled.set()

@@ -98,7 +98,7 @@ class _Server:
         try:
             found = await run_in_threadpool(self.desk.call, op, asked)
             return download(found) if not_found and op == "export" else answered(found)
-        except Exception as error:
+        except Exception as error:  # a defect, too, is answered as JSON, and shows nothing of itself
             return self._failed(error, 404 if not_found and isinstance(error, DeskError) else None)
 
     async def _stream(self, op: str, asked: Mapping[str, Any]) -> Response:
@@ -106,7 +106,7 @@ class _Server:
         try:
             events = iter(self.desk.stream(op, asked, cancelled))
             first: Any = await run_in_threadpool(next, events, _END)
-        except Exception as error:
+        except Exception as error:  # as in _answer
             return self._failed(error)
         if first is _END:
             return self._failed(AssertionError(f"the stream of {op} is empty"))
