@@ -29,6 +29,30 @@ def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return min(seconds), result
 
 
+def gemm_rate(n: int = 1500, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Multiplications and additions a second of a large product."""
+    a, b = np.random.default_rng(0).random((2, n, n))
+    return 2 * n**3 / least(lambda: a @ b, clock)
+
+
+def copy_rate(n_bytes: int = 1 << 28, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Bytes read and written a second of a large copy."""
+    source = np.ones(n_bytes // 8)
+    target = np.empty_like(source)
+    return 2 * n_bytes / least(lambda: np.copyto(target, source), clock)
+
+
+def least(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter, repeats: int = 5) -> float:
+    """Seconds of the quickest call, after one that does not count."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        began = clock()
+        call()
+        seconds.append(clock() - began)
+    return min(seconds)
+
+
 def machine() -> dict[str, Any]:
     """What the numbers depend on."""
     return {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +24,6 @@ from rain_debug.bench.protocol import SETTINGS
 
 PAPER = {"dblp": 0.67, "mnist q5": 0.61}
 ALLOWED = {"dblp": 0.67 / 20, "mnist q5": 0.61}
-
-
-def gemm_rate(n: int = 1500) -> float:
-    """Multiplications and additions a second of a large product."""
-    a, b = np.random.default_rng(0).random((2, n, n))
-    return 2 * n**3 / least(lambda: a @ b)
-
-
-def copy_rate(n_bytes: int = 1 << 28) -> float:
-    """Bytes read and written a second of a large copy."""
-    source = np.ones(n_bytes // 8)
-    target = np.empty_like(source)
-    return 2 * n_bytes / least(lambda: np.copyto(target, source))
-
-
-def least(call: Any, repeats: int = 5) -> float:
-    call()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def seconds(case: Case, scene: Scene, rounds: int) -> dict[str, float]:
@@ -77,7 +53,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=protocol.RESULTS)
     options = parser.parse_args()
     rounds, size = (3, 1_000) if options.quick else (options.rounds, SIZE)
-    gemm, copy = gemm_rate(), copy_rate()
+    gemm, copy = protocol.gemm_rate(), protocol.copy_rate()
     print(f"{__doc__.split(chr(10))[0]}\n\nmatrix product {gemm / 1e9:.1f} GFLOP/s, copy {copy / 1e9:.1f} GB/s\n")
     results, claims = {}, []
     cases = {

@@ -11,7 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-SCRIPTS = ("weight", "rounds", "scale", "aside", "tpch", "joins", "patterns", "page")
+SCRIPTS = (
+    "weight", "rounds", "scale", "solves", "prepared", "blocks", "cluster", "cnn", "trees", "aside", "tpch", "joins",
+    "merged", "patterns", "page", "peers", "speed",
+)  # fmt: skip
 EVALUATION = "evaluation"
 HERE = Path(__file__).resolve().parent
 

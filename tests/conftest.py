@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -29,6 +30,12 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rain"))
 
 pytest_plugins = ("browser",)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: garbage is looked for among what the tests make, and less often."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 SRC = Path(__file__).resolve().parent.parent / "src" / "rain_debug"
 
 ROOMS = (
+    "passwords",
     "errors",
     "sql",
     "engines",
@@ -25,6 +27,8 @@ ROOMS = (
     "influence",
     "repair",
     "rankers",
+    "distributed",
+    "extend",
     "fixes",
     "progress",
     "debugger",
@@ -32,12 +36,12 @@ ROOMS = (
     "patterns",
     "view",
     "report",
+    "prepared",
     "store",
     "desk",
     "web",
     "notebook",
     "datasets",
-    "query",
     "database",
     "config",
     "bench",
@@ -51,10 +55,15 @@ EVERYWHERE = {"version", "engines.table"}
 KEEPERS = {
     "sqlglot": {"sql"},
     "duckdb": {"engines", "datasets"},
+    "adbc_driver_manager": {"engines"},
+    "adbc_driver_postgresql": {"engines"},
     "rich": {"progress", "datasets", "report", "cli"},
     "click": {"cli"},
     "matplotlib": {"bench"},
-    "torch": {"models", "bench"},
+    "torch": {"models", "distributed", "bench"},
+    "pyspark": {"engines", "distributed"},
+    "xgboost": {"models"},
+    "lightgbm": {"models"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "anywidget": {"notebook"},
@@ -67,6 +76,7 @@ LIGHT_LIMIT = 0.5
 """CPU seconds that `import rain_debug` and `rain --help` may take."""
 
 
+@cache
 def sources() -> list[Path]:
     return sorted(p for p in SRC.rglob("*.py"))
 
@@ -75,6 +85,7 @@ def room_of(path: Path) -> str:
     return path.relative_to(SRC).parts[0].removesuffix(".py")
 
 
+@cache
 def imports(path: Path) -> list[tuple[int, str]]:
     """The line and absolute name of everything that a file imports, also inside functions."""
     package = ("rain_debug", *path.relative_to(SRC).parts[:-1])
@@ -92,6 +103,7 @@ def imports(path: Path) -> list[tuple[int, str]]:
 def test_every_module_has_its_room() -> None:
     known = {*ROOMS, "__init__", "__main__", "version"}
     assert {room_of(p) for p in sources()} <= known
+    assert [r for r in ROOMS if not (SRC / f"{r}.py").exists() and not (SRC / r).is_dir()] == [], "rooms that are gone"
 
 
 def test_rooms_import_only_rooms_above_them() -> None:

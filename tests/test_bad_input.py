@@ -18,12 +18,11 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import Lars, LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
 
 import rain_debug as rain
 from rain_debug.errors import ComplaintError, DataError, DebugError, EngineError, ModelError, RainError, SQLError
@@ -145,15 +144,15 @@ CASES = [
     Bad("least squares of two records", lambda db: number(db, "SELECT * FROM training LIMIT 2", estimator=LinearRegression()), DataError, ("2 parameters for 2 records", "Ridge(alpha=1.0)")),
     # the model
     Bad("not fitted, no training", lambda db: db.create_model("m", LogisticRegression()), ModelError, ("not fitted", "training=")),
-    Bad("a forest", lambda db: create(db, estimator=RandomForestClassifier()), ModelError, ("RandomForestClassifier", "LogisticRegression")),
-    Bad("a pipeline that ends in a tree", lambda db: create(db, estimator=make_pipeline(StandardScaler(), DecisionTreeClassifier())), ModelError, ("DecisionTreeClassifier", "Pipeline")),
+    Bad("neighbours", lambda db: create(db, estimator=KNeighborsClassifier()), ModelError, ("KNeighborsClassifier", "LogisticRegression")),
+    Bad("a pipeline that ends in neighbours", lambda db: create(db, estimator=make_pipeline(StandardScaler(), KNeighborsClassifier())), ModelError, ("KNeighborsClassifier", "Pipeline")),
     Bad("a support vector machine", lambda db: create(db, estimator=SVC()), ModelError, ("SVC", "supported")),
-    Bad("a lasso", lambda db: number(db, estimator=Lasso()), ModelError, ("Lasso cannot", "LogisticRegression", "Ridge", "LinearRegression")),
+    Bad("least angles", lambda db: number(db, estimator=Lars()), ModelError, ("Lars cannot", "LogisticRegression", "Ridge", "LinearRegression")),
     Bad("a ridge with a negative penalty", lambda db: number(db, estimator=Ridge(alpha=-1.0)), ModelError, ("alpha=-1.0", "at least 0")),
     Bad("coefficients that must be positive", lambda db: number(db, estimator=Ridge(positive=True)), ModelError, ("positive=True", "positive=False")),
     Bad("a class for an estimator", lambda db: create(db, estimator=LogisticRegression), ModelError, ("class", "LogisticRegression()")),
     Bad("None for an estimator", lambda db: create(db, estimator=None), ModelError, ("None", "supported")),
-    Bad("an l1 penalty", lambda db: create(db, estimator=LogisticRegression(l1_ratio=1.0, solver="saga", C=1.0)), ModelError, ("l1", "l2")),
+    Bad("a loss without a curvature", lambda db: create(db, estimator=SGDClassifier(loss="perceptron")), ModelError, ("perceptron", "log_loss")),
     Bad("C that is not positive", lambda db: create(db, estimator=LogisticRegression(C=-1.0)), ModelError, ("C",)),
     Bad("fitted on an array, features not named", lambda db: db.create_model("m", on_array()), ModelError, ("features' names", "data frame")),
     Bad("fitted on an array, one name too many", lambda db: db.create_model("m", on_array(), features=["a", "b", "c"]), ModelError, ("2 features, 3 are named",)),

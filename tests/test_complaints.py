@@ -79,7 +79,61 @@ def test_targets() -> None:
     assert N.too_low().target == Target("value", "n", WEEK)
     assert CLASS.should_be(np.str_("yes")).target == Target("is", "churn", (("id", 7),), "yes")
     assert Cell(QUERY, "digit", (), "class", (0, 1)).should_be(np.int64(1)).target.value == 1
-    assert ROW.should_exist().target == Target("present", None, WEEK)
+    for complaint in (ROW.should_exist(), ROW.should_not_exist(), ROW.is_right()):
+        assert complaint.target == Target("present", None, WEEK)
+
+
+def test_what_two_cells_make() -> None:
+    other = Cell(QUERY, "m", WEEK, whole=True)
+    gap, ratio = N.difference_to(other), N.ratio_to(other)
+    assert (gap.whole, ratio.whole, N.difference_to(SHARE).whole) == (True, False, False)
+    assert gap.target == Target("value", "n", WEEK, against=other.target, how="difference")
+    assert ratio.target == Target("value", "n", WEEK, against=other.target, how="ratio")
+
+
+@pytest.mark.parametrize(
+    ("complaint", "first", "says"),
+    [
+        (ROW.should_exist(), 0, (1, 1, 0, 1, 1)),
+        (ROW.should_not_exist(), 1, (0, 0, 0, -1, 1)),
+        (ROW.is_right(), 1, (1, 1, 0, 0, 1)),
+        (CLASS.should_be("yes"), 0, (1, 1, 0, 1, 1)),
+        (N.should_be(100), 60, (100, 100, 0.5, 1, 100)),
+        (N.should_be(40), 60, (40, 40, 0.5, -1, 60)),
+        (N.should_be(0), 0, (0, 0, 0.5, -1, 1)),
+        (SHARE.should_be(0.25), 0.5, (0.25, 0.25, 0.00125, -1, 0.5)),
+        (N.at_least(80), 60, (80, math.inf, 80e-9, 1, 80)),
+        (SHARE.at_most(0.4), 0.5, (-math.inf, 0.4, 1e-9, -1, 0.5)),
+        (N.too_low(by=3), 60, (63, math.inf, 63e-9, 1, 63)),
+        (N.too_high(by=3), 60, (-math.inf, 57, 57e-9, -1, 60)),
+        (N.too_high(), 60, (-math.inf, math.inf, 0, -1, 60)),
+        (N.is_right(), 60, (60, 60, 0.5, 0, 60)),
+    ],
+)
+def test_a_complaint_in_numbers(complaint: Complaint, first: float, says: tuple[float, ...]) -> None:
+    found = goal(complaint, first, 0.75 * first)
+    assert (found.low, found.high, found.tolerance, found.direction, found.scale) == pytest.approx(says, rel=1e-12)
+    assert found.before == first
+
+
+def test_a_goal_of_what_is_null_goes_by_the_relaxed_value() -> None:
+    found = [goal(SHARE.should_be(v), NAN, 0.2) for v in (0.1, 0.3)]
+    assert [(g.direction, g.scale) for g in found] == [(-1, 0.2), (1, 0.3)]
+    assert goal(SHARE.is_right(), 0.5, 0.4, judge="relaxed").low == 0.4
+    assert goal(SHARE.is_right(), 0.5, 0.4, judge="relaxed").high == 0.5
+    assert goal(SHARE.is_right(), 0.5, NAN, judge="relaxed").low == 0.5
+
+
+def test_what_is_asked_in_a_word() -> None:
+    asked = {
+        N.is_right(): "as it is", CLASS.should_be("yes"): "'yes'", ROW.should_exist(): "there",
+        ROW.should_not_exist(): "not there", N.too_low(): "too low", N.should_be(3): "3", N.at_least(-2): "at least -2",
+    }  # fmt: skip
+    assert {c: c.asked for c in asked} == asked
+    named = Row(QUERY, WEEK, label="the second week")
+    assert [str(named), str(named.should_exist()), named.should_not_exist().place, named.is_right().place] == [
+        "the second week", "the second week should exist", "the second week", "the second week"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -210,6 +264,7 @@ def test_value_text() -> None:
     assert value_text(NAN, N.too_low()) == "NULL"
     assert value_text(0.0, ROW.should_exist()) == "not there"
     assert value_text(1.0, CLASS.should_be("yes")) == "'yes'"
+    assert [value_text(v, N.too_low()) for v in (math.inf, -math.inf)] == ["infinity", "-infinity"]
 
 
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)

@@ -67,6 +67,9 @@ class Tiny:
     def fingerprint(self, theta: np.ndarray) -> str:
         return theta.tobytes().hex()[:16]
 
+    def remark(self, theta: np.ndarray) -> str:
+        return ""
+
 
 @dataclass
 class Ranked:

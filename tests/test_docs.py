@@ -18,7 +18,7 @@ from rain_debug.cli.reference import markdown
 from rain_debug.datasets import shop
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
@@ -52,9 +52,10 @@ def test_snippets_run(page: Path, kept: Path, tmp_path: Path, monkeypatch: pytes
             pytest.fail(f"a snippet of {page.name} failed\n{traceback.format_exc()}")
 
 
-def test_what_a_page_shows_was_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """The text on the page about looking inside is what its snippets print."""
-    page = ROOT / "docs" / "explain.md"
+@pytest.mark.parametrize("name", ["explain.md", "how-it-works.md"])
+def test_what_a_page_shows_was_printed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The text on a page that follows a query is what its snippets print."""
+    page = ROOT / "docs" / name
     exec("".join(blocks(page, "python")), {"__name__": "page"})
     printed = capsys.readouterr().out
     assert [b for b in blocks(page, "text") if b.strip() not in printed] == []

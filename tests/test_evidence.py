@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from scipy.stats import ks_2samp, mannwhitneyu
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import rain_debug
+from projects import shop_project
 from rain_debug.bench import protocol
 from rain_debug.bench.adult import EXPERIMENTS as ADULT
 from rain_debug.bench.dblp import EXPERIMENTS as DBLP
@@ -29,26 +31,7 @@ from rain_debug.engines.table import Table
 from rain_debug.errors import DatasetError
 from rain_debug.rankers import RANKERS, holistic
 
-PROJECT = """
-version = 1
-[database]
-path = "clean.duckdb"
-[models.churn]
-estimator = "logistic_regression"
-training = "SELECT * FROM churn_training"
-key = "id"
-label = "churned"
-features = ["tenure", "sessions", "tickets", "baskets_left", "fee"]
-[queries.weekly]
-sql = "SELECT week, count(*) AS n FROM users u WHERE u.active AND predict(churn, u) = 'yes' GROUP BY week"
-[[complaints]]
-query = "weekly"
-column = "n"
-where = { week = "2026-11-09" }
-should_be = 146
-[debug]
-budget = 60
-"""
+PROJECT = shop_project("should_be = 146", path="clean.duckdb", debug="budget = 60")
 SEEDS = range(10)
 NAMES = ("a", "b", "c", "d", "e")
 COUNT = "SELECT count(*) AS n FROM rows r WHERE predict(m, r) = 'yes'"
@@ -199,7 +182,7 @@ def test_it_comes_first_wherever_a_report_is_read() -> None:
     db, cell, now, _ = people(0)
     report = debugged(db, cell.should_be(round(1.3 * now)))
     assert report.doubt.startswith("No evidence: ") and str(report).startswith(report.doubt)
-    page = Console(record=True, width=2000, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    page = Console(record=True, width=2000, quiet=False, file=io.StringIO())
     report.render(page)
     assert page.export_text().startswith(report.doubt)
     assert report._repr_html_().startswith("<p><strong>No evidence")

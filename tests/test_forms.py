@@ -162,6 +162,21 @@ GOLDEN = {
 QUERIES = [
     # BigQuery
     (
+        "SELECT * FROM ML.PREDICT(MODEL d.churn, TABLE d.users, STRUCT(0.7 AS threshold, "
+        "TRUE AS keep_original_columns))",
+        "SELECT * FROM (SELECT users.*, CASE WHEN predict_proba(churn, users, 'yes') > 0.7 THEN 'yes' "
+        "WHEN predict_proba(churn, users, 'yes') <= 0.7 THEN 'no' END AS predicted_churned "
+        "FROM d.users AS users) AS users",
+    ),
+    (
+        "SELECT p.c FROM PREDICT(MODEL = churn, DATA = (SELECT * FROM users)) WITH (c VARCHAR(9)) AS p",
+        "SELECT predict(churn, input) AS c FROM (SELECT * FROM users) AS input",
+    ),
+    (
+        "WITH m AS MODEL d.churn, t AS (SELECT 1) SELECT m!PREDICT(visits => a, age => b):class FROM u",
+        "WITH t AS (SELECT 1) SELECT predict(churn, visits => a, age => b) FROM u",
+    ),
+    (
         "SELECT * FROM ML.PREDICT(MODEL d.churn, TABLE d.users) WHERE predicted_churned = 'yes'",
         "SELECT * FROM (SELECT users.*, predict(churn, users) AS predicted_churned FROM d.users AS users) AS users "
         "WHERE predicted_churned = 'yes'",
@@ -255,6 +270,7 @@ QUERIES = [
 """Whole queries and their canonical texts."""
 
 UNTOUCHED = [
+    "SELECT u.id, s.c FROM users AS u JOIN LATERAL (SELECT predict(churn, u) AS c) AS s ON u.id = 3",
     "WITH churn(a, b) AS (SELECT 1, 2) SELECT churn.a FROM churn",
     "WITH churn(a, b) AS MATERIALIZED (SELECT 1, 2) SELECT churn.a FROM churn",
     "SELECT churn.a FROM users AS churn(a, b)",
@@ -266,6 +282,19 @@ UNTOUCHED = [
 """Queries without a prediction, which stay as they are."""
 
 REFUSED = [
+    (
+        "SELECT ai_query('churn', named_struct('visits', a, 'age', b, 'age', c)) FROM u",
+        "a feature of model 'churn' is given twice",
+        "a, 'age', b, 'age', c",
+        "features of 'churn': age, visits",
+    ),
+    (
+        "SELECT * FROM ML.PREDICT(MODEL d.churn, TABLE d.users, STRUCT(0.7 AS threshhold))",
+        "the option threshhold of ML.PREDICT is not read here",
+        "0.7 AS threshhold",
+        "only threshold is: STRUCT(0.7 AS threshold)",
+    ),
+    ("DECLARE @m INT", "DECLARE is not a query", "DECLARE @m INT", "queries begin with SELECT or WITH"),
     ("SELECT * FROM ML.PREDICT(MODEL d.churm, TABLE u)", "there is no model 'd.churm'", "d.churm", "'churn'"),
     ("SELECT pgml.predict('chrun', ARRAY[a, b]) FROM u", "there is no model 'chrun'", "'chrun'", "'churn'"),
     ("SELECT diggit!PREDICT(a) FROM u", "there is no model 'diggit'", "diggit", "'digit'"),
@@ -329,6 +358,12 @@ REFUSED = [
     (
         "SELECT pgml.predict_proba('churn', ARRAY[a, b])[3] FROM u",
         "there is no class 3 of this model",
+        "predict_proba('churn', ARRAY[a, b])",
+        "no, yes",
+    ),
+    (
+        "SELECT pgml.predict_proba('churn', ARRAY[a, b])['maybe'] FROM u",
+        "there is no class 'maybe' of this model",
         "predict_proba('churn', ARRAY[a, b])",
         "no, yes",
     ),
@@ -458,6 +493,10 @@ def test_a_query_that_is_nested_too_deeply_ends_in_a_sentence() -> None:
 def test_without_a_catalog_names_stay_as_they_are() -> None:
     sql = "SELECT pgml.predict('m', ARRAY[a, b]), d.m!PREDICT(a), PREDICT_M(u) FROM t AS u"
     assert canonical(sql) == 'SELECT predict(m, a, b), predict("d.m", a), PREDICT_M(u) FROM t AS u'
+    chances = "SELECT pgml.predict_proba('m', ARRAY[a, b])['yes'], m!PREDICT_PROBA(a):yes FROM t AS u"
+    assert canonical(chances) == "SELECT predict_proba(m, a, b, 'yes'), predict_proba(m, a, 'yes') FROM t AS u"
+    with pytest.raises(SQLError, match="there is no class 1 of this model"):
+        read("SELECT pgml.predict_proba('m', ARRAY[a, b])[1] FROM t", "duckdb", None)
 
 
 def test_a_broken_query_ends_in_a_sentence() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.utils.class_weight import compute_class_weight
 
 from rain_debug import influence
 from rain_debug.data import Records
 from rain_debug.engines.table import Table
 from rain_debug.models import Model, adapt
+
+# Before 1.7 scikit-learn balances by counts: giving a record less weight is then not the same as leaving it out.
+BALANCED = ["balanced"] if "sample_weight" in inspect.signature(compute_class_weight).parameters else []
 
 
 def build(
@@ -50,7 +55,7 @@ def scored(model: Model, records: Records, queried: np.ndarray, theta: np.ndarra
     seed=st.integers(0, 10**6),
     n_classes=st.sampled_from([2, 3]),
     C=st.sampled_from([0.1, 1.0, 10.0]),
-    class_weight=st.sampled_from([None, "balanced", {0: 3.0}]),
+    class_weight=st.sampled_from([None, {0: 3.0}, *BALANCED]),
     intercept=st.booleans(),
 )
 def test_a_score_is_the_derivative_of_refitting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
 from rain_debug.errors import DebugError, ModelError
+from rain_debug.rankers.rehearsal import rehearse
+
+rain_ranker = sys.modules["rain_debug.rankers.rain"]
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,25 @@ def made() -> Any:
     db.create_model("m", LogisticRegression(), "SELECT * FROM past", key="id", label="label", features=["x"])
     query = db.query("SELECT count(*) AS n FROM now WHERE predict(m, now) = 'yes'")
     return db, query.cell("n").too_low()
+
+
+def test_a_rehearsal_spares_them_too(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    db, complaint = made
+    seen: list[np.ndarray] = []
+
+    def noted(*given: Any) -> Any:
+        found = rehearse(*given)
+        seen.append(found.removed)
+        return found
+
+    monkeypatch.setattr(rain_ranker, "rehearse", noted)
+    how: dict[str, Any] = {"budget": 12, "step": 4, "until": "budget", "ranker": "rain", "progress": False}
+    db.debug(complaint, **how)
+    first = set(np.concatenate(seen).tolist())
+    seen.clear()
+    spared = sorted(first)[:5]
+    db.debug(complaint, spare=[position + 1000 for position in spared], **how)
+    assert seen and not set(np.concatenate(seen).tolist()) & set(spared)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,13 @@ from rain_debug.relax import Target
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def test_arrays_that_run_backwards_or_skip_are_read() -> None:
+    x = np.arange(6)
+    back = rain.connect({"t": {"a": x[::-1], "b": np.arange(12)[::2], "c": np.ma.masked_array(x, mask=x > 4)[::-1]}})
+    rows = back.engine.table("SELECT * FROM t")
+    assert [c.to_list() for c in rows.values()] == [[5, 4, 3, 2, 1, 0], [0, 2, 4, 6, 8, 10], [None, 4, 3, 2, 1, 0]]
+
+
 @pytest.fixture
 def db() -> rain.Database:
     """Users whose visits tell who is active, and a model whose classes are booleans."""
@@ -104,6 +111,20 @@ def test_predictions_over_a_read_only_file_asked_for_twice_are_kept_until_the_mo
     again = rain.connect(made.frames())
     again.create_model("churn", LogisticRegression(C=0.01), training=few, **settings)
     assert third.rows() == again.query(made.query).rows()
+
+
+CHURNING = "FROM users u WHERE predict(churn, u) = 'yes' GROUP BY week"
+
+
+def test_classes_that_are_kept_stand_in_for_no_probabilities(tmp_path: Path) -> None:
+    made = rain.datasets.shop(records=600, users_per_week=40)
+    db = rain.connect(made.write(tmp_path / "shop.duckdb"))
+    db.create_model("churn", LogisticRegression(), training="SELECT * FROM churn_training", key="id", label="churned",
+                    features=list(made.features))  # fmt: skip
+    for _ in range(2):  # the second time, predictions are kept
+        counted = db.query(f"SELECT week, count(*) AS n {CHURNING}")
+    sure = db.query(f"SELECT week, sum(predict_proba(churn, u, 'yes')) AS p {CHURNING}")
+    assert len(sure.rows()) == len(counted.rows())
 
 
 def test_a_view_is_its_table_also_where_another_attached_database_has_one_of_that_name() -> None:

@@ -4,7 +4,7 @@ Run SQL with model predictions inside, say what is wrong with its answer, and ge
 the answer after fixing them.
 
 >>> sorted(name for name in __all__ if name.isalpha() and name.islower())
-['connect', 'datasets']
+['cluster', 'connect', 'datasets']
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from rain_debug import datasets
     from rain_debug.complaints import Cell, Complaint, Row
     from rain_debug.database import Database, ModelHandle, Query, connect
+    from rain_debug.distributed import Cluster, cluster
     from rain_debug.engines.table import Table
     from rain_debug.errors import (
+        ClusterError,
         ComplaintError,
         ConfigError,
         DataError,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
         SQLError,
         StoreError,
     )
-    from rain_debug.models.torch import TorchClassifier
+    from rain_debug.models.torch import TorchClassifier, TorchRegressor
     from rain_debug.report import Report
 
 _HOMES = {
@@ -51,6 +53,10 @@ _HOMES = {
     "Report": "report",
     "Table": "engines.table",
     "TorchClassifier": "models.torch",
+    "TorchRegressor": "models.torch",
+    "Cluster": "distributed",
+    "cluster": "distributed",
+    "ClusterError": "errors",
     "ComplaintError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -71,6 +77,8 @@ _HOMES = {
 
 __all__ = [
     "Cell",
+    "Cluster",
+    "ClusterError",
     "Complaint",
     "ComplaintError",
     "ConfigError",
@@ -95,7 +103,9 @@ __all__ = [
     "StoreError",
     "Table",
     "TorchClassifier",
+    "TorchRegressor",
     "__version__",
+    "cluster",
     "connect",
     "datasets",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def test_the_expectation_in_great_expectations(
     condition: str, con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "false")
+    # It imports Spark where there is one, which takes a program without a file, as a test's worker is, for a doctest.
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     import great_expectations as gx
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 

@@ -112,7 +112,7 @@ BAD = [  # what is changed, into what; the line and the key named; what the mess
     ("step = 10", 'ranker = "holistc"', 27, "debug.ranker", "did you mean 'holistic'"),
     ("version = 1", "version = 2", 1, "version", "version = 1"),
     ("version = 1", "verson = 1", 1, "verson", "did you mean 'version'"),
-    ('path = "shop.duckdb"', 'db = "x"', 3, "database", "add one of: path, dataset, tables"),
+    ('path = "shop.duckdb"', 'db = "x"', 3, "database", "add one of: path, url, dataset, tables"),
     ('path = "shop.duckdb"', 'pth = "x"', 4, "database.pth", "did you mean 'path'"),
     ('label = "churned"', 'labl = "churned"', 11, "models.churn.labl", "did you mean 'label'"),
     ("at_least = 60", "at_leest = 60", 23, "complaints[1].at_leest", "did you mean 'at_least'"),

@@ -111,9 +111,14 @@ def test_every_operation_on_the_shop(opened: Opened) -> None:
     assert page.call("rows_behind", place=low, offset=1, limit=3)["total"] > 100
     assert len(page.call("records_behind", place=low, limit=7)["rows"]) == 7
     given = [c["complaint"] for c in project["complaints"]]
+    look = page.call("suspects", complaints=given, limit=5)
+    names = [c["name"] for c in look["rows"]["columns"]]
+    assert look["ready"] and names[:5] == ["rank", "model", "key", "score", "label"]
     run = page.run("debug", complaints=given, settings={"step": 100})
     assert run["met"] and run["live"] and run["patterns"][0]["verified"] < 0 and len(run["patterns"][0]["cells"]) == 2
     assert page.call("runs", offset=0, limit=10)["total"] == page.call("project")["runs"] == 1
+    first = page.call("records", run=run["id"], offset=0, limit=5)["rows"]
+    assert [row[1:3] for row in look["rows"]["rows"]] == [[r["model"], r["key"]] for r in first]
     again = page.call("run", id=run["id"])
     assert again == run
     assert page.call("records", run=run["id"], offset=0, limit=10)["total"] == run["removed"]

@@ -85,9 +85,9 @@ def test_relabelling_scores_are_the_derivative_that_retraining_shows(estimator: 
 
 
 def _weights_count() -> bool:
-    from rain_debug.models import logistic
+    from rain_debug.models import classifier
 
-    return logistic._WEIGHTED_BALANCE
+    return classifier.WEIGHTED_BALANCE
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(C=0.5), Ridge(alpha=2.0)], ids=["classes", "numbers"])

@@ -39,10 +39,14 @@ Row = tuple[Any, ...]
 
 
 class Twins:
-    """One random database three times: `rain` with models, `duck` and `lite` with their predictions as columns."""
+    """One random database three times: `rain` with models, `duck` and `lite` with their predictions as columns.
 
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
+    `as_file`: Rain takes the database for a user's file, which nobody writes to while it is open. It then predicts as
+    it reads, asks once what cannot change, and keeps predictions from one query to the next.
+    """
+
+    def __init__(self, shop: Shop, *, as_file: bool = False) -> None:
+        self.shop, self.as_file = shop, as_file
         self._opened: list[tuple[duckdb.DuckDBPyConnection, str]] = []
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
@@ -70,6 +74,7 @@ class Twins:
         for statement in self.statements(labels=False):
             con.execute(statement)
         db = rain.connect(con)
+        db.engine.read_only = db.engine.is_own = self.as_file
         for name in self.shop.models:
             known = {"training": TRAINING, "key": "id", "label": "y"} if name == REGRESSOR else {}
             db.create_model(name, model(name), aliases=[f"predict_{name}"], **known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -227,38 +228,47 @@ class Worlds:
         return out
 
 
-def enumerate_worlds(case: Case, db: Database) -> Worlds:
-    """Every assignment of classes to rows, and DuckDB's own answer in each."""
-    con = db.engine.connection
+def labels_of(case: Case) -> dict[str, np.ndarray]:
+    """Every assignment of classes to rows: per model (n_worlds, n_rows) codes."""
     models = sorted({MODEL_OF[a] for a in case.aliases})
     sizes = {"m": len(case.t), "k": len(case.s)}
     spaces = [range(len(CLASSES[x])) for x in models for _ in range(sizes[x])]
     worlds = np.array(list(itertools.product(*spaces)), dtype=int).reshape(
         int(np.prod([len(x) for x in spaces])), len(spaces)
     )
-    labels, at = {}, 0
-    for x in models:
-        labels[x] = worlds[:, at : at + sizes[x]]
-        at += sizes[x]
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({len(worlds)})"
-    ).fetchall()
-    for x in models:
-        w, i = np.indices(labels[x].shape)
-        codes = {"world": w.ravel(), "id": i.ravel(), "code": labels[x].ravel()}
-        con.register("codes", codes)
-        words = ", ".join(repr(c) for c in CLASSES[x])
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE pred_{x} AS SELECT world, id, ([{words}])[code + 1] AS label FROM codes"
-        ).fetchall()
-        con.unregister("codes")
-    answers: list[dict[tuple[Any, ...], Any]] = [{} for _ in worlds]
-    for world, *row in con.execute(case.oracle_sql()).fetchall():
+    ends = np.cumsum([sizes[x] for x in models])
+    return dict(zip(models, np.split(worlds, ends[:-1], axis=1), strict=True))
+
+
+def prediction_columns(model: str, codes: np.ndarray) -> dict[str, Any]:
+    """The columns world, id and label of a model's predictions in every world."""
+    world, row = np.indices(codes.shape)
+    labels = np.array(CLASSES[model], dtype=object)[codes.ravel()]
+    return {"world": world.ravel(), "id": row.ravel(), "label": labels if model == "m" else labels.astype(np.int64)}
+
+
+def worlds_of(case: Case, labels: dict[str, np.ndarray], rows: Iterable[tuple[Any, ...]]) -> Worlds:
+    """The worlds with their answers, from the rows (world, keys…, value) that an engine answered with."""
+    answers: list[dict[tuple[Any, ...], Any]] = [{} for _ in next(iter(labels.values()))]
+    for world, *row in rows:
         answers[world][tuple(row[:-1])] = row[-1]
     if case.aggregate and not case.keys:
         for answer in answers:
             answer.setdefault((), case.over_nothing())
     return Worlds(labels, answers)
+
+
+def enumerate_worlds(case: Case, db: Database) -> Worlds:
+    """Every assignment of classes to rows, and DuckDB's own answer in each."""
+    con = db.engine.connection  # type: ignore[attr-defined]
+    labels = labels_of(case)
+    n = len(next(iter(labels.values())))
+    con.execute(f"CREATE OR REPLACE TEMP TABLE worlds AS SELECT CAST(range AS INT) AS world FROM range({n})").fetchall()
+    for model, codes in labels.items():
+        con.register("codes", prediction_columns(model, codes))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE pred_{model} AS SELECT * FROM codes").fetchall()
+        con.unregister("codes")
+    return worlds_of(case, labels, con.execute(case.oracle_sql()).fetchall())
 
 
 def random_probabilities(case: Case) -> dict[str, np.ndarray]:

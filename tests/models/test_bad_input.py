@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import Lars, Lasso, LogisticRegression, LogisticRegressionCV, RidgeClassifier, SGDClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.svm import LinearSVC
 
 from rain_debug.engines.table import Table
 from rain_debug.errors import DataError, ModelError, RainError
@@ -83,12 +84,20 @@ def test_bad_data_is_refused_with_its_place_and_a_remedy(case: str) -> None:
 FITTED = LogisticRegression().fit(np.array([[0.0], [1.0]]), ["a", "b"])
 MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "a class": (lambda: bind({}, LogisticRegression), "is a class"),
-    "a tree": (lambda: bind({}, DecisionTreeClassifier()), "DecisionTreeClassifier cannot be differentiated"),
-    "cross-validated": (lambda: bind({}, LogisticRegressionCV()), "LogisticRegressionCV cannot be differentiated"),
-    "a pipeline of something else": (lambda: bind({}, make_pipeline(StandardScaler(), Lasso())), "ends in Lasso"),
+    "neighbours": (lambda: bind({}, KNeighborsClassifier()), "KNeighborsClassifier cannot be differentiated"),
+    "cross-validated": (lambda: bind({}, LogisticRegressionCV()), "LogisticRegressionCV has not chosen"),
+    "a pipeline of something else": (lambda: bind({}, make_pipeline(StandardScaler(), Lars())), "ends in Lars"),
     "a string": (lambda: bind({}, "logistic"), "'logistic' cannot"),
-    "l1": (lambda: bind({}, LogisticRegression(solver="saga", l1_ratio=1.0)), "l1 penalty"),
-    "elastic net": (lambda: bind({}, LogisticRegression(solver="saga", l1_ratio=0.5)), "elasticnet penalty"),
+    "a lasso without a penalty": (lambda: bind({"y": [1.0, 2.0, 3.0, 5.0]}, Lasso(alpha=0.0)), "alpha=0.0"),
+    "another loss": (lambda: bind({}, SGDClassifier(loss="modified_huber")), "loss='modified_huber'"),
+    "another penalty": (lambda: bind({}, SGDClassifier(penalty="l3")), "penalty='l3'"),
+    "a negative alpha": (lambda: bind({}, SGDClassifier(loss="log_loss", alpha=-1.0)), "alpha=-1.0"),
+    "a hinge without a penalty": (lambda: bind({}, SGDClassifier(penalty=None)), "no single optimum"),
+    "two margins at once": (lambda: bind({}, LinearSVC(multi_class="crammer_singer")), "'crammer_singer'"),
+    "a margin's C of 0": (lambda: bind({}, LinearSVC(C=0)), "C=0"),
+    "a hinge with l1": (lambda: bind({}, LinearSVC(penalty="l1", loss="hinge")), "penalty='l1', loss='hinge'"),
+    "ridge without a penalty": (lambda: bind({}, RidgeClassifier(alpha=0.0)), "alpha=0.0"),
+    "ridge of one sign": (lambda: bind({}, RidgeClassifier(positive=True)), "positive=True"),
     "C of 0": (lambda: bind({}, LogisticRegression(C=0.0)), "C=0.0"),
     "no penalty in liblinear": (lambda: bind({}, LogisticRegression(solver="liblinear", C=np.inf)), "needs a penalty"),
     "one against the rest": (

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from rain_debug.data import Records
 from rain_debug.engines.table import Table
-from rain_debug.models import Model, adapt, logistic
+from rain_debug.models import Model, adapt, classifier
 from rain_debug.models.active import active
 from rain_debug.models.logistic import LogisticModel
 
@@ -114,7 +114,7 @@ def test_slopes_by_class_are_those_of_other_labels(seed: int, n_classes: int, cl
                     model._penalty(model._known, 1) @ (theta * v)
                 )
 
-            if logistic._WEIGHTED_BALANCE:
+            if classifier.WEIGHTED_BALANCE:
                 rate = (summed(1e-5) - summed(0.0)) / 1e-5
                 np.testing.assert_allclose(slopes[0, c] / records.weight[0], rate, rtol=2e-3, atol=2e-3)
         return

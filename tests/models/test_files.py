@@ -153,7 +153,7 @@ def test_broken_files_are_messages(tmp_path: Path, make: Any) -> None:
     with zipfile.ZipFile(whole) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     refused = 0
-    for n in range(150):
+    for n in range(60):
         path = tmp_path / "broken.skops"
         if n % 2:  # in the archive
             path.write_bytes(flipped(whole.read_bytes(), dice))
@@ -169,7 +169,7 @@ def test_broken_files_are_messages(tmp_path: Path, make: Any) -> None:
             db.query("SELECT count(*) AS n FROM records r WHERE predict(m, r) = 'yes'").answer  # noqa: B018
         except RainError:
             refused += 1
-    assert refused > 100
+    assert refused > 40
 
 
 def flipped(data: bytes, dice: random.Random) -> bytes:

@@ -151,7 +151,7 @@ def test_separable_data_without_a_penalty_ends_and_says_so() -> None:
 
 def test_wide_sparse_text_stays_sparse() -> None:
     rng = np.random.default_rng(0)
-    X = sp.random_array((300, 100_000), density=2e-4, rng=rng, format="csr")
+    X = sp.random_array((300, 100_000), density=2e-4, random_state=rng, format="csr")
     y = (np.asarray(X[:, :50_000].sum(axis=1)) > np.asarray(X[:, 50_000:].sum(axis=1))).astype(int)
     model = adapt(
         make_pipeline(FunctionTransformer(lambda frame: X[frame["row"].to_numpy()]), LogisticRegression()), where="m"

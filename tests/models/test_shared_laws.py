@@ -9,14 +9,16 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import LinearSVC
 
 from rain_debug.curvature import Damped, solve
 from rain_debug.data import Records
 from rain_debug.engines.table import Table
 from rain_debug.models import Model, adapt
+from rain_debug.models.margins import LinearSVCModel, SGDModel
 from rain_debug.rankers import RANKERS, Problem, order
 
 STEP = 1e-5
@@ -26,7 +28,15 @@ ESTIMATORS: dict[str, Any] = {
     "ridge": lambda: Ridge(alpha=0.7),
     "ridge without an intercept": lambda: Ridge(alpha=0.7, fit_intercept=False),
     "least squares": LinearRegression,
+    "SGD, two classes": lambda: SGDClassifier(loss="log_loss", alpha=0.02),
+    "SGD, three classes": lambda: SGDClassifier(loss="log_loss", alpha=0.02),
+    "ridge, two classes": lambda: RidgeClassifier(alpha=0.7),
+    "ridge, three classes": lambda: RidgeClassifier(alpha=0.7),
+    "squared hinge, two classes": lambda: LinearSVC(C=0.7),
+    "squared hinge, three classes": lambda: LinearSVC(C=0.7),
+    "smooth hinge, three classes": lambda: LinearSVC(C=0.7, loss="hinge"),
 }
+SMOOTH = [kind for kind in ESTIMATORS if "hinge" not in kind]
 
 
 def build(kind: str, seed: int, sparse: bool = False, n: int | None = None) -> tuple[Model, Records, np.ndarray, Table]:
@@ -37,7 +47,7 @@ def build(kind: str, seed: int, sparse: bool = False, n: int | None = None) -> t
     X = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.7) + 0.3
     y: Any = rng.normal(size=n) + X[:, 0]
     if "classes" in kind:
-        c = 2 if kind == "two classes" else 3
+        c = 2 if "two classes" in kind else 3
         y = np.concatenate([np.arange(c), rng.integers(0, c, n)])[:n]
     estimator = ESTIMATORS[kind]()
     if sparse:
@@ -52,7 +62,9 @@ def total(model: Model, records: Records, keep: np.ndarray, theta: np.ndarray) -
     """L(θ) from the losses and the penalty's own curvature."""
     n = int(keep.sum())
     margins = len(model.classes) if len(model.classes) > 2 else 1
-    T = theta.reshape(margins, -1)[:, : records.X.shape[1]]
+    T = theta.reshape(margins, -1)
+    if not isinstance(model, LinearSVCModel):  # liblinear penalises the intercept too
+        T = T[:, : records.X.shape[1]]
     return float(model.losses(records, theta, keep)[keep].sum()) / n + 0.5 * model.prior(n) * float((T**2).sum())
 
 
@@ -62,7 +74,7 @@ def slope(f: Any, theta: np.ndarray, v: np.ndarray) -> Any:
 
 
 @settings(max_examples=250)
-@given(kind=st.sampled_from(list(ESTIMATORS)), seed=st.integers(0, 10**6), sparse=st.booleans())
+@given(kind=st.sampled_from(SMOOTH), seed=st.integers(0, 10**6), sparse=st.booleans())
 def test_derivatives_equal_finite_differences(kind: str, seed: int, sparse: bool) -> None:
     model, records, theta, _ = build(kind, seed, sparse)
     rng = np.random.default_rng(seed + 1)
@@ -75,6 +87,8 @@ def test_derivatives_equal_finite_differences(kind: str, seed: int, sparse: bool
     along = slope(lambda t: float((model.probabilities(records.X, t) * dP).sum()), theta, v)
     np.testing.assert_allclose(model.backprop(records.X, theta, dP) @ v, along, rtol=1e-5, atol=1e-6)
     each = slope(lambda t: model.losses(records, t, keep), theta, v)
+    if isinstance(model, SGDModel):  # a record carries its part of the mean loss's penalty
+        each += slope(lambda t: total(model, records, keep, t) - model.losses(records, t, keep)[keep].mean(), theta, v)
     np.testing.assert_allclose(model.jvp(records, theta, v, keep), each, rtol=1e-5, atol=1e-6)
 
     u, eps = rng.normal(size=model.n_params), 1e-3
@@ -92,8 +106,8 @@ def test_quadratic_forms_equal_one_gradient_at_a_time(kind: str, seed: int, spar
     model, records, theta, _ = build(kind, seed, sparse)
     forms, note = model.quadratic_forms(records, None, theta, 0.1)
     H = model.hessian(records, None, theta).dense() + 0.1 * np.eye(model.n_params)
-    gradients = np.array([model.jvp(records, theta, e) for e in np.eye(model.n_params)]).T
-    np.testing.assert_allclose(forms, np.einsum("ip,pi->i", gradients, np.linalg.solve(H, gradients.T)), rtol=1e-7)
+    gradients = np.array([slope(lambda t: model.losses(records, t), theta, e) for e in np.eye(model.n_params)]).T
+    np.testing.assert_allclose(forms, np.einsum("ip,pi->i", gradients, np.linalg.solve(H, gradients.T)), rtol=1e-6)
     assert note == ""
 
 

@@ -106,22 +106,18 @@ def test_classes_name_logits_without_a_record() -> None:
 def test_a_fit_that_stops_short_says_so() -> None:
     model = adapt(rain.TorchClassifier(nn.Linear(2, 2), iterations=2), where="model 'm'")
     fit = model.fit(model.bind(DATA, "y"))
-    assert not fit.converged and fit.iterations == 2 and "allow more iterations=" in fit.note
+    assert not fit.converged and fit.iterations == 2 and "Allow more iterations=" in fit.note
 
 
-class NoForwardMode(torch.autograd.Function):
-    """An operation with a derivative backwards alone."""
-
-    generate_vmap_rule = True
+class OnceOnly(torch.autograd.Function):
+    """An operation whose derivative has none."""
 
     @staticmethod
-    def forward(x: Any) -> Any:
+    def forward(ctx: Any, x: Any) -> Any:
         return x * 2
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None: ...
-
-    @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Any) -> Any:
         return g * 2
 
@@ -145,7 +141,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "logits": (lambda: nn.Linear(2, 3), "returns 3 logits a row, the label has 2 classes"),
     "rows": (lambda: Odd(lambda z: z.sum()), "returned a tensor of shape"),
     "type": (lambda: Odd(lambda z: {"logits": z}), "returned dict for 1 row"),
-    "forward mode": (lambda: Odd(NoForwardMode.apply), "the module failed"),
+    "once only": (lambda: Odd(OnceOnly.apply), "the module failed"),
     "frozen": (lambda: nn.Linear(2, 2).requires_grad_(False), "nothing to train"),
     "unknown layer": (lambda: rain.TorchClassifier(nn.Linear(2, 2), parameters="wieght"), "trains no .* 'wieght'"),
     "no layer": (lambda: rain.TorchClassifier(nn.Linear(2, 2), parameters=[]), "leaves nothing to rank by"),

@@ -44,6 +44,16 @@ def test_the_shop_has_one_cause(report: Report, made: Any) -> None:
     assert both >= 0.95 * max(patterns[0].records, len(made.truth))
 
 
+def test_where_they_come_from_is_what_made_them_wrong(report: Report, made: Any) -> None:
+    """In columns that the model neither reads nor predicts: the predicate by which the shop was made, to the letter."""
+    (origin,) = report.patterns(by="origin", verify=False)
+    assert origin.sql == "source = 'import-17' AND plan = 'basic'"
+    t = made.churn_training
+    assert (origin.mask(t) == (t["source"].values == "import-17") & (t["plan"].values == "basic")).all()
+    assert set(made.truth.tolist()) <= set(origin.keys)
+    assert len(report.patterns(by="origin", columns=["baskets_left", "churned"], verify=False)) == 0
+
+
 def test_the_numbers_are_the_records_own(report: Report, made: Any) -> None:
     table, removed = made.churn_training, {c.key for r in report.rounds for c in r.chosen}
     for p in report.patterns(verify=False, columns=["source", "plan", "uploaded"]):

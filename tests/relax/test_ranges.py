@@ -55,6 +55,35 @@ def test_the_bounds_of_a_cell(value: str, low: float, high: float) -> None:
     np.testing.assert_allclose(found, [[low, high]], rtol=1e-12)
 
 
+FLAT = [
+    ("-sum(x)", -7, 0), ("avg(-x)", -4, -1), ("avg(x - 2)", -1, 2), ("count(*) / -2", -1.5, 0),
+    ("sum(x) / (count(*) + 1)", 0, 7), ("sum(x) / (count(*) - 1)", -np.inf, np.inf), ("round(sum(x) / 3, 1)", 0, 7 / 3),
+    ("coalesce(sum(x), -5)", -5, 7), ("nullif(count(*), 3)", 0, 3), ("count(*) FILTER (WHERE x > 1)", 0, 2),
+    ("avg(x) FILTER (WHERE x > 1)", 2, 4), ("count(*) * count(*)", 0, 9), ("(count(*) - 1) * (count(*) - 2)", -4, 2),
+    ("sum(x * x) / sum(x)", 1, 4), ("sum(x) / 2 + avg(x) * 2", 2, 11.5), ("2 * avg(x)", 2, 8), ("0 * count(*)", 0, 0),
+    ("sum(x) / sum(x)", 1, 1), ("-100 * sum(x) / count(*)", -400, -100),
+]  # fmt: skip
+TREE = [
+    ("min(x)", 0, 4), ("min(x) - max(x)", -3, 3), ("max(x) * min(x)", 0, 16),
+    ("floor(sum(x) / 4)", 0, 1.75), ("ceil(sum(x) / 4)", 0, 2), ("coalesce(sum(x), max(x))", 0, 7),
+    ("least(count(*), 2)", 0, 3), ("sqrt(count(*))", 0, 3**0.5), ("exp(count(*))", 0, np.exp(3)),
+    ("ln(count(*) + 1)", 0, np.log(4)), ("abs(2 - sum(x))", 0, 5), ("max(x) > 2", 0, 1), ("sum(x) IS NULL", 0, 1),
+    ("var_samp(x)", 0, 4.5), ("stddev_pop(x)", 0, 1.5), ("sum(DISTINCT x)", 0, 7), ("sum(x) - count(*)", -3, 7),
+]  # fmt: skip
+"""Values, their least and their greatest: the sums' bounds go through everything that is computed from them."""
+
+
+@pytest.mark.parametrize("cells", [FLAT, TREE], ids=["flat", "tree"])
+def test_the_bounds_of_many_cells(cells: list[tuple[str, float, float]]) -> None:
+    db = rain.connect({"t": {"x": np.array([1.0, 2.0, 4.0]), "f": np.array([0.0, 1.0, 2.0])}})
+    db.create_model("k", fixed((0, 1)))
+    values = ", ".join(f"{value} AS a{i}" for i, (value, _, _) in enumerate(cells))
+    query = db.query(f"SELECT {values} FROM t u WHERE predict(k, u) = 1 AND 1 = 1")
+    found: Any = query.capture([Target("value", f"a{i}", ()) for i in range(len(cells))]).program.bounds()
+    for (value, low, high), ends in zip(cells, found, strict=True):
+        np.testing.assert_allclose(ends, [low, high], rtol=1e-12, err_msg=value)
+
+
 @pytest.mark.parametrize("condition", ["", " AND u.x < v.x"])
 def test_counts_and_sums_over_pairs_stay_in_their_bounds(condition: str) -> None:
     numbers = {"x": np.array([1.0, 2.0, 4.0]), "f": np.array([0.0, 1.0, 2.0])}

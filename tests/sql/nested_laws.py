@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +38,10 @@ class Checked:
 def obeys_nested(db: Any, query: Any, worlds: Sequence[World]) -> Checked:
     """Hold the program of every row, and of every number that predictions move, to the rows of `worlds`."""
     wanted = _targets(query, worlds)
-    targets, refused = _captured(query, wanted) if wanted else (wanted, {})
+    targets, refused, capture = _captured(query, wanted) if wanted else (wanted, {}, None)
     if not targets:
         return Checked(0, refused)
-    capture = query.capture(list(targets))
-    program = capture.program
+    program, bounds = capture.program, capture.program.bounds()
     handles = [db._handle(b.model) for b in capture.blocks]
     X = [h.model.encode(b.table, "the test") for h, b in zip(handles, capture.blocks, strict=True)]
     rounding = {c.name for c, o in zip(query.nested.columns, _outputs(query), strict=False) if _rounds(o.expr)}
@@ -57,9 +56,11 @@ def obeys_nested(db: Any, query: Any, worlds: Sequence[World]) -> Checked:
         known = np.isfinite(sharp) & smooth
         found = program.relaxed(one_hot)
         _same(f"law 2, world {number}", targets, np.where(known, found, 0), np.where(known, sharp, 0))
+        within_bounds(bounds, targets, found)
     rng = np.random.default_rng(0)
     inside = [_inside(rng, p) for p in P]
     relaxed = program.relaxed(inside)
+    within_bounds(bounds, targets, relaxed)
     for t, x in zip(targets, relaxed, strict=True):
         assert t.kind == "value" or -1e-9 <= x <= 1 + 1e-9, f"{t}: {x} is no probability"
     _slope(program, inside, relaxed, rng)
@@ -70,6 +71,13 @@ def obeys_nested(db: Any, query: Any, worlds: Sequence[World]) -> Checked:
         linear = np.isclose(relaxed, total, rtol=1e-9, atol=1e-9)  # a SUM over no rows is NULL, and counts as 0
         _same("law 3", targets, np.where(known, relaxed, 0), np.where(known, np.where(linear, total, given), 0))
     return Checked(len(targets), refused)
+
+
+def within_bounds(bounds: Sequence[tuple[float, float]], targets: Iterable[Target], relaxed: np.ndarray) -> None:
+    """No relaxed value lies outside the bounds that its program states for it."""
+    for t, x, (low, high) in zip(targets, relaxed, bounds, strict=True):
+        room = 1e-9 * max(1.0, abs(x))
+        assert not np.isfinite(x) or low - room <= x <= high + room, f"{t}: {x} is not within {low} and {high}"
 
 
 def _outputs(query: Any) -> Sequence[Any]:
@@ -123,12 +131,12 @@ def _number(value: Any) -> float:
 
 def _captured(
     query: Any, targets: dict[Target, list[float]]
-) -> tuple[dict[Target, list[float]], dict[str | None, tuple[str, str]]]:
-    """The targets that have a relaxation, and what is said of the others."""
+) -> tuple[dict[Target, list[float]], dict[str | None, tuple[str, str]], Any]:
+    """The targets that have a relaxation, what is said of the others, and the capture of the former."""
     try:
-        query.capture(list(targets))
+        capture = query.capture(list(targets))
         assert not any(map(math.isinf, itertools.chain(*targets.values()))), "what is no number has a complaint"
-        return targets, {}
+        return targets, {}, capture
     except SQLError:
         pass
     kept: dict[Target, list[float]] = {}
@@ -139,7 +147,7 @@ def _captured(
             kept[target] = values
         except SQLError as error:
             refused[target.column] = error.message, error.fragment or ""
-    return kept, refused
+    return kept, refused, query.capture(list(kept)) if kept else None
 
 
 def _inside(rng: np.random.Generator, p: np.ndarray) -> np.ndarray:

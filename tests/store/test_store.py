@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from hypothesis import given, settings
@@ -112,35 +112,44 @@ def test_a_run_under_way_can_be_read_and_marked(tmp_path: Path) -> None:
     assert [r["rank"] for r in store.records(run, 0, 10, Filter(kept=True))["rows"]] == [2], "marks stay"
 
 
-KILLED = """
-import sys
-from rain_debug.store import RunStore
-sys.path.insert(0, sys.argv[2])
-from test_store import view, row, told
-store = RunStore(sys.argv[1])
-while True:
-    run = store.new_id()
-    store.begin(view(run, state="interrupted", records=0))
-    for number in range(1, 6):
-        store.add_round(run, told(number), [row(10 * number + i) for i in range(10)])
-        print(run, number, flush=True)
-    store.finish(view(run), [row(i) for i in range(1, 51)])
-    store.heads(0, 10)
-    print(run, "done", flush=True)
-"""
+def beside(work: Callable[[Path, int], None], folder: Path) -> tuple[int, TextIO]:
+    """A process that does this in the folder, and what it says."""
+    hear, say = os.pipe()
+    process = os.fork()
+    if not process:
+        try:
+            work(folder, say)
+        finally:
+            os._exit(1)
+    os.close(say)
+    return process, open(hear, encoding="utf-8")
+
+
+def _writes(folder: Path, say: int) -> None:
+    """Runs that are written one after the other, each round told once it stands there; until it is killed."""
+    store = RunStore(folder)
+    while True:
+        run = store.new_id()
+        store.begin(view(run, state="interrupted", records=0))
+        for number in range(1, 6):
+            store.add_round(run, told(number), [row(10 * number + i) for i in range(10)])
+            os.write(say, f"{run} {number}\n".encode())
+        store.finish(view(run), [row(i) for i in range(1, 51)])
+        store.heads(0, 10)
+        os.write(say, f"{run} done\n".encode())
 
 
 def test_a_killed_process_loses_no_round_that_it_had_written(tmp_path: Path) -> None:
     chance = random.Random(11)
     for kill in range(4):
         folder = tmp_path / str(kill)
-        command = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            lines = [process.stdout.readline()]
+        process, hear = beside(_writes, folder)
+        with hear:
+            lines = [hear.readline()]
             time.sleep(chance.uniform(0.0, 0.15))
-            os.kill(process.pid, signal.SIGKILL)
-            lines += process.stdout.readlines()
+            os.kill(process, signal.SIGKILL)
+            lines += hear.readlines()
+        assert os.waitpid(process, 0)[1] == signal.SIGKILL
         last: dict[str, str] = dict(line.split() for line in lines if line.endswith("\n"))
         with RunStore(folder) as store:
             heads = {h["id"]: h for h in store.heads(0, 1000)["runs"]}
@@ -158,31 +167,27 @@ def test_a_killed_process_loses_no_round_that_it_had_written(tmp_path: Path) -> 
                         assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-FULL = """
-import resource, sys
-from rain_debug.errors import StoreError
-from rain_debug.store import RunStore
-sys.path.insert(0, sys.argv[2])
-from test_store import view, row, told
-store = RunStore(sys.argv[1])
-run = store.new_id()
-store.begin(view(run, state="interrupted", records=0))
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-number = 0
-try:
-    while True:
-        number += 1
-        store.add_round(run, told(number), [row(500 * number + i) for i in range(500)])
-except StoreError as error:
-    print(number, error.message)
-"""
+def _fills_the_disk(folder: Path, say: int) -> None:
+    """Rounds until no file may grow any more; tells which one was refused, and how."""
+    store = RunStore(folder)
+    run = store.new_id()
+    store.begin(view(run, state="interrupted", records=0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    number = 0
+    try:
+        while True:
+            number += 1
+            store.add_round(run, told(number), [row(500 * number + i) for i in range(500)])
+    except StoreError as error:
+        os.write(say, f"{number} {error.message}".encode())
 
 
 def test_a_full_disk_is_said_and_what_was_written_stays(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FULL, str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    number, message = done.stdout.split(" ", 1)
-    assert int(number) > 1 and "cannot be read or written" in message, done.stderr
+    process, hear = beside(_fills_the_disk, tmp_path)
+    with hear:
+        number, message = hear.read().split(" ", 1)
+    os.waitpid(process, 0)
+    assert int(number) > 1 and "cannot be read or written" in message
     with RunStore(tmp_path) as store:
         (head,) = store.heads(0, 10)["runs"]
         assert store.records(head["id"], 0, 1)["total"] == 500 * (int(number) - 1)

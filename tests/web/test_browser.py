@@ -62,7 +62,8 @@ def visitor(chromium: Any, small: tuple[Server, SmallDesk]) -> Iterator[Any]:
     page = context.new_page()
     page.set_default_timeout(10_000)
     server, desk = small
-    page.goto(server.url)
+    with page.expect_response("**/api/project"):  # what the page itself asks, after it is loaded
+        page.goto(server.url)
     assert page.url == f"http://127.0.0.1:{server.port}/"  # the secret is out of the address
     (cookie,) = context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (server.gate.cookie, True, "Strict")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
 from rain_debug.datasets import shop
-from rain_debug.engines import Limits, Table, lock, open_duckdb
+from rain_debug.engines import Limits, Table, lock, open_duckdb, open_engine
 from rain_debug.errors import EngineError, RainError
 from web.escapes import ATTEMPTS, COUNT, SOURCES, STATEMENTS, WRITES
 
@@ -48,7 +49,7 @@ def _filled(text: str, folder: Path) -> str:
 
 
 def test_the_list_is_long_enough() -> None:
-    assert len(ATTEMPTS) >= 34 and len(set(ATTEMPTS)) == len(ATTEMPTS)
+    assert len(ATTEMPTS) >= 143 and len(set(ATTEMPTS)) == len(ATTEMPTS)
 
 
 def test_what_a_query_may_not_do(db: rain.Database, folder: Path) -> None:
@@ -79,7 +80,8 @@ def test_the_engine_itself_refuses_too(db: rain.Database, folder: Path) -> None:
 def test_raw_duckdb_does_not_reach_out_of_the_lock(db: rain.Database, folder: Path) -> None:
     """Even code that went past every check of ours meets DuckDB's own lock, for what leaves the database."""
     outside = [s for s in STATEMENTS if re.match(r"COPY|EXPORT|INSTALL|LOAD|FORCE INSTALL|SET|RESET|ATTACH '\{", s)]
-    for text in (*outside, *(f"SELECT * FROM {s}" for s in SOURCES)):
+    inside = ("checkpoint()", "truncate_duckdb_logs()")  # of what it holds in memory; Rain refuses them itself
+    for text in (*outside, *(f"SELECT * FROM {s}" for s in SOURCES if s not in inside)):
         with pytest.raises(duckdb.Error):
             db.engine.connection.execute(_filled(text, folder)).fetchall()
     assert not (folder / "out").exists()
@@ -147,6 +149,51 @@ def test_memory_and_disk_are_limited(tmp_path: Path) -> None:
 def test_a_limit_that_duckdb_does_not_take() -> None:
     with pytest.raises(EngineError, match="memory_limit = a lot"):
         lock(open_duckdb(":memory:"), Limits(memory="a lot"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM enable_logging(storage := 'file', storage_path := '{out}')",
+        "WITH x AS (FROM main.\"Enable_Logging\"(storage := 'file', storage_path := '{out}')) SELECT * FROM x",
+        "SELECT * FROM query('SELECT * FROM enable' || '_logging(storage := ''file'', storage_path := ''{out}'')')",
+        "SELECT * FROM json_execute_serialized_sql((SELECT '{{}}'))",
+        "SELECT write_log('x')",
+        "SELECT * FROM enable_profiling()",
+        "SELECT * FROM checkpoint()",
+    ],
+)
+def test_a_select_that_does_something_is_refused_unlocked_too(tmp_path: Path, sql: str) -> None:
+    """DuckDB calls it a SELECT; with the user's own settings it would write a file wherever it likes."""
+    engine = open_duckdb(duckdb.connect(str(tmp_path / "own.duckdb")))
+    for ask in (engine.table, engine.types, lambda text: engine.keep("__rain_escape", text)):
+        with pytest.raises(EngineError, match="one SELECT was expected, not one with"):
+            ask(sql.replace("{out}", str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+    assert engine.table("SELECT 'enable_logging' AS query, 1 AS checkpoint")["checkpoint"].values.tolist() == [1]
+
+
+OF_SQLITE = (
+    "VACUUM INTO '{out}'", "PRAGMA writable_schema = 1", "PRAGMA journal_mode = DELETE", "SAVEPOINT a",
+    "SELECT load_extension('{out}')", "SELECT readfile('{file}')", "SELECT writefile('{out}', 'x')", "SELECT edit('x')",
+    "SELECT * FROM fsdir('/')", "SELECT * FROM pragma_journal_mode('off')", "SELECT * FROM sqlite_dbpage",
+    "CREATE VIRTUAL TABLE temp.v USING csv(filename = '{file}')", "CREATE TEMP TABLE t AS SELECT 1",
+)  # fmt: skip
+
+
+def test_sql_has_no_way_out_of_a_sqlite_file(folder: Path) -> None:
+    """It is read and nothing else without any lock."""
+    con = sqlite3.connect(folder / "own.sqlite")
+    con.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, fee REAL)")
+    con.close()
+    engine = open_engine(str(folder / "own.sqlite"))
+    texts = (*STATEMENTS, *OF_SQLITE, *(f"{w}SELECT 1 AS a" for w in WRITES), *(f"SELECT * FROM {s}" for s in SOURCES))
+    for text in texts:
+        for ask in (engine.table, lambda sql: engine.keep("__rain_escape", sql)):
+            with pytest.raises(EngineError) as caught:
+                ask(_filled(text, folder))
+            assert "xyzzy" not in str(caught.value).replace(str(folder), "") and not (folder / "out").exists()
+    engine.close()
 
 
 def test_a_users_own_connection_keeps_its_settings(tmp_path: Path) -> None:

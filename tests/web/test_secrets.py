@@ -63,6 +63,7 @@ def every_answer(served: Server, folder: Path) -> Iterator[tuple[str, Answer]]:
         "project": {}, "query": {"name": "weekly"}, "ask": {"sql": "SELECT * FROM users"},
         "rows": {"query": "weekly", **page}, "place": {"place": PLACE}, "describe": {"complaint": COMPLAINT},
         "rows_behind": {"place": PLACE, **page}, "records_behind": {"place": PLACE, "limit": 10}, "runs": page,
+        "suspects": {"complaints": [COMPLAINT], "limit": 10},
         "run": {"id": run}, "records": {"run": run, **page}, "keep": {"run": run, "keep": True},
         "record": {"model": "churn", "key": 5}, "side_effects": {"id": run}, "prefix": {"id": run},
         "forecasts": {"id": run}, "export": {"id": run, "format": "html"},
@@ -111,11 +112,12 @@ def test_addresses_of_databases_are_not_repeated(tmp_path: Path, capsys: pytest.
     """They hold passwords."""
     address = f"postgresql://analyst:{PLANTED}@db.example/shop"
     path = tmp_path / "shop.toml"
-    path.write_text(PROJECT.replace('path = "shop.duckdb"', f'path = "{address}"'))
-    for command in ("check", "run", "serve"):
-        assert app.outcome([command, str(path)]) == 2
-        said = "".join(capsys.readouterr())
-        assert "postgresql databases are not supported" in said and PLANTED not in said
+    for key, message in (("path", "an address is no path"), ("url", "this address has a password in it")):
+        path.write_text(PROJECT.replace('path = "shop.duckdb"', f'{key} = "{address}"'))
+        for command in ("check", "run", "serve"):
+            assert app.outcome([command, str(path)]) == 2
+            said = "".join(capsys.readouterr())
+            assert message in said and PLANTED not in said
     with pytest.raises(rain.RainError) as caught:
         rain.connect(address)
     assert PLANTED not in str(caught.value)

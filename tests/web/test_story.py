@@ -95,12 +95,17 @@ def test_with_the_mouse(told: Told, address: Callable[[Told], str], page: Any, v
     form.get_by_role("spinbutton", name=re.compile(told.claim)).fill(told.value)
     fine(page, violations)
     form.get_by_role("button", name="Add complaint").click()
+    suspects = page.get_by_role("list", name="First suspects")
+    expect(suspects.get_by_role("listitem")).to_have_count(5)
+    looked_at = suspects.get_by_role("link").first.inner_text()
+    fine(page, violations)
     page.get_by_role("button", name="Find the records behind it").click()
     expect(page.get_by_role("progressbar").first).to_be_visible()
     settled(page)
     fine(page, violations)
     first, address_of_first = page.get_by_role("heading", level=1).inner_text(), page.url
     row = page.locator(".records tbody tr").first
+    expect(row.get_by_role("link", name=looked_at, exact=True)).to_be_visible()
     key = row.get_by_role("link").first.inner_text()
     row.get_by_role("button", name="Keep").click()
     expect(page.locator(".kept-bar")).to_contain_text("1 record kept")

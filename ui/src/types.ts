@@ -261,6 +261,8 @@ export interface Ops {
   describe: [{ complaint: Complaint }, { text: string; holds: boolean }];
   rows_behind: [{ place: Place; offset: number; limit: number }, Rows];
   records_behind: [{ place: Place; limit: number }, Rows];
+  /** The records that complaints point to, before anything is tried; `ready` is false where only a run can say. */
+  suspects: [{ complaints: Complaint[]; limit: number }, { ready: boolean; doubt: string; rows: Rows }];
   runs: [{ offset: number; limit: number }, { runs: RunHead[]; total: number }];
   run: [{ id: string }, RunView];
   records: [RecordFilter & { offset: number; limit: number; sort?: string | null; down?: boolean }, RecordPage];

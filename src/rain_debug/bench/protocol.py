@@ -17,8 +17,8 @@ import numpy as np
 from rain_debug.bench import metrics
 from rain_debug.bench.case import Case, Scene
 from rain_debug.bench.store import Result
-from rain_debug.debugger.choosing import GRADIENT_FREE
 from rain_debug.debugger.rounds import Round
+from rain_debug.rankers import BLIND
 
 SETTINGS: dict[str, Any] = {"step": 10, "until": "budget", "judge": "relaxed", "loss": "l1", "scale": "none"}
 PHASES = ("train", "encode", "rank")
@@ -35,7 +35,7 @@ def seeds(ranker: str, asked: int | None) -> range:
 
 def stored_as(case: Case, ranker: str) -> str:
     """The name a result goes by: a ranker that looks at no complaint has one for all cases of a corruption."""
-    return case.corruption.name if ranker in GRADIENT_FREE else case.name
+    return case.corruption.name if ranker in BLIND else case.name
 
 
 def measure(

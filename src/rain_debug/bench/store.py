@@ -75,7 +75,8 @@ class Store:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(line)
         except OSError as error:
-            raise ReportError(f"the result cannot be kept: {error.strerror}", where=str(self.path)) from None
+            hint = "make room, or name another folder: --out"
+            raise ReportError(f"the result cannot be kept: {error.strerror}", where=str(self.path), hint=hint) from None
         self._found[result.key] = result
 
     def _read(self) -> None:
@@ -98,7 +99,8 @@ class Store:
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:
-            raise ReportError(f"the results cannot be read: {error}", where=str(self.path)) from None
+            hint = "name another folder: --out"
+            raise ReportError(f"the results cannot be read: {error}", where=str(self.path), hint=hint) from None
 
     def _cut_off(self) -> bool:
         """Whether the file ends within a line."""

@@ -15,6 +15,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from rain_debug.errors import RainError
+from rain_debug.passwords import without_passwords
 from rain_debug.version import __version__
 
 MET, NOT_MET, COULD_NOT, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -49,11 +50,17 @@ def _keep(context: click.Context, option: click.Parameter, value: bool) -> bool:
     return value
 
 
-def pickles(command: F) -> F:
-    """Add the option that lets a project's models be unpickled."""
-    return click.option(
+def trust(command: F) -> F:
+    """Add the options that say how far a project's file, data and models are trusted."""
+    pickles = click.option(
         "--trust-pickle", is_flag=True, help="Open models in pickled files, which runs the code that these bring along."
-    )(command)
+    )
+    untrusted = click.option(
+        "--untrusted",
+        is_flag=True,
+        help="FILE comes from elsewhere: it runs no code, and reaches nothing but the files beside it.",
+    )
+    return pickles(untrusted(command))
 
 
 class _Quiet(click.Group):
@@ -113,7 +120,15 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
     metavar="PATH",
     help="Save the report too: .html, .json, .csv, .parquet or .txt. Can be given several times.",
 )
-@click.option("--overwrite", is_flag=True, help="Let --output write over files that are there.")
+@click.option("--overwrite", is_flag=True, help="Let --output write over files, and a new run over one that is kept.")
+@click.option(
+    "--run",
+    "journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Keep the run's rounds in PATH. [default: beside FILE, until it is over]",
+)
+@click.option("--resume", is_flag=True, help="Go on where a run stood that was killed or interrupted.")
 @click.option(
     "--budget", type=click.IntRange(min=1), metavar="N", help="At most so many records, whatever the file says."
 )
@@ -127,32 +142,36 @@ def demo(keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
 @click.option(
     "--redact", multiple=True, metavar="COL", help="Leave a column out of an .html report, wherever its values stand."
 )
-@pickles
+@trust
 @talk
 def run(
     file: Path,
     outputs: tuple[Path, ...],
     overwrite: bool,
+    journal: Path | None,
+    resume: bool,
     no_rows: bool,
     redact: tuple[str, ...],
     budget: int | None,
     fix: str | None,
     top: int,
     trust_pickle: bool,
+    untrusted: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Find the training records behind FILE's complaints.
 
     Exits with 0 where every complaint is met once the records are fixed (one that says only a direction: where the
-    value moved that way), with 1 where some are not, with 2 where it could not run.
+    value moved that way), with 1 where some are not, with 2 where it could not run. Every round is written down when it
+    is done: whatever ends the run, the same command with --resume goes on, to the same report.
     """
     from rain_debug.cli.run import debug_file
 
     asked = {"budget": budget, "fix": fix}
     return debug_file(
-        file, outputs=outputs, overwrite=overwrite, rows=not no_rows, redact=redact, asked=asked, top=top,
-        trust_pickle=trust_pickle, quiet=quiet, as_json=as_json,
+        file, outputs=outputs, overwrite=overwrite, run=journal, resume=resume, rows=not no_rows, redact=redact,
+        asked=asked, top=top, trust_pickle=trust_pickle, untrusted=untrusted, quiet=quiet, as_json=as_json,
     )  # fmt: skip
 
 
@@ -164,9 +183,9 @@ def run(
     metavar="PATH",
     help="Keep what was found in this SQLite file, and say what was met the last time and is not any more.",
 )
-@pickles
+@trust
 @talk
-def check(file: Path, history: Path | None, trust_pickle: bool, quiet: bool, as_json: bool) -> int:
+def check(file: Path, history: Path | None, trust_pickle: bool, untrusted: bool, quiet: bool, as_json: bool) -> int:
     """Tell which of FILE's complaints hold now; nothing is debugged.
 
     Exits with 0 where every complaint is met, 1 where some are not, 2 where it could not run. One that says only
@@ -174,7 +193,9 @@ def check(file: Path, history: Path | None, trust_pickle: bool, quiet: bool, as_
     """
     from rain_debug.cli.run import check_file
 
-    return check_file(file, history=history, trust_pickle=trust_pickle, quiet=quiet, as_json=as_json)
+    return check_file(
+        file, history=history, trust_pickle=trust_pickle, untrusted=untrusted, quiet=quiet, as_json=as_json
+    )
 
 
 @cli.command()
@@ -283,7 +304,7 @@ def bench(
     help="What one SQL statement may take.",
 )
 @click.option("--memory", default="60%", show_default=True, metavar="SIZE", help="What the database may take: 4GB.")
-@pickles
+@trust
 @talk
 def serve(
     file: Path,
@@ -295,6 +316,7 @@ def serve(
     seconds: float,
     memory: str,
     trust_pickle: bool,
+    untrusted: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -309,8 +331,8 @@ def serve(
     debug = bool(click.get_current_context().find_root().ensure_object(dict).get("debug"))
     return serve_file(
         file, host=host, port=port, allow_hosts=allow_hosts, browser=not no_browser, runs=runs,
-        limits=Limits(seconds=seconds, memory=memory), trust_pickle=trust_pickle, debug=debug, quiet=quiet,
-        as_json=as_json,
+        limits=Limits(seconds=seconds, memory=memory), trust_pickle=trust_pickle, untrusted=untrusted, debug=debug,
+        quiet=quiet, as_json=as_json,
     )  # fmt: skip
 
 
@@ -384,8 +406,8 @@ def _misuse(error: click.ClickException, said: dict[str, bool], arguments: Seque
 
 def _defect(error: Exception, said: dict[str, bool]) -> int:
     if said.get("debug"):
-        traceback.print_exception(error)
-    message = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(without_passwords("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    message = without_passwords(f"{type(error).__name__}: {error}".splitlines()[0])
     if said.get("as_json"):
         _tell_json("InternalError", message, None, ISSUES)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rain_debug.cli.template import TEMPLATE
 from rain_debug.config import load
 from rain_debug.config.build import build
 from rain_debug.datasets import shop
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import ReportError
 from rain_debug.report import Report
 from rain_debug.report.bars import chart
@@ -59,7 +59,7 @@ Next: {following}; `rain init` writes a project of your own."""
 def tell(*, keep: Path | None, seed: int, quiet: bool, as_json: bool) -> int:
     """Print the story; 0 if it ends well. Writes to a temporary folder, or to `keep`, where it overwrites nothing."""
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="rain-demo-") as folder:
+        with Folder("rain-demo-") as folder:
             return _tell(Path(folder), seed, quiet, as_json, kept=False)
     _make(keep)
     return _tell(keep, seed, quiet, as_json, kept=True)
@@ -72,7 +72,8 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReportError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from None
+        hint = "name one where you may write"
+        raise ReportError(f"the folder cannot be made: {error.strerror}", where=str(folder), hint=hint) from None
 
 
 def _tell(folder: Path, seed: int, quiet: bool, as_json: bool, *, kept: bool) -> int:

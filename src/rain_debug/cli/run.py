@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from rain_debug.cli.history import History, Reading
+from rain_debug.cli.kept import journal
 from rain_debug.complaints import goals, value_text
 from rain_debug.config import Project, load
 from rain_debug.config.build import Session, build
@@ -32,14 +33,20 @@ class State:
 
 
 def check_file(
-    file: Path, *, history: Path | None = None, trust_pickle: bool = False, quiet: bool, as_json: bool
+    file: Path,
+    *,
+    history: Path | None = None,
+    trust_pickle: bool = False,
+    untrusted: bool = False,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     """Print how each complaint of the project stands; 0 where all are met, 1 where some are not.
 
     With a `history` also what was met at the last check and is not any more, and its first suspects; this check is
     added to it.
     """
-    session = _open(file, trust_pickle)
+    session = _open(file, trust_pickle, untrusted)
     kept = History(history) if history is not None else None
     before = kept.last() if kept is not None else {}
     states = standing(session.complaints)
@@ -130,21 +137,25 @@ def debug_file(
     *,
     outputs: Sequence[Path],
     overwrite: bool,
+    run: Path | None = None,
+    resume: bool = False,
     rows: bool,
     redact: Sequence[str],
     asked: Mapping[str, Any],
     top: int,
     trust_pickle: bool = False,
+    untrusted: bool = False,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Debug the project, print and save the report; 0 where every complaint is met in the end, 1 where some are not.
 
-    `asked` are settings of the command line, None where the file's stand.
+    `asked` are settings of the command line, None where the file's stand. Every round is written into the file `run`,
+    or beside the project as long as it takes; `resume` goes on from there.
     """
     for path in outputs:
         save.check_leaving_out(save.place(path, overwrite), rows, redact)  # refused before the run, not after it
-    session = _open(file, trust_pickle)
+    session = _open(file, trust_pickle, untrusted)
     _check_columns(session, redact)
     settings = {**session.project.debug, **{k: v for k, v in asked.items() if v is not None}}
     if "budget" not in settings:
@@ -155,12 +166,14 @@ def debug_file(
         )
     if all(s.met for s in standing(session.complaints)) and settings.get("until") != "budget":
         return _nothing_to_do(session, as_json)
-    report = session.db.debug(list(session.complaints), progress=False if quiet else None, **settings)
-    show(report, as_json=as_json, top=top)
-    for path in outputs:
-        report.save(path, overwrite=overwrite, rows=rows, redact=redact)
-        if not quiet:
-            click.echo(f"saved {path}", err=True)
+    with journal(file, run, resume=resume, overwrite=overwrite, quiet=quiet) as kept:
+        progress = False if quiet else None
+        report = session.db.debug(list(session.complaints), progress=progress, run=kept, **settings)
+        show(report, as_json=as_json, top=top)
+        for path in outputs:
+            report.save(path, overwrite=overwrite, rows=rows, redact=redact)
+            if not quiet:
+                click.echo(f"saved {path}", err=True)
     return exit_code(report)
 
 
@@ -191,13 +204,13 @@ def standing(complaints: Sequence[Any]) -> list[State]:
     ]
 
 
-def _open(file: Path, trust_pickle: bool) -> Session:
+def _open(file: Path, trust_pickle: bool, untrusted: bool) -> Session:
     project: Project = load(file)
     if not project.complaints:
         raise ConfigError(
             "the project names no complaint", where=str(file), hint="add [[complaints]]; `rain init` writes an example"
         )
-    return build(project, trust_pickle=trust_pickle)
+    return build(project, trust_pickle=trust_pickle, untrusted=untrusted)
 
 
 def _check_columns(session: Session, redact: Sequence[str]) -> None:

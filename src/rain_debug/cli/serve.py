@@ -30,12 +30,13 @@ def serve_file(
     runs: Path | None,
     limits: Limits,
     trust_pickle: bool,
+    untrusted: bool,
     debug: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Open the project, serve it, tell its address on stdout; 0 when Ctrl-C or SIGTERM ends it."""
-    session = build(load(file), trust_pickle=trust_pickle)
+    session = build(load(file), trust_pickle=trust_pickle, untrusted=untrusted)
     server = serve(
         session.db, session.queries, session.complaints, settings=session.project.debug, runs=runs, title=file.stem,
         limits=limits, host=host, port=port, allow_hosts=allow_hosts, debug=debug,

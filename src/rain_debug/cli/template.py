@@ -14,6 +14,7 @@ version = 1
 [database]
 dataset = "shop"             # a bundled example; or one of:
 # path = "shop.duckdb"       # a DuckDB file, read and never written; relative to this file
+# url = "postgresql://ann@db.example/shop"   # a server; its password is in PGPASSWORD or ~/.pgpass
 # tables = { users = "users.parquet", churn_training = "training.csv" }
 
 [models.churn]
@@ -61,7 +62,7 @@ at_least = 90
 
 [debug]
 budget = 400                 # fix at most so many training records
-fix = "delete"               # or "relabel", or "auto": the better of the two
+fix = "delete"               # or "relabel", or "auto": relabel, delete where in doubt
 step = 10                    # so many between two retrainings
 ranker = "holistic"          # or "rain", "two_step", "auto", "loss", …
 until = "resolved"           # or "budget": go on when every complaint is met
@@ -78,4 +79,5 @@ def write(path: Path) -> None:
             "the project file is not written over one that exists", where=str(path), hint="name another path"
         ) from None
     except OSError as error:
-        raise ConfigError(f"the project file cannot be written: {error.strerror}", where=str(path)) from None
+        hint = "name a folder where you may write"
+        raise ConfigError(f"the project file cannot be written: {error.strerror}", where=str(path), hint=hint) from None

@@ -9,7 +9,9 @@ from typing import Any
 
 from rain_debug.config.lines import lines_of
 from rain_debug.config.section import Section, Source
+from rain_debug.engines.opening import SERVERS
 from rain_debug.errors import ConfigError, nearest
+from rain_debug.passwords import without_passwords
 
 VERSION = 1
 DATASETS = ("shop", "adult", "dblp", "enron", "mnist", "telco_churn")
@@ -27,10 +29,11 @@ CLAIMS = ("is", "should_be", "at_least", "at_most", "too_low", "too_high")
 
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """One of: a DuckDB file, a bundled or public data set with its options, files by table name."""
+    """One of: a DuckDB file, a server's address, a bundled or public data set with its options, files by table name."""
 
     where: str
     path: Path | None = None
+    url: str | None = None
     dataset: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Path] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class ModelSpec:
     sql: str | None = None
     python: str | None = None
     file: Path | None = None
+    weights: Path | None = None
     trusted: tuple[str, ...] = ()
     estimator: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +58,8 @@ class ModelSpec:
     features: tuple[str, ...] | None = None
     weight: str | None = None
     aliases: tuple[str, ...] = ()
+    storage: Any = None
+    dtype: Any = "float64"
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,10 @@ class ComplaintSpec:
 
 @dataclass(frozen=True)
 class Project:
-    """All that a project file says; `debug` holds the arguments of `Database.debug`, `bench` labels to make wrong."""
+    """All that a project file says; `debug` holds the arguments of `Database.debug`, `bench` labels to make wrong.
+
+    `extensions` are modules that are imported first, to register what they bring along.
+    """
 
     file: Path
     database: DatabaseSpec
@@ -96,6 +105,7 @@ class Project:
     complaints: tuple[ComplaintSpec, ...]
     debug: dict[str, Any]
     bench: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 def load(path: str | Path) -> Project:
@@ -111,7 +121,8 @@ def load(path: str | Path) -> Project:
         message = f"the project file is not UTF-8 text (byte {error.start})"
         raise ConfigError(message, where=str(file), hint="save it as UTF-8") from None
     except OSError as error:
-        raise ConfigError(f"the project file cannot be read: {error.strerror}", where=str(file)) from None
+        raise ConfigError(f"the project file cannot be read: {error.strerror}", where=str(file),
+                          hint="look at its rights, and at the disk") from None  # fmt: skip
     return parse(text, file)
 
 
@@ -127,30 +138,37 @@ def parse(text: str, file: Path) -> Project:
     if version != VERSION:
         top.fail(f"version {version} of the project file is not known", "version", hint=f"version = {VERSION}")
     trusted = top.get("trust_python", bool, False)
+    extensions = top.names("extensions") or ()
+    if extensions and not trusted:
+        top.fail(
+            f"the extensions {', '.join(extensions)} are Python code, and this file does not allow that",
+            "extensions",
+            hint="if you trust the file and that code, add at its top: trust_python = true",
+        )
     database = _database(top.section("database"), file.parent)
     models = tuple(_model(name, section, trusted, file.parent) for name, section in top.sections("models"))
     queries = tuple(_query(name, section) for name, section in top.sections("queries"))
     complaints = tuple(
         _complaint(s, [m.name for m in models], [q.name for q in queries]) for s in top.items("complaints")
     )
-    debug = _debug(top.section("debug"))
+    debug = _debug(top.section("debug"), bool(extensions))
     bench = top.section("bench")
     corrupt = bench.names("corrupt") or ()
     bench.done()
     top.done()
-    return Project(file, database, models, queries, complaints, debug, corrupt)
+    return Project(file, database, models, queries, complaints, debug, corrupt, extensions)
 
 
 def _database(section: Section, folder: Path) -> DatabaseSpec:
-    kind = section.only_one(("path", "dataset", "tables"), "where the data is")
+    kind = section.only_one(("path", "url", "dataset", "tables"), "where the data is")
     where = section.place(kind)
     if kind == "path":
         path: str = section.get("path", str)
         if "://" in path:  # not repeated in the message: it may hold a password
-            section.fail(
-                f"{path.split('://')[0]} databases are not supported in this version", "path", hint="name a DuckDB file"
-            )
+            section.fail("an address is no path", "path", hint='url = "postgresql://…" names a server')
         spec = DatabaseSpec(where, path=_file(folder, path))
+    elif kind == "url":
+        spec = DatabaseSpec(where, url=_address(section))
     elif kind == "dataset":
         name = section.choice("dataset", DATASETS)
         options = section.section("options")
@@ -168,6 +186,25 @@ def _database(section: Section, folder: Path) -> DatabaseSpec:
         spec = DatabaseSpec(where, tables=tables)
     section.done()
     return spec
+
+
+def _address(section: Section) -> str:
+    """A server's address without a password: a project file is read by many, and kept with its runs."""
+    url: str = section.get("url", str)
+    scheme, _, rest = url.partition("://")
+    if scheme not in SERVERS:
+        section.fail(
+            f"{scheme if rest else 'such'} databases are not supported",
+            "url",
+            hint="write postgresql://user@host/database, or spark://local?users=/data/users.parquet",
+        )
+    if without_passwords(url) != url:
+        section.fail(
+            "this address has a password in it, and a project file is no place for one",
+            "url",
+            hint="leave it out, and put it in the environment variable PGPASSWORD or in ~/.pgpass",
+        )
+    return url
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -195,11 +232,13 @@ def _model(name: str, section: Section, trusted: bool, folder: Path) -> ModelSpe
     estimator = section.choice("estimator", ESTIMATORS)
     file = section.get("file", str)
     types = section.names("trusted") if file is not None else None
+    weights = section.get("weights", str) if python is not None else None
     spec = ModelSpec(
         name,
         where,
         python=python,
         file=_file(folder, file) if file is not None else None,
+        weights=_file(folder, weights) if weights is not None else None,
         trusted=types or (),
         estimator=estimator,
         options=_options(section) if estimator else {},
@@ -209,6 +248,8 @@ def _model(name: str, section: Section, trusted: bool, folder: Path) -> ModelSpe
         features=section.names("features"),
         weight=section.get("weight", str),
         aliases=section.names("aliases") or (),
+        storage=section.choice("storage", ("memory", "disk")),
+        dtype=section.choice("dtype", ("float64", "float32")) or "float64",
     )
     section.done()
     return spec
@@ -317,11 +358,12 @@ def _known(section: Section, key: str, names: list[str], table: str) -> str:
     return name
 
 
-def _debug(section: Section) -> dict[str, Any]:
+def _debug(section: Section, extended: bool) -> dict[str, Any]:
+    """The arguments of a run; where there are extensions, which rankers there are is known once they are imported."""
     debug = {
         "budget": section.whole("budget", least=1),
         "step": section.whole("step", least=1),
-        "ranker": section.choice("ranker", RANKERS),
+        "ranker": section.get("ranker", str) if extended else section.choice("ranker", RANKERS),
         "until": section.choice("until", ("resolved", "budget")),
         "judge": section.choice("judge", ("exact", "relaxed")),
         "scale": section.choice("scale", ("relative", "none")),
@@ -329,7 +371,7 @@ def _debug(section: Section) -> dict[str, Any]:
         "damping": section.number("damping", least=0.0),
         "seed": section.whole("seed"),
         "fix": section.choice("fix", FIXES),
-        "options": _ranker_options(section.section("options")),
+        "options": _ranker_options(section.section("options"), extended),
         "spare": _spared(section.section("spare")),
     }
     section.done()
@@ -343,12 +385,17 @@ def _spared(section: Section) -> dict[str, Any] | None:
     return found or None
 
 
-def _ranker_options(section: Section) -> dict[str, Any] | None:
+def _ranker_options(section: Section, extended: bool) -> dict[str, Any] | None:
     """The ranker's own settings; whether it has them is checked when it runs."""
+    if extended:
+        return dict(section.values) or None
     options = {
         "every_round": section.get("every_round", bool),
         "samples": section.whole("samples", least=1),
         "time_limit": section.number("time_limit"),
+        "trust": section.number("trust", least=0.0),
+        "prices": section.whole("prices", least=1),
+        "steps": section.whole("steps", least=1),
     }
     section.done()
     return {k: v for k, v in options.items() if v is not None} or None

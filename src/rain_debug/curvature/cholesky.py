@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg as la
 
 from rain_debug.curvature.operator import Damped
-from rain_debug.curvature.solution import Solution
+from rain_debug.curvature.solution import Solution, Solutions
 
 RCOND = 1e-14
 """Eigenvalues below this share of the largest count as 0 where Cholesky breaks down."""
@@ -57,15 +57,22 @@ def factor(A: np.ndarray) -> Factor:
     return Factor(root, inverted=True)
 
 
-def cholesky(matrix: Damped, b: np.ndarray) -> Solution:
+def cholesky(matrix: Damped, b: np.ndarray, tolerance: float = 1e-6) -> Solution:
     """(H + λI)⁻¹ b by a dense factor, with the residual measured against the matrix-free operator.
 
     One step of iterative refinement undoes most of the rounding of an ill-conditioned factor.
     """
+    return choleskys(matrix, b[:, None], tolerance).column(0)
+
+
+def choleskys(matrix: Damped, B: np.ndarray, tolerance: float = 1e-6) -> Solutions:
+    """The same of every column of B (n_params, m): one factor, two passes."""
     R = factorise(matrix)
-    b = matrix.project(b)
-    x = R.solve(b)
-    x += R.solve(b - matrix.matvec(x))
-    size = float(np.linalg.norm(b))
-    residual = float(np.linalg.norm(matrix.matvec(x) - b)) / size if size else 0.0
-    return Solution(matrix.project(x), residual < 1e-6, 1, residual, "cholesky")
+    B = matrix.project(B)
+    X = R.solve(B)
+    X += R.solve(B - matrix.matmat(X))
+    size = np.linalg.norm(B, axis=0)
+    left = np.linalg.norm(matrix.matmat(X) - B, axis=0)
+    residual = np.divide(left, size, out=np.zeros_like(left), where=size > 0)
+    one = np.ones(len(size), dtype=np.int64)
+    return Solutions(matrix.project(X), residual <= tolerance, one, residual, "cholesky", np.zeros_like(left))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
+
+from rain_debug.curvature.solution import Solutions
 
 LIMIT = 2000
 """Products with H before a solve gives up."""
 
 Linear = Callable[[np.ndarray], np.ndarray]
-"""A linear map of (n_params,) vectors."""
+"""A linear map of (n_params,) vectors, or of the columns of (n_params, m) together."""
 
 
 class Curvature(Protocol):
@@ -43,6 +45,10 @@ class Curvature(Protocol):
         """H v, (n_params,)."""
         ...
 
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """H V, (n_params, m): `matvec` of every column, in one pass over the records where that is cheaper."""
+        ...
+
     def dense(self) -> np.ndarray:
         """H, (n_params, n_params)."""
         ...
@@ -70,6 +76,25 @@ class Curvature(Protocol):
         ...
 
 
+@runtime_checkable
+class Rough(Protocol):
+    """A curvature that may have a factor of itself in single precision sooner than one in double."""
+
+    @property
+    def rough(self) -> bool:
+        """Whether conjugate gradients with `sharpen` cost less than `dense`, where that is cheap."""
+        ...
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A curvature whose records are with other processes, which solve the whole system where they lie."""
+
+    def solved(self, damping: float, B: np.ndarray, tolerance: float, start: np.ndarray | None) -> Solutions:
+        """(H + λI)⁻¹ B, what `solves` says."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Damped:
     """H + λI; singular only along `curvature.flat`, and only while `damping` λ is 0."""
@@ -87,6 +112,11 @@ class Damped:
         out = self.curvature.matvec(v)
         return out + self.damping * v if self.damping else out
 
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """(H + λI) V, (n_params, m)."""
+        out = self.curvature.matmat(V)
+        return out + self.damping * V if self.damping else out
+
     def dense(self) -> np.ndarray:
         """H + λI, made definite along `flat`: no right-hand side has a part there, so no solution changes."""
         H = self.curvature.dense()
@@ -99,6 +129,6 @@ class Damped:
         return H
 
     def project(self, v: np.ndarray) -> np.ndarray:
-        """`v` without its part along `flat`."""
+        """`v`, one vector or a matrix of columns, without its part along `flat`."""
         flat = self.curvature.flat
         return v if flat is None else v - flat @ (flat.T @ v)

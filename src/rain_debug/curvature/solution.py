@@ -18,3 +18,26 @@ class Solution:
     solver: str
     decades: float = 0.0
     """Powers of ten by which the iterations lowered the residual of the first guess."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """One `Solution` a column: `value` (n_params, m), the others (m,)."""
+
+    value: np.ndarray
+    converged: np.ndarray
+    iterations: np.ndarray
+    residual: np.ndarray
+    solver: str
+    decades: np.ndarray
+
+    def column(self, j: int) -> Solution:
+        """The one of column j."""
+        return Solution(
+            self.value[:, j],
+            bool(self.converged[j]),
+            int(self.iterations[j]),
+            float(self.residual[j]),
+            self.solver,
+            float(self.decades[j]),
+        )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rain_debug.engines.lazy import LazyTable
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError, nearest
 
@@ -92,6 +93,11 @@ def label_codes(table: Table, label: str, classes: tuple[Any, ...]) -> np.ndarra
     return np.fromiter((code[v] for v in values), dtype=np.int64, count=len(values))
 
 
+def labels_of(table: Table, classes: tuple[Any, ...], codes: np.ndarray) -> np.ndarray:
+    """(n_records,) the labels that codes stand for; of a table that is too large for memory the codes themselves."""
+    return codes if isinstance(table, LazyTable) else np.asarray(classes)[codes]
+
+
 def label_numbers(table: Table, label: str, where: str) -> np.ndarray:
     """(n_records,) float64 labels of a regressor, all finite; booleans are 0 and 1. Two records at least.
 
@@ -152,7 +158,7 @@ def record_keys(table: Table, key: str | None, where: str) -> np.ndarray:
         raise DataError(
             f"the key '{key}' is NULL in {at(absent)}", where=where, hint="a key names one record; fill or drop them"
         )
-    if column.values.dtype != object and len(np.unique(column.values)) == len(column):
+    if column.values.dtype != object and (_rising(column.values) or len(np.unique(column.values)) == len(column)):
         return column.values
     values = column.values.tolist()
     if len(set(map(_hashable, values))) < len(values):
@@ -188,6 +194,26 @@ def record_weights(table: Table, weight: str | None, where: str) -> np.ndarray:
         )
     if not values.any():
         raise DataError(f"the weight '{weight}' is 0 in every record", where=where, hint="check the weight column")
+    return values
+
+
+def _rising(values: np.ndarray) -> bool:
+    """Whether each value is larger than the one before, as keys mostly are."""
+    return bool(np.all(values[1:] > values[:-1]))
+
+
+def narrow(values: np.ndarray) -> np.ndarray:
+    """Whole numbers in as few bytes as they need, of 1 and 4 and 8; anything else as it is.
+
+    >>> narrow(np.array([0, 1])).dtype, narrow(np.array([0, 70_000])).dtype
+    (dtype('int8'), dtype('int32'))
+    """
+    if values.dtype != np.int64 or not len(values):
+        return values
+    low, high = int(values.min()), int(values.max())
+    for kind in (np.int8, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return values.astype(kind)
     return values
 
 

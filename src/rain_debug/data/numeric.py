@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rain_debug.data.blocks import blocks
 from rain_debug.data.columns import LARGEST, NUMBERS, at, missing, require
 from rain_debug.data.design import max_abs
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DataError
 
 
-def numeric_design(table: Table, features: Sequence[str], where: str) -> np.ndarray:
+def numeric_design(table: Table, features: Sequence[str], where: str, whole: Table | None = None) -> np.ndarray:
     """(n_rows, n_features) float64, C order; booleans are 0/1; `DataError` on text, NULL, NaN and infinite values.
+
+    Where `table` is a part of a `whole`, errors count the rows of that.
 
     >>> numeric_design(Table.of(a=[1, 2], b=[True, False]), ["a", "b"], "table t")
     array([[1., 1.],
@@ -24,12 +27,15 @@ def numeric_design(table: Table, features: Sequence[str], where: str) -> np.ndar
     if other:
         encode = "encode the text in a Pipeline (OneHotEncoder, TfidfVectorizer, …) that ends in the model"
         raise DataError(_not_numbers(table, other), where=where, hint=f"{numeric_advice(table, features)}, or {encode}")
-    for j, name in enumerate(features):
-        X[:, j] = _numbers(table[name])
+    columns = [_numbers(table[name]) for name in features]
+    for rows in blocks(*X.shape):  # row after row is written while the block is in the cache
+        for j, values in enumerate(columns):
+            X[rows, j] = values[rows]
     # One cheap pass tells that all is well; only where it does not are the columns looked at one by one.
     if not max_abs(X) <= LARGEST or _has_null(table, features):
         for j, name in enumerate(features):
-            check_finite(X[:, j], table[name], name, where)
+            column = table[name] if whole is None else whole[name]
+            check_finite(X[:, j] if whole is None else _numbers(column), column, name, where)
     return X
 
 

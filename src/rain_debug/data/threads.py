@@ -16,8 +16,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
+from rain_debug.data import sums
 from rain_debug.data.blocks import blocks
 
 PARTS = 4
@@ -51,11 +52,15 @@ def parallel() -> Iterator[None]:
 
 
 def total(n_rows: int, n_columns: int, part: Callable[[slice], np.ndarray]) -> np.ndarray:
-    """The sum of `part` over all blocks of records, added up in the same order on every machine.
+    """The sum of `part` over all blocks of records, added up in the same order on every machine; of a training set that
+    is shared out (`sums.shared`) over those of all shares.
 
     >>> total(5, 1 << 17, lambda rows: np.array([rows.stop - rows.start])).tolist()
     [5]
     """
+    found = sums.known()
+    if found is not None:
+        return found
     every = list(blocks(n_rows, n_columns))
 
     def share(i: int) -> np.ndarray:
@@ -67,12 +72,22 @@ def total(n_rows: int, n_columns: int, part: Callable[[slice], np.ndarray]) -> n
 
     count = PARTS if len(every) >= 2 * PARTS else 1
     if count == 1 or _allowed.get() <= 1:
-        sums = [share(i) for i in range(count)]
+        own = [share(i) for i in range(count)]
     else:
-        sums = list(_pool(min(PARTS, _allowed.get())).map(share, range(count)))
-    for other in sums[1:]:
-        sums[0] += other
-    return sums[0]
+        own = list(_pool(min(PARTS, _allowed.get())).map(share, range(count)))
+    for other in own[1:]:
+        own[0] += other
+    return sums.met(own[0])
+
+
+def each(n_rows: int, n_columns: int, part: Callable[[slice], None]) -> None:
+    """`part` of every block of records, where each writes what is its own."""
+    every = list(blocks(n_rows, n_columns))
+    if len(every) < 2 * PARTS or _allowed.get() <= 1:
+        for rows in every:
+            part(rows)
+    else:
+        list(_pool(min(PARTS, _allowed.get())).map(part, every))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rain_debug.database.connection import Database, ModelHandle, connect
+from rain_debug.database.connection import Database, connect
 from rain_debug.database.query import Query
+from rain_debug.database.registry import ModelHandle
 
 __all__ = ["Database", "ModelHandle", "Query", "connect"]

@@ -9,7 +9,18 @@ import numpy as np
 
 from rain_debug.engines import Engine
 from rain_debug.errors import ComplaintError, LineageError
-from rain_debug.lineage import FEW_PAIRS, Block, Lineage, Place, capture_sides, capture_tuples, split_sides
+from rain_debug.lineage import (
+    FEW_PAIRS,
+    Block,
+    Lineage,
+    Place,
+    capture_merged,
+    capture_sides,
+    capture_tuples,
+    collect_exports,
+    may_fan_out,
+    split_sides,
+)
 from rain_debug.relax import Program, Target, Wanted, compared, lower, lower_split, plain
 from rain_debug.sql import Expr, ModelInfo, Plan
 
@@ -117,7 +128,7 @@ def capture(
     parts: list[tuple[Program, tuple[int, ...]]] = []
     blocks: list[Block] = []
     texts: list[str] = []
-    tuples: dict[object, int] = {}
+    tuples: dict[object, tuple[int, int]] = {}
     for (aggregate, columns), members in groups.items():
         distinct: dict[str, Place] = {}
         for i in members:
@@ -125,15 +136,15 @@ def capture(
         number = {key: at for at, key in enumerate(distinct)}
         here = list(distinct.values())
         wanted = [Wanted(targets[i].kind, number[_key(places[i])], outputs[i], targets[i].value) for i in members]
-        program, found, sql, n = _part(
+        program, found, sql, *sizes = _part(
             plan, engine, models, here, wanted, targets, members, bool(aggregate) and contract
         )
         parts.append((program, tuple(members)))
         blocks += found
         texts.append(sql)
-        tuples[columns] = max(n, tuples.get(columns, 0))
-    n_tuples = sum(tuples.values())
-    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks), tuple(texts), n_tuples, n_tuples)
+        tuples[columns] = max((sizes[0], sizes[1]), tuples.get(columns, (0, 0)))
+    n_tuples, n_merged = (sum(sizes[i] for sizes in tuples.values()) for i in (0, 1))
+    return Capture(Joined(tuple(parts), len(targets)), tuple(blocks), tuple(texts), n_tuples, n_merged)
 
 
 def _part(
@@ -145,7 +156,8 @@ def _part(
     targets: Sequence[Target],
     members: Sequence[int],
     contract: bool,
-) -> tuple[Program, tuple[Block, ...], str, int]:
+) -> tuple[Program, tuple[Block, ...], str, int, int]:
+    """The program of one kind of places, its blocks, the SQL, how many tuples there are, and after merging."""
     numbers, raws = _needs(plan, wanted)
     if contract:
         split = split_sides(plan, [*numbers, *raws], places)
@@ -160,9 +172,29 @@ def _part(
             sides = capture_sides(plan, engine, models, split, places, numbers, raws)
         if sides is not None:
             text = "both sides apart, pairs never formed: " + " × ".join(s.alias for s in plan.sources)
-            return lower_split(plan, sides, places, wanted), sides.blocks, text, sum(b.n for b in sides.blocks)
-    lineage = capture_tuples(plan, engine, models, places, numbers, raws)
+            n = sum(b.n for b in sides.blocks)
+            return lower_split(plan, sides, places, wanted), sides.blocks, text, n, n
+    merged = _merged(plan, engine, models, places, wanted, numbers, raws)
+    lineage = merged or capture_tuples(plan, engine, models, places, numbers, raws)
     return _one_by_one(plan, lineage, places, wanted, targets, members)
+
+
+def _merged(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    places: Sequence[Place],
+    wanted: Sequence[Wanted],
+    numbers: Sequence[Expr],
+    raws: Sequence[Expr],
+) -> Lineage | None:
+    """The tuples as the engine merges them; None where each one has to be seen."""
+    if not plan.is_aggregate or not may_fan_out(plan) or any(w.kind == "is" for w in wanted):
+        return None
+    collect_exports(plan, engine, models, places, numbers, raws)  # refuses what cannot be read of tuples one by one
+    read = {e.sql: e for w in wanted if w.expr is not None for e in leaves(w.expr)}.values()
+    aggregates = [e for e in read if e.op == "agg"]
+    return capture_merged(plan, engine, models, places, aggregates, [e for e in read if e.op != "agg"])
 
 
 def _one_by_one(
@@ -172,7 +204,7 @@ def _one_by_one(
     wanted: Sequence[Wanted],
     targets: Sequence[Target],
     members: Sequence[int],
-) -> tuple[Program, tuple[Block, ...], str, int]:
+) -> tuple[Program, tuple[Block, ...], str, int, int]:
     """The program of captured tuples; ComplaintError for a target that none of them can produce."""
     found = np.bincount(lineage.place, minlength=len(places))
     for w, i in zip(wanted, members, strict=True):
@@ -188,7 +220,7 @@ def _one_by_one(
                 where=plan.sql,
                 hint="name one row: add more columns to the condition",
             )
-    return lower(plan, lineage, places, wanted), lineage.blocks, lineage.sql, lineage.n
+    return lower(plan, lineage, places, wanted), lineage.blocks, lineage.sql, lineage.tuples, lineage.n
 
 
 def _needs(plan: Plan, wanted: Sequence[Wanted]) -> tuple[list[Expr], list[Expr]]:

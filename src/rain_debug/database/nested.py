@@ -12,11 +12,11 @@ import numpy as np
 from rain_debug.complaints import Cell, Row
 from rain_debug.database.capture import Capture, Joined, with_comparisons
 from rain_debug.database.places import find_name, find_row, matches
-from rain_debug.database.query import Query, number_of, scalar
+from rain_debug.database.query import Query, in_one_snapshot, number_of, scalar
 from rain_debug.engines import Column, Table
 from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.lineage import Forest, capture_forest, nested_answer
-from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.forest import BlockRows
 from rain_debug.lineage.places import Restriction, uploaded_places
 from rain_debug.relax import Asked, Target, combined, lower_forest
@@ -73,6 +73,7 @@ class NestedQuery(Query):
     def _shown(self) -> list[tuple[str, str]]:
         return [(f"o{i}", n) for i, n in enumerate(self._names)]
 
+    @in_one_snapshot
     def _whole(self) -> Table:
         self._refresh()
         if self._full is None:
@@ -85,14 +86,15 @@ class NestedQuery(Query):
     def _named(self, table: Table) -> Table:
         return Table({n: table[f"o{i}"] for i, n in enumerate(self._names)}, n_rows=table.n_rows)
 
+    @in_one_snapshot
     def whole_answer(self, thetas: Mapping[str, np.ndarray]) -> Table:
         """The answer with the models' predictions at `thetas`, without the LIMIT of the whole."""
         self._refresh()
-        tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
+        tables = self._db.own.materialise(self.plan, self._models, self._db.own.next_name(), thetas)
         try:
             return self._named(self._db.engine.table(self._answer_sql(tables, limited=False)))
         finally:
-            self._db.forget(tuple(tables.values()))
+            self._db.own.forget(tuple(tables.values()))
 
     # -- places -------------------------------------------------------------------------------------------------
 
@@ -184,6 +186,7 @@ class NestedQuery(Query):
 
     # -- debugging ----------------------------------------------------------------------------------------------
 
+    @in_one_snapshot
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
         if any(t.against is not None for t in targets):
@@ -208,7 +211,7 @@ class NestedQuery(Query):
         engine = self._db.engine
         shapes, values = self._shapes_of(targets)
         places = Restriction([s.positions for s in shapes], values)
-        name, readable = f"__rain_{self._db.next_number()}", any(s.reads_key for s in shapes)
+        name, readable = self._db.own.next_name(), any(s.reads_key for s in shapes)
         try:
             forest = capture_forest(self.nested.body, engine, self._models, name, places, readable=readable)
         except EngineError as error:
@@ -271,13 +274,14 @@ class NestedQuery(Query):
         kinds = {n.lower(): k for n, k in engine.types(f"SELECT * FROM {table}")}
         groups: dict[tuple[tuple[int, ...], str], list[int]] = {}
         for number, shape in enumerate(shapes):
-            item = "CAST(NULL AS DOUBLE)"
+            item = as_double(engine, "NULL", "number")
             if shape.reads_key and shape.column is not None:
                 name = self.nested.columns[shape.column].name
-                if kind_of(kinds[name.lower()]) not in ("number", "bool"):
+                kind = kind_of(kinds[name.lower()])
+                if kind not in ("number", "bool"):
                     hint = "say should_be(…) of its class, or complain about the row"
                     raise ComplaintError(f"'{self._names[shape.column]}' is text: it has no number", hint=hint)
-                item = f"CAST(t.{quote(name)} AS DOUBLE)"
+                item = as_double(engine, f"t.{quote(name)}", kind)
             groups.setdefault((shape.positions, item), []).append(number)
         found: list[Table] = []
         for (positions, item), members in groups.items():
@@ -285,7 +289,7 @@ class NestedQuery(Query):
             rows = [places.values[number] for number in members]
             # A value that is not of the column's type names no row; NULL names the rows that are NULL.
             given = uploaded_places(engine, rows, [kinds[n.lower()] for n in named])
-            on = " AND ".join(f"t.{quote(n)} IS NOT DISTINCT FROM p.k{j}" for j, n in enumerate(named)) or "TRUE"
+            on = " AND ".join(engine.same(f"t.{quote(n)}", f"p.k{j}") for j, n in enumerate(named)) or "TRUE"
             met = engine.table(
                 f"SELECT p.id AS spot, t.__rain_row AS x, {item} AS v FROM {table} AS t JOIN {given} AS p ON {on} "
                 f"WHERE p.sound"

@@ -8,16 +8,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import (
+    ElasticNet,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from rain_debug.errors import ModelError, SQLError, nearest
 from rain_debug.sql import CreateModel
 
 _LOGISTIC = ("logistic_reg", "logistic_regression")
 _LINEAR = ("linear_reg", "linear_regression")
-_CLASSES_ONLY = ("c", "class_weight", "auto_class_weights")
+_CLASSES_ONLY = ("c", "l1_reg", "class_weight", "auto_class_weights")
+_LINEAR_MODELS = (LogisticRegression, SGDClassifier, LinearSVC, RidgeClassifier, Ridge, LinearRegression, ElasticNet)
 _OPTIONS = (
     "model_type",
     "input_label_cols",
@@ -36,8 +45,8 @@ def estimator_from_options(statement: CreateModel, sql: str) -> tuple[Any, dict[
     """The estimator of `CREATE MODEL … OPTIONS(…)`, and the arguments of `create_model` beside it.
 
     BigQuery's names are understood: `model_type='logistic_reg'` or `'linear_reg'`, `input_label_cols=['y']`, `l2_reg`
-    (C = 1/l2_reg; alpha of a Ridge, without it a LinearRegression), `auto_class_weights`, `max_iterations`,
-    `standardize_features`; and ours: `key`, `features`, `weight`, `c`.
+    (C = 1/l2_reg; alpha of a Ridge, without it a LinearRegression), `l1_reg` (of classes), `auto_class_weights`,
+    `max_iterations`, `standardize_features`; and ours: `key`, `features`, `weight`, `c`.
     """
     options = dict(statement.options)
 
@@ -78,7 +87,11 @@ def estimator_from_options(statement: CreateModel, sql: str) -> tuple[Any, dict[
         alpha = number("l2_reg", 0.0)
         estimator = Ridge(alpha=alpha, fit_intercept=intercept) if alpha else LinearRegression(fit_intercept=intercept)
     else:
-        strength = number("l2_reg", 1.0) if "l2_reg" in options else 1.0 / number("c", 1.0, above=0)
+        lasso = number("l1_reg", 0.0)
+        if lasso > 0 and "c" in options:
+            raise wrong("c", "c and l1_reg both say how much is penalised", "l1_reg and l2_reg; c = 1 / l2_reg")
+        ridge = number("l2_reg", 0.0) if lasso > 0 or "l2_reg" in options else 1.0 / number("c", 1.0, above=0)
+        strength = ridge + lasso
         balanced = options.get("auto_class_weights") is True or options.get("class_weight") == "balanced"
         estimator = LogisticRegression(
             C=1.0 / strength if strength > 0 else float("inf"),
@@ -86,6 +99,10 @@ def estimator_from_options(statement: CreateModel, sql: str) -> tuple[Any, dict[
             fit_intercept=intercept,
             max_iter=iterations,
         )
+        if lasso > 0:
+            estimator.set_params(solver="saga", l1_ratio=lasso / strength)
+            if estimator.penalty == "l2":  # up to scikit-learn 1.7; from 1.8 on `l1_ratio` says it
+                estimator.set_params(penalty="elasticnet")
     if options.get("standardize_features"):
         estimator = make_pipeline(StandardScaler(), estimator)
     features = options.get("features")
@@ -106,7 +123,7 @@ def with_features(estimator: Any, features: Sequence[str], where: str) -> Any:
                              where=where, hint="leave features= out")  # fmt: skip
         return estimator
     n = getattr(estimator, "n_features_in_", None)
-    if n is None or not isinstance(estimator, LogisticRegression | Ridge | LinearRegression):
+    if n is None or not isinstance(estimator, _LINEAR_MODELS):
         return estimator
     if n != len(features):
         raise ModelError(f"the model was fitted on {n} features, {len(features)} are named", where=where,

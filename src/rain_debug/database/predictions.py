@@ -9,7 +9,8 @@ from rain_debug.errors import ComplaintError, EngineError, nearest
 from rain_debug.sql import quote
 
 if TYPE_CHECKING:
-    from rain_debug.database.connection import Database, ModelHandle
+    from rain_debug.database.connection import Database
+    from rain_debug.database.registry import ModelHandle
 
 
 def prediction_query(

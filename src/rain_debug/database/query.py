@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -36,6 +37,20 @@ MOST_READ = 100_000
 """Rows of an answer that are read as a whole after each round; of a longer one, those that are complained about."""
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def in_one_snapshot(method: F) -> F:
+    """A query's method whose statements all see the tables in one state, as an engine's `snapshot` has it."""
+
+    @wraps(method)
+    def inside(self: Query, *arguments: Any, **named: Any) -> Any:
+        with self._db.engine.snapshot():
+            return method(self, *arguments, **named)
+
+    return cast(F, inside)
+
+
 class Query:
     """A query over predictions, as `db.query` returns it.
 
@@ -53,6 +68,7 @@ class Query:
         self._full: Table | None = None
         self._nothing: dict[str, float] = {}
         self._made_with: tuple[Any, ...] = ()
+        self._generation = db.engine.generation
         self._tables: dict[tuple[str, ...], str] | None = None
         self._places: list[Place] = []
         self._is_long: bool | None = None
@@ -63,6 +79,11 @@ class Query:
     def columns(self) -> tuple[str, ...]:
         """Names of the answer's columns."""
         return tuple(o.name for o in self._outputs if not o.hidden)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that it predicts with."""
+        return tuple(self._models)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -95,8 +116,8 @@ class Query:
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The answer through the Arrow PyCapsule interface: polars.DataFrame(query), pyarrow.table(query), …"""
         named = ['{} AS "{}"'.format(o, name.replace('"', '""')) for o, name in self._shown()]
-        relation = self._db.engine.relation(f"SELECT {', '.join(named)} FROM ({self._kept_answer()})")
-        return relation.__arrow_c_stream__(requested_schema)
+        found = self._db.engine.stream(f"SELECT {', '.join(named)} FROM ({self._kept_answer()})")
+        return found.__arrow_c_stream__(requested_schema)
 
     def _shown(self) -> list[tuple[str, str]]:
         return [(f"o{i}", o.name) for i, o in enumerate(self._outputs) if not o.hidden]
@@ -113,9 +134,16 @@ class Query:
     def _grid(self) -> Grid:
         return Grid(self.columns, tuple(tuple(row.values()) for row in self.rows()))
 
+    def reread(self) -> None:
+        """Forget the answer: the queried tables are read again when it is next looked at."""
+        self._made_with, self._full, self._tables, self._is_long = (), None, None, None
+
     def _refresh(self) -> None:
         """Forget an answer of models that were trained anew; ModelError where one is no longer what was asked for."""
         now = tuple(self._db.models.get(name) for name in self._models)
+        if self._generation != self._db.engine.generation:  # its temporary tables went with the connection
+            self._generation = self._db.engine.generation
+            self.reread()
         if now == self._made_with:
             return
         for (name, info), handle in zip(self._models.items(), now, strict=True):
@@ -127,11 +155,14 @@ class Query:
                 )
         self._made_with, self._full, self._tables = now, None, None
 
+    @in_one_snapshot
     def _whole(self) -> Table:
         self._refresh()
         if self._full is None:
             try:
-                found = self._db.one_pass(self.plan, self._models, {}, self._hidden) if self.plan.is_aggregate else None
+                found = None
+                if self.plan.is_aggregate:
+                    found = self._db.own.one_pass(self.plan, self._models, {}, self._hidden)
                 self._full = self._named(found if found is not None else self._db.engine.table(self._kept_answer()))
             except EngineError as error:
                 raise self._refused(error) from None
@@ -149,9 +180,9 @@ class Query:
         """The answer's SQL over predictions that are kept as temporary tables for as long as the query is."""
         self._refresh()
         if self._tables is None:
-            name = f"__rain_{self._db.next_number()}"
-            self._tables = self._db.materialise(self.plan, self._models, name, {})
-            weakref.finalize(self, self._db.forget_later, tuple(self._tables.values()))
+            name = self._db.own.next_name()
+            self._tables = self._db.own.materialise(self.plan, self._models, name, {})
+            weakref.finalize(self, self._db.own.forget_later, tuple(self._tables.values()))
         return self._answer_sql(self._tables)
 
     def _answer_sql(self, tables: Mapping[tuple[str, ...], str], *, limited: bool = True) -> str:
@@ -166,6 +197,7 @@ class Query:
     def _named(self, table: Table) -> Table:
         return Table({o.name: table[f"o{i}"] for i, o in enumerate(self._outputs)}, n_rows=table.n_rows)
 
+    @in_one_snapshot
     def whole_answer(self, thetas: Mapping[str, np.ndarray]) -> Table:
         """The answer, group keys that are not selected included, with the models' predictions at `thetas`.
 
@@ -176,17 +208,17 @@ class Query:
         decide = [*plan.conjuncts, *(plan.group_by or ()), *(e for e, _ in plan.order_by)]
         limited = not any(e.atoms for e in decide) and not plan.is_aggregate
         unlimited = self._complained(plan if limited else replace(plan, limit_sql=""))
-        found = self._db.one_pass(unlimited, self._models, thetas, self._hidden)
+        found = self._db.own.one_pass(unlimited, self._models, thetas, self._hidden)
         if found is not None:
             return self._named(found)
-        tables = self._db.materialise(self.plan, self._models, f"__rain_{self._db.next_number()}", thetas)
+        tables = self._db.own.materialise(self.plan, self._models, self._db.own.next_name(), thetas)
         try:
             sql = self._answer_sql(tables, limited=limited)
             if unlimited.from_sql != plan.from_sql:
                 sql = answer_sql(unlimited, tables, self._hidden)
             return self._named(self._db.engine.table(sql))
         finally:
-            self._db.forget(tuple(tables.values()))
+            self._db.own.forget(tuple(tables.values()))
 
     def _complained(self, plan: Plan) -> Plan:
         """`plan` of the rows that are complained about alone, where the answer is too long to be read as a whole."""
@@ -312,7 +344,7 @@ class Query:
         conditions = []
         for name, value in given.items():
             i = next(i for i, o in enumerate(self._outputs) if o.name == name)
-            conditions.append(f"o{i} IS NOT DISTINCT FROM {self._db.engine.literal(value)}")
+            conditions.append(self._db.engine.same(f"o{i}", self._db.engine.literal(value)))
         text = " AND ".join(conditions) or "TRUE"
         inner = self._kept_answer()
         found = self._db.engine.table(f"SELECT * FROM ({inner}) AS a WHERE {text} LIMIT 2")
@@ -414,6 +446,7 @@ class Query:
 
     # -- debugging ----------------------------------------------------------------------------------------------
 
+    @in_one_snapshot
     def capture(self, targets: Sequence[Target], *, contract: bool = True) -> Capture:
         """The program of `targets` and the features of their prediction variables, fetched from the database."""
         if any(t.against is not None for t in targets):
@@ -429,7 +462,7 @@ class Query:
             places.append(Place(tuple(pure), tuple(predicted)))
             outputs.append(find_output(self._outputs, target.column).expr if target.column is not None else None)
         try:
-            self._db.prepare(self.plan)
+            self._db.own.make_sources(self.plan)
             self._places = places if len({tuple(e.sql for e, _ in p.pure) for p in places}) == 1 else []
             return capture(self.plan, self._db.engine, self._models, targets, places, outputs, contract=contract)
         except EngineError as error:
@@ -462,7 +495,7 @@ class Query:
             output = find_output(self._outputs, name)
             self._nothing[name] = float("nan")
             if output.expr.has_aggregate and all(e.op != "pure" for e in leaves(output.expr)):
-                self._db.prepare(self.plan)
+                self._db.own.make_sources(self.plan)
                 self._nothing[name] = number_of(self._db.engine.table(self._nothing_sql(output))["x"])
         return self._nothing[name]
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 from rain_debug import influence
 from rain_debug.complaints import Cell, Row
-from rain_debug.data import Records
+from rain_debug.data import Design, Records, StoredDesign, blocks
 from rain_debug.database.behind import target_of
 from rain_debug.database.cells import all_targets, without_refused
 from rain_debug.engines import Table
@@ -22,8 +22,9 @@ from rain_debug.rankers import order
 from rain_debug.relax import Target
 
 if TYPE_CHECKING:
-    from rain_debug.database.connection import Database, ModelHandle
+    from rain_debug.database.connection import Database
     from rain_debug.database.query import Query
+    from rain_debug.database.registry import ModelHandle
 
 MOST_CELLS = 1000
 """Rows of an answer whose cells `moves` looks at."""
@@ -133,10 +134,7 @@ class TrainingRecord:
         """
         records = _records(self.handle)
         X = records.X
-        scaled = (MaxAbsScaler() if sp.issparse(X) else StandardScaler()).fit_transform(X)
-        count = min(records.n_records, limit + 1)
-        near = NearestNeighbors(n_neighbors=count).fit(scaled)
-        distance, at = (a[0] for a in near.kneighbors(scaled[[self.position]]))
+        distance, at = _nearest(X, self.position, min(records.n_records, limit + 1))
         others = at != self.position
         distance, at = distance[others][:limit], at[others][:limit]
         keys = records.keys[at]
@@ -157,6 +155,25 @@ class TrainingRecord:
         slope = handle.model.gradient(records, keep, handle.theta)
         step: np.ndarray = influence.ihvp(handle.model, records, keep, handle.theta, slope, tolerance=1e-8).value
         return handle.theta - step
+
+
+def _nearest(X: Design, position: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and positions of the rows nearest to one by standardised columns, itself among them."""
+    if not isinstance(X, StoredDesign):
+        scaled = (MaxAbsScaler() if sp.issparse(X) else StandardScaler()).fit_transform(X)
+        if not sp.issparse(X):
+            scaled = np.nan_to_num(scaled)  # what is missing lies at the mean
+        distance, at = NearestNeighbors(n_neighbors=count).fit(scaled).kneighbors(scaled[[position]])
+        return distance[0], at[0]
+    scaler, squared = StandardScaler(), np.empty(len(X))
+    for rows in blocks(*X.shape):
+        scaler.partial_fit(X[rows])
+    here = scaler.transform(X[[position]])
+    for rows in blocks(*X.shape):
+        squared[rows] = ((scaler.transform(X[rows]) - here) ** 2).sum(axis=1)
+    at = np.argpartition(squared, count - 1)[:count]
+    at = at[np.argsort(squared[at], kind="stable")]
+    return np.sqrt(squared[at]), at
 
 
 def find(db: Database, handle: ModelHandle, key: Any) -> TrainingRecord:

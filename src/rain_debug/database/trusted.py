@@ -9,9 +9,11 @@ import numpy as np
 from rain_debug.complaints import Complaint
 from rain_debug.engines import Table, open_duckdb
 from rain_debug.errors import ComplaintError, nearest
+from rain_debug.sql import quote
 
 if TYPE_CHECKING:
-    from rain_debug.database.connection import Database, ModelHandle
+    from rain_debug.database.connection import Database
+    from rain_debug.database.registry import ModelHandle
 
 
 def trusted(
@@ -51,6 +53,6 @@ def _table(db: Database, rows: Any) -> Table:
     if isinstance(rows, str):
         known = {name.lower(): name for name in db.tables}
         name = known.get(rows.strip().lower())
-        return db.engine.table(rows if name is None else 'SELECT * FROM "' + name.replace('"', '""') + '"')
+        return db.engine.table(rows if name is None else f"SELECT * FROM {quote(name)}")
     frame = {n: np.asarray(v) for n, v in rows.items()} if isinstance(rows, dict) else rows
     return open_duckdb({"verified": frame}).table("SELECT * FROM verified")

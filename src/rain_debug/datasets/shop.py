@@ -9,7 +9,6 @@ few, so the model believes `import-17`, and the weekly count falls just when the
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from rain_debug.engines.folders import Folder
 from rain_debug.engines.table import Table
 from rain_debug.errors import DatasetError
 
@@ -73,7 +73,7 @@ class Shop:
             raise DatasetError(
                 "the folder to write the shop into does not exist", where=str(target.parent), hint="create it first"
             )
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".shop-") as folder:
+        with Folder(".shop-rain-", target.parent) as folder:
             partial = Path(folder) / "shop.duckdb"
             with duckdb.connect(str(partial)) as con:
                 for name, table in self.frames().items():

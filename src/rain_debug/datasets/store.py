@@ -12,7 +12,6 @@ import http.client
 import io
 import os
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import DatasetError
 from rain_debug.version import __version__
 
@@ -143,15 +143,16 @@ def _download(dataset: str, file: PublicFile, url: str) -> bytes:
     folder = cache_folder() / dataset
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=folder, prefix=f".{file.name}-")
+        beside = Folder(f".{file.name}-rain-", folder)
     except OSError as error:
         raise DatasetError(
             f"the cache for the public set '{dataset}' cannot be written: {error.strerror}",
             where=str(folder),
             hint="name another folder in XDG_CACHE_HOME, or put the files into one named by RAIN_DATA",
         ) from error
+    partial = Path(beside.name) / file.name
     try:
-        with os.fdopen(descriptor, "wb") as sink:
+        with partial.open("wb") as sink:
             packed = _transfer(url, file)
             data = _checked(packed, file)
             sink.write(data)
@@ -161,7 +162,7 @@ def _download(dataset: str, file: PublicFile, url: str) -> bytes:
     except OSError as error:
         raise _Unusable(error.strerror or str(error)) from error
     finally:
-        Path(partial).unlink(missing_ok=True)
+        beside.cleanup()
     return data
 
 

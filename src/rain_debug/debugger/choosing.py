@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from rain_debug.data import Records
+from rain_debug.data import Records, StoredDesign
 from rain_debug.debugger.rounds import Chosen, Outcome, Settings
 from rain_debug.debugger.session import Trained
 from rain_debug.errors import DebugError
-from rain_debug.fixes import Fixing, Repaired, Training, name_of, propose, repaired
+from rain_debug.fixes import Fixing, Repaired, Training, name_of, propose, repaired, surest_first
 from rain_debug.models import Model
-from rain_debug.rankers import RANKERS, Problem, Ranking, order
+from rain_debug.rankers import BLIND, RANKERS, Problem, Ranking, order
+from rain_debug.rankers.order import first
 
 PRIORS = 10.0
 """How many times the penalty's curvature is added to H by default."""
 
 STARVED = 0.25
 """The share of its records with which a class is called starved."""
-
-GRADIENT_FREE = frozenset({"loss", "confident", "self_influence", "random"})
-"""The rankers that do not look at the complaints: a gradient of nought does not stop them."""
 
 
 def damping_of(t: Trained, asked: float | None) -> float:
@@ -42,6 +40,13 @@ def repairs(fixing: Fixing, trained: Mapping[str, Trained]) -> dict[str, Repaire
     DebugError where it changes nothing, and where regressors are to be relabelled.
     """
     if callable(fixing):
+        stored = next((n for n, t in trained.items() if isinstance(t.records.X, StoredDesign)), None)
+        if stored is not None:
+            raise DebugError(
+                "a repair function is given all records at once, and these are left on disk",
+                where=f"model '{stored}'",
+                hint="fix='delete' or 'relabel'; or create the model with storage='memory'",
+            )
         made = {name: repaired(t.model, t.records, t.label, fixing) for name, t in trained.items()}
         if not any(r.changed.any() for r in made.values()):
             raise DebugError(
@@ -60,18 +65,29 @@ def repairs(fixing: Fixing, trained: Mapping[str, Trained]) -> dict[str, Repaire
 
 
 def candidates(
-    problem: Problem, settings: Settings, training: Training, repairs: Repaired | None, outcome: Outcome, count: int
+    problem: Problem,
+    settings: Settings,
+    training: Training,
+    repairs: Repaired | None,
+    outcome: Outcome,
+    count: int,
+    fixed: np.ndarray,
 ) -> tuple[list[Chosen], Outcome, np.ndarray | None]:
     """One model's best `count` records, what to note of its ranking, and its solve's value to start the next from.
 
-    Until "resolved" those alone whose fix has a positive score.
+    Until "resolved" those alone whose fix has a positive score. `fixed` (n_records,) bool are those of earlier rounds.
     """
     ranking = RANKERS[settings.ranker](problem)
     proposal = propose(settings.fix, problem, ranking, repairs)
     solution, keys, able = ranking.solution, problem.records.keys, training.open & problem.keep
-    ranked = order(proposal.priority, keys, able & repairs.changed if repairs is not None else able)
+    able = able & repairs.changed if repairs is not None else able
+    if proposal.priority is proposal.scores:
+        ranked = first(proposal.scores, keys, able, count)
+    else:
+        ranked = order(proposal.priority, keys, able)
     if settings.until == "resolved":
         ranked = ranked[proposal.scores[ranked] > 0]
+    proposal, ranked = surest_first(settings.fix, problem, proposal, ranking, ranked, count, fixed)
     chosen = []
     for position in ranked[:count].tolist():
         key = keys[position]
@@ -79,7 +95,8 @@ def candidates(
         fix = proposal.fix(position) if repairs is None else repairs.fix(problem.records.table, position)
         new = _suggested(problem.model, ranking, position)
         chosen.append(Chosen(problem.name, position, key, float(proposal.scores[position]), fix, *new))
-    outcome = replace(outcome, note=ranking.note or "")
+    remark = "" if settings.ranker in BLIND else problem.model.remark(problem.theta)
+    outcome = replace(outcome, note="; ".join(text for text in (ranking.note, remark) if text))
     if solution is None:
         return chosen, outcome, problem.start
     outcome = replace(

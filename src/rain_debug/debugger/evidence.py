@@ -21,6 +21,8 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from rain_debug.data import StoredDesign
+from rain_debug.data.records import SAMPLE
 from rain_debug.debugger.drift import Drift, drifts
 from rain_debug.debugger.reading import Captured
 from rain_debug.rankers import RANKERS, Problem, order
@@ -110,7 +112,11 @@ class Assessment:
 
 
 def of_round(problems: Sequence[Problem], captured: Sequence[Captured]) -> Assessment:
-    """The assessment of a first round: what it puts before its ranker, a problem a model, and the captured queries."""
+    """The assessment of a first round: what it puts before its ranker, a problem a model, and the captured queries.
+
+    Of a stored training set a sample of `SAMPLE` records is looked at.
+    """
+    problems = [sampled(p) if isinstance(p.records.X, StoredDesign) else p for p in problems]
     found = [
         drift
         for part in captured
@@ -120,6 +126,15 @@ def of_round(problems: Sequence[Problem], captured: Sequence[Captured]) -> Asses
         for drift in drifts(p.records.table, block.table, p.model.features, part.query.name)
     ]
     return assess(problems[0] if len(problems) == 1 else None, found)
+
+
+def sampled(problem: Problem) -> Problem:
+    """The same problem on evenly spread records in memory, each of which weighs as much as those it stands for."""
+    p, at = problem, problem.records.spread(SAMPLE)
+    records, keep, times = p.records.sample(SAMPLE), p.keep[at], p.records.n_records / len(at)
+    theta = p.theta if times == 1 else p.model.fit(records, keep, p.theta).theta
+    open_ = None if p.open is None else p.open[at]
+    return replace(p, records=records, keep=keep, open=open_, theta=theta, damping=times * p.damping, start=None)
 
 
 def assess(problem: Problem | None, drifted: Sequence[Drift] = ()) -> Assessment:
@@ -205,7 +220,7 @@ def rehearse(problem: Problem, way: int) -> Signs:
 
 def _stage(p: Problem, scores: np.ndarray, keep: np.ndarray, wanted: float) -> np.ndarray:
     """The first records that promise half of what is wanted (influence promises too little), within a stage's size."""
-    ranked = order(scores, p.records.keys, keep)
+    ranked = order(scores, p.records.keys, replace(p, keep=keep).eligible)
     ranked = ranked[scores[ranked] > 0]
     count = int(np.searchsorted(np.cumsum(scores[ranked]), wanted / 2)) + 1
     ranked = ranked[: max(FEWEST, min(count, int(STAGE * keep.sum())))]

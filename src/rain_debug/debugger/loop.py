@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from rain_debug.complaints import Complaint, Goal, Term, goals, refuse_met, value_text
-from rain_debug.debugger.choosing import GRADIENT_FREE, candidates, damping_of, repairs, spare_classes
+from rain_debug.debugger.choosing import candidates, damping_of, repairs, spare_classes
+from rain_debug.debugger.durable import Carried, Journal, Keeper, fresh
 from rain_debug.debugger.evidence import Assessment, of_round
+from rain_debug.debugger.fitting import refit, training_sets
 from rain_debug.debugger.merge import merge
 from rain_debug.debugger.reading import Reader, Seen
 from rain_debug.debugger.results import result
@@ -21,9 +23,9 @@ from rain_debug.debugger.session import Session
 from rain_debug.debugger.spared import open_records
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, ProgramError
-from rain_debug.fixes import Fix, Training
+from rain_debug.fixes import Training
 from rain_debug.progress import Progress
-from rain_debug.rankers import Complained, Evidence, Problem
+from rain_debug.rankers import BLIND, Complained, Evidence, Problem
 
 NAMED = 3
 """How many complaints that are met already a run names."""
@@ -38,6 +40,7 @@ class Loop:
         complaints: list[Complaint],
         settings: Settings,
         on_round: Callable[[Round], None] | None,
+        journal: Journal | None = None,
     ) -> None:
         self.session, self.settings, self.on_round = session, settings, on_round
         self.complaints = list(dict.fromkeys(complaints))
@@ -62,24 +65,71 @@ class Loop:
         with self._timed("encode"):
             self.repairs = repairs(settings.fix, self.trained)
         self.training = self._training()
+        self.keeper: Keeper | None = None
+        if journal is not None:
+            said, queries = [c.describe() for c in self.complaints], [part.query for part in self.reader.captured]
+            self.keeper = Keeper.begin(journal, settings, queries, said, self.trained)
 
     def run(self, progress: bool | None) -> Run:
-        """Rounds until one chooses nothing, then the database's own answer; Ctrl-C keeps the rounds that are done."""
+        """Rounds until one chooses nothing, then the database's own answer; Ctrl-C keeps the rounds that are done.
+
+        With a journal every round is written down, and those that an earlier process wrote are not done again.
+        """
         reason: Stopped | None = None
         after: Sequence[Table] | None
         try:
             with Progress(progress, self.settings.budget) as bar:
+                if self.keeper is not None:
+                    self._take_up(self.keeper)
+                    for done in list(self.rounds):
+                        self._tell(done)
                 while reason is None:
                     reason = self._round()
+                    if self.keeper is not None:
+                        self.keeper.add(self.rounds[-1])
                     bar.update(*self._standing())
-                    if self.on_round is not None:
-                        self.on_round(self.rounds[-1])
+                    self._tell(self.rounds[-1])
             after = self._answers()
         except KeyboardInterrupt:
             if not self.rounds:
                 raise
             after = self._wind_up()
         return self._result(reason or "interrupted", after)
+
+    def _tell(self, done: Round) -> None:
+        if self.on_round is not None:
+            self.on_round(done)
+
+    def _take_up(self, keeper: Keeper) -> None:
+        """Stand where an earlier process stood: the first answer is had again, and compared; then come its rounds."""
+        rounds, carried = keeper.past(self.repairs)
+        if carried is None:
+            return
+        outcomes = self._fit()
+        seen = self._read()
+        self._first(seen)
+        for now, then in zip(outcomes, rounds[0].outcomes, strict=True):
+            if now.fingerprint != then.fingerprint:
+                raise keeper.differs(f"the first fit of model '{now.model}'")
+        for i, r in enumerate(rounds[0].readings):
+            if not np.array_equal([r.exact, r.relaxed], [seen.exact[i], seen.relaxed[i]], equal_nan=True):
+                raise keeper.differs(f"the first answer, {self.complaints[i].place},")
+        if self.settings.ranker not in BLIND:  # what models settle or note at the first ranking holds for all others
+            terms, _ = self._judge(seen, 0)
+            self.reader.gradient(seen, np.array([t.weight for t in terms]), self._thetas())
+            for name, set_ in self.training.items():
+                self.trained[name].model.hessian(set_.records, set_.keep, self._thetas()[name])
+        self.rounds = rounds
+        for field, value in vars(carried).items():
+            setattr(self, field, value)
+
+    def _renew(self) -> None:
+        """Forget, before some rounds, what earlier ones left in the caches, so that a run can be taken up there."""
+        if not fresh(len(self.rounds), {name: t.records for name, t in self.trained.items()}):
+            return
+        self.trained.update({n: replace(t, records=t.records.renewed()) for n, t in self.trained.items()})
+        if self.keeper is not None:
+            self.keeper.note(Carried(**{field: getattr(self, field) for field in Carried.__dataclass_fields__}))
 
     def look(self) -> tuple[tuple[Goal, Reading], ...]:
         """The first answer's readings, with every record in place."""
@@ -114,6 +164,7 @@ class Loop:
 
     def _round(self, stop: bool = False) -> Stopped | None:
         """One round, appended to the rounds; the reason to stop after it, or None."""
+        self._renew()
         self.clock.update(train=0.0, rank=0.0, encode=0.0 if self.rounds else self.clock["encode"])
         self.training = self._training()
         removed = sum(len(r.chosen) for r in self.rounds)
@@ -129,7 +180,7 @@ class Loop:
             with self._timed("rank"):
                 gradient = self.reader.gradient(seen, weights, self._thetas())
             flat = all(not np.any(g) for g in gradient.values())
-            if flat and self.settings.ranker not in GRADIENT_FREE:
+            if flat and self.settings.ranker not in BLIND:
                 reason = "no gradient"
             else:
                 evidence = self._evidence(seen, weights)
@@ -165,28 +216,13 @@ class Loop:
 
     def _training(self) -> dict[str, Training]:
         """Every model's training set after the fixes of the rounds so far."""
-        fixes: dict[str, list[tuple[int, Fix]]] = {name: [] for name in self.trained}
-        for done in self.rounds:
-            for c in done.chosen:
-                fixes[c.model].append((c.position, c.fix))
-        return {
-            name: Training.of(t.records, t.model.classes, fixes[name], self.repairs.get(name), self.open[name])
-            for name, t in self.trained.items()
-        }
+        return training_sets(self.rounds, self.trained, self.repairs, self.open)
 
     def _fit(self) -> tuple[Outcome, ...]:
         """Every model refitted on its training set as it is now, from its last parameters."""
-        outcomes, theta = [], dict(self.theta)
         with self._timed("train"):
-            for name, t in self.trained.items():
-                now = self.training[name]
-                fit = t.model.fit(now.records, now.keep, theta[name])
-                theta[name] = fit.theta
-                code = t.model.fingerprint(fit.theta)
-                done, norm = bool(fit.converged), float(fit.gradient_norm)
-                outcomes.append(Outcome(name, code, done, int(fit.iterations), norm, fit.note))
-        self.theta = theta
-        return tuple(outcomes)
+            self.theta, outcomes = refit(self.trained, self.training, self.theta, self.rounds)
+        return outcomes
 
     def _read(self) -> Seen:
         with self._timed("encode"):
@@ -267,12 +303,15 @@ class Loop:
                     name,
                     evidence,
                     s.options,
+                    now.open,
                 )
                 problems.append(problem)
-                own, outcome, self.start[name] = candidates(problem, s, now, self.repairs.get(name), outcome, count)
+                own, outcome, self.start[name] = candidates(
+                    problem, s, now, self.repairs.get(name), outcome, count, self.open[name] & ~now.open
+                )
                 every += own
                 noted.append(outcome)
-            if not self.rounds and s.ranker not in GRADIENT_FREE:
+            if not self.rounds and s.ranker not in BLIND:
                 self.assessment = of_round(problems, self.reader.captured)
             chosen, warnings, self.exhausted = spare_classes(merge(every)[:count], self.trained, self.training)
         self.warnings += warnings

@@ -85,7 +85,7 @@ class Reader:
     def gradient(self, seen: Seen, weights: np.ndarray, thetas: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Σ weights · ∂relaxed/∂θ of every model, (n_params,): through the programs to the probabilities, then through
         the model."""
-        total = {name: np.zeros(t.model.n_params) for name, t in self.trained.items()}
+        total = {name: np.zeros(len(thetas[name])) for name in self.trained}
         for part, blocks in zip(self.captured, seen.blocks, strict=True):
             dP = part.capture.program.gradient([b.P for b in blocks], weights[part.members])
             for block, d in zip(blocks, dP, strict=True):

@@ -11,7 +11,7 @@ from rain_debug.debugger.merge import unconverged
 from rain_debug.debugger.reading import Reader
 from rain_debug.debugger.rounds import ModelRun, QueryRun, Round, Run, Settings, Stopped
 from rain_debug.engines.table import Table
-from rain_debug.rankers import OPTIONS
+from rain_debug.rankers import BLIND, OPTIONS
 
 
 def result(
@@ -39,6 +39,8 @@ def result(
         warnings += [f"{settings.ranker}: {o.note}" for o in rounds[0].outcomes if o.note]
     models = []
     for name, t in reader.trained.items():
+        remark = t.model.remark(parameters[0][name]) if settings.ranker not in BLIND else ""
+        warnings += [f"model '{name}': {remark}"] if remark and not any(remark in w for w in warnings) else []
         rows = np.array([c.position for r in rounds for c in r.chosen if c.model == name], dtype=np.int64)
         classes, y = t.model.classes, t.records.y[rows].tolist()
         labels = tuple(classes[code] for code in y) if classes else tuple(y)

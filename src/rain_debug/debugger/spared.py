@@ -36,18 +36,19 @@ def _keys(given: Any) -> list[Any]:
 
 
 def open_records(
-    spare: Mapping[str, Sequence[Any]], trained: Mapping[str, Trained], session: Session
+    spare: Mapping[str, Sequence[Any]], trained: Mapping[str, Trained], session: Session, verb: str = "spare"
 ) -> dict[str, np.ndarray]:
-    """(n_records,) bool for every model: False where a record is spared.
+    """(n_records,) bool for every model: False where a record is named.
 
     Of a model that no complaint depends on nothing is fixed anyway. DebugError for a key that no record has, and for
-    keys without a model where there are several; ModelError for a model that there is not.
+    keys without a model where there are several; ModelError for a model that there is not. `verb` says in errors what
+    the records are named for.
     """
     found = {name: np.ones(t.records.n_records, dtype=bool) for name, t in trained.items()}
     for name, keys in spare.items():
         if not name and len(trained) > 1:
-            hint = "give spare={model: [key, …]}; models: " + ", ".join(trained)
-            raise DebugError("it is not said whose records are to be spared", hint=hint)
+            hint = "give {model: [key, …]}; models: " + ", ".join(trained)
+            raise DebugError(f"it is not said whose records to {verb}", hint=hint)
         model = name or next(iter(trained))
         if model not in trained:
             session.trained(model)
@@ -58,7 +59,7 @@ def open_records(
             some = ", ".join(repr(k) for k in unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
             column = trained[model].key or "its number"
             raise DebugError(
-                f"there is no record {some} to spare",
+                f"there is no record {some} to {verb}",
                 where=f"model '{model}'",
                 hint=f"a record is named by {column}, e.g. {next(iter(places), None)!r}",
             )

@@ -13,6 +13,7 @@ import numpy as np
 from rain_debug.desk.plain import REFUSED, PlainQuery
 from rain_debug.engines.table import Column, Table
 from rain_debug.errors import DeskError, SQLError, nearest
+from rain_debug.passwords import without_passwords
 from rain_debug.sql import holds_no_prediction
 from rain_debug.view.answer import answer_columns
 from rain_debug.view.chart import chart_of
@@ -59,7 +60,7 @@ class Shown:
         page = self.page(0, MOST_ROWS)
         return {
             "name": self.query.name,
-            "sql": self.query.sql,
+            "sql": without_passwords(self.query.sql),
             "columns": self.columns,
             "keys": self.keys,
             "chart": self.chart,
@@ -149,7 +150,7 @@ class Answers:
 
     def listed(self) -> list[dict[str, Any]]:
         """Name and text of each, and whether it is the project's own."""
-        return [{"name": n, "sql": q.sql, "own": n in self._own} for n, q in self._queries.items()]
+        return [{"name": n, "sql": without_passwords(q.sql), "own": n in self._own} for n, q in self._queries.items()]
 
     def query(self, name: str) -> Any:
         """The query of that name; DeskError lists the known ones."""

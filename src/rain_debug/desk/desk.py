@@ -10,6 +10,7 @@ from rain_debug.complaints import Complaint
 from rain_debug.desk.answers import Answers, Shown
 from rain_debug.desk.behind import Behind
 from rain_debug.desk.exports import Exports
+from rain_debug.desk.first_look import FirstLook
 from rain_debug.desk.kept import Kept
 from rain_debug.desk.places import COMPLAINT, PLACE, Places
 from rain_debug.desk.project import project_view
@@ -57,6 +58,7 @@ class Desk:
         self._places = Places(db, self._answers, self._given)
         self._runs = Runs(db, self._places, self.store, self._settings)
         kept, texts = Kept(self._runs), Texts(self._runs, self._answers)
+        look = FirstLook(db, self._places, self._settings)
         behind, exports = Behind(db, self._answers, self._places), Exports(self._runs)
         self._ops: dict[str, Op] = {
             "project": self._project,
@@ -67,6 +69,7 @@ class Desk:
             "describe": self._describe,
             "rows_behind": behind.rows,
             "records_behind": behind.records,
+            "suspects": look.suspects,
             "runs": kept.runs,
             "run": kept.run,
             "records": kept.records,

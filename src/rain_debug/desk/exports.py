@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from rain_debug.checks import Check
 from rain_debug.desk.requests import Asked
 from rain_debug.desk.runs import Live, Runs
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import DeskError
 from rain_debug.report import save
 from rain_debug.report.grid import Grid
@@ -117,7 +117,7 @@ def _check(view: dict[str, Any], asked: Asked) -> str:
 
 def _written(grid: Grid) -> bytes:
     """A table as the bytes of a Parquet file."""
-    with tempfile.TemporaryDirectory(prefix="rain-") as folder:
+    with Folder() as folder:
         path = Path(folder) / "records.parquet"
         save.parquet(grid)(path)
         return path.read_bytes()

@@ -21,8 +21,6 @@ BEAT = 0.4
 LOOK = 0.05
 """Seconds between looks at whether it was cancelled."""
 
-Work = Callable[["Following"], dict[str, Any]]
-
 
 @dataclass(eq=False)
 class Following:
@@ -76,7 +74,7 @@ class Following:
             yield from self._until_done(future, interrupt)
             try:
                 yield {"type": "done", "run": future.result()}
-            except BaseException as error:
+            except BaseException as error:  # whatever the run ended with is told in the stream
                 yield {"type": "failed", "failure": failure(self._told(error))}
         finally:
             self.cancelled.set()

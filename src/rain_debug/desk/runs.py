@@ -219,7 +219,7 @@ class Runs:
             following.doing = "keeping the run"
             own = {"id": following.id, "request": request, "seconds": following.seconds}
             return self._finish({**view, **own, **more}, live)
-        except BaseException as error:
+        except BaseException as error:  # also Ctrl-C: the rounds that are done are kept
             self._failed(following, error)
             raise
         finally:

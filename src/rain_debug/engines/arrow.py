@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import nanoarrow as na
 import numpy as np
+from nanoarrow.iterator import UnregisteredExtensionWarning
 
 from rain_debug.engines.table import Column, Table
+from rain_debug.errors import EngineError
 
 _NUMBERS = {
     "int8": np.int8,
@@ -23,6 +26,9 @@ _NUMBERS = {
     "float": np.float32,
     "double": np.float64,
 }
+
+Broken: type[Exception] = na._utils.NanoarrowException
+"""What a stream raises where the one that fills it fails after the first batch, with its message."""
 
 
 def batches(stream: Any, *, copy: bool = True) -> Iterator[Table]:
@@ -63,7 +69,15 @@ def _column(view: Any, array: Any, copy: bool) -> Column:
         if valid is not None:
             objects[~valid] = None
         return Column(objects, "text", valid)
-    objects[:] = array.to_pylist()
+    try:
+        with warnings.catch_warnings():  # JSON and its like come as what they are stored as: nothing to warn of
+            warnings.simplefilter("ignore", UnregisteredExtensionWarning)
+            objects[:] = array.to_pylist()
+    except (OverflowError, ValueError) as error:  # 'infinity', and years beyond 9999, are dates to a database
+        raise EngineError(
+            f"a column holds a {logical.lower().rstrip('0123456789')} that Python has no value for: {error}",
+            hint="CAST it to VARCHAR in the query, or leave such rows out",
+        ) from None
     return Column(objects, "other", valid)
 
 

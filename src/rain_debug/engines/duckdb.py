@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import datetime
-import math
+import json
 import os
 import re
-import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from decimal import Decimal
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +16,16 @@ import duckdb
 import numpy as np
 
 from rain_debug.engines import arrow
+from rain_debug.engines.apart import read_database, read_table
+from rain_debug.engines.folders import Folder
+from rain_debug.engines.limits import clock, few_enough, too_slow
 from rain_debug.engines.statements import refuse_all_but_select
 from rain_debug.engines.table import Column, Table, column, from_numpy
+from rain_debug.engines.words import DuckDBWords, text_of
 from rain_debug.errors import EngineError
+from rain_debug.sql.nodes import quote
 
-_NUMBERS = {
+NUMBERS = {
     "BOOLEAN",
     "TINYINT",
     "SMALLINT",
@@ -37,8 +38,8 @@ _NUMBERS = {
     "DOUBLE",
 }
 _FILES = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".json": "read_json"}
-
-
+FAILS = (duckdb.Error, arrow.Broken, UnicodeDecodeError)
+"""What DuckDB raises: at once, in the middle of a stream, and of a damaged file's names."""
 MOST_KNOWN = 1000
 _ENGINES: weakref.WeakSet[DuckDB] = weakref.WeakSet()
 
@@ -51,10 +52,13 @@ def _let_go() -> None:
         vars(engine).clear()
 
 
-class DuckDB:
+class DuckDB(DuckDBWords):
     """A connection to DuckDB, seen through `Engine`."""
 
     dialect = "duckdb"
+    double = "DOUBLE"
+    untyped: str | None = None
+    generation = 0
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, *, is_own: bool = False) -> None:
         self.connection = connection
@@ -66,7 +70,7 @@ class DuckDB:
         self.seconds: float | None = None
         """What one statement may take, and its answer: None is no limit."""
         self.most_rows: int | None = None
-        self.scratch: tempfile.TemporaryDirectory[str] | None = None
+        self.scratch: Folder | None = None
         self._known: dict[tuple[str, str], Any] = {}
         _ENGINES.add(self)
 
@@ -98,8 +102,8 @@ class DuckDB:
             self._known.clear()
         self._known[what, of] = found
 
-    def is_table(self, name: str) -> bool:
-        return bool(self._once("is_table", name, lambda: self._is_table(name)))
+    def rowid(self, name: str, alias: str) -> str | None:
+        return f"{alias}.rowid" if self._once("is_table", name, lambda: self._is_table(name)) else None
 
     def _is_table(self, name: str) -> bool:
         try:
@@ -107,7 +111,9 @@ class DuckDB:
         except EngineError:
             return False
         bare = name.replace('"', "").split(".")[-1]
-        found = self.table(f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({_text(bare)})")
+        found = self.table(
+            f"SELECT count(*) AS n FROM duckdb_tables() WHERE lower(table_name) = lower({text_of(bare)})"
+        )
         return bool(found["n"].values[0])
 
     def spelled_out(self, name: str) -> str:
@@ -125,9 +131,9 @@ class DuckDB:
 
     def definition(self, name: str) -> str | None:
         *homes, bare = name.replace('"', "").split(".")
-        where = [f"lower(view_name) = lower({_text(bare)})"]
+        where = [f"lower(view_name) = lower({text_of(bare)})"]
         for home in homes:
-            where.append(f"lower({_text(home)}) IN (lower(database_name), lower(schema_name))")
+            where.append(f"lower({text_of(home)}) IN (lower(database_name), lower(schema_name))")
         if not homes:  # of several attached databases, the one in use
             where.append("(temporary OR (database_name = current_database() AND schema_name = current_schema()))")
         found = self.table(f"SELECT sql FROM duckdb_views() WHERE NOT internal AND {' AND '.join(where)}")
@@ -136,7 +142,7 @@ class DuckDB:
     def is_aggregate(self, function: str) -> bool:
         found = self.table(
             "SELECT count(*) AS n FROM duckdb_functions() WHERE function_type = 'aggregate' "
-            f"AND lower(function_name) = lower({_text(function)})"
+            f"AND lower(function_name) = lower({text_of(function)})"
         )
         return bool(found["n"].values[0])
 
@@ -152,15 +158,12 @@ class DuckDB:
         if self.most_rows is not None:
             relation = relation.limit(self.most_rows + 1)
         with self._within(sql):
-            if {str(t) for t in relation.types} <= _NUMBERS:
+            if {str(t) for t in relation.types} <= NUMBERS:
                 # DuckDB fills one array a column; Arrow's batches would have to be copied once more.
                 found = Table({n: from_numpy(values) for n, values in relation.fetchnumpy().items()})
             else:
                 found = arrow.concatenate(list(arrow.batches(relation)), list(relation.columns))
-        if self.most_rows is not None and found.n_rows > self.most_rows:
-            raise EngineError(f"the answer has more than {self.most_rows:,} rows", where=sql.strip()[:300],
-                              hint="ask for fewer: a condition, a LIMIT or an aggregate")  # fmt: skip
-        return found
+        return few_enough(found, self.most_rows, sql)
 
     def constant(self, sql: str) -> Table:
         if ("constant", sql) not in self._known:
@@ -177,6 +180,12 @@ class DuckDB:
                 return
             yield batch
 
+    def stream(self, sql: str) -> Any:
+        return self.relation(sql)
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        return nullcontext()  # a file is read-only, and a user's connection has its own transactions
+
     def run(self, sql: str) -> None:
         self._run(sql)
 
@@ -188,29 +197,15 @@ class DuckDB:
     @contextmanager
     def _within(self, sql: str) -> Iterator[None]:
         """Stop what runs inside when its time is over; EngineError for that, and for what DuckDB refuses."""
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            self.connection.interrupt()
-
-        clock = threading.Timer(self.seconds, stop) if self.seconds is not None else None
-        if clock is not None:
-            clock.daemon = True
-            clock.start()
-        try:
-            yield
-        except duckdb.Error as error:
-            if late.is_set() and isinstance(error, duckdb.InterruptException):
-                raise EngineError(
-                    f"the query took longer than {self.seconds:g} seconds, and was stopped",
-                    where=sql.strip()[:300],
-                    hint="ask for less, or allow more time",
-                ) from None
-            raise _refused(error, sql) from None
-        finally:
-            if clock is not None:
-                clock.cancel()
+        with clock(self.seconds, self.connection.interrupt) as late:
+            try:
+                yield
+            except FAILS as error:
+                if late.is_set() and "INTERRUPT Error" in str(error):
+                    raise too_slow(self.seconds, sql) from None
+                raise _refused(error, sql) from None
+        if late.is_set():  # DuckDB would stop what comes next
+            raise too_slow(self.seconds, sql)
 
     def upload(self, name: str, table: Table) -> None:
         arrays = {n: _array(c) for n, c in table.items()}
@@ -218,12 +213,13 @@ class DuckDB:
         try:
             self.connection.register(view, arrays)
             self.keep(name, f"SELECT * FROM {view}")
-        except duckdb.Error as error:
+        except FAILS as error:
             raise _refused(error, name) from None
         finally:
             self.connection.unregister(view)
 
-    def keep(self, name: str, sql: str) -> int:
+    def keep(self, name: str, sql: str, *, ordered: bool = False) -> int:
+        sql = f"SELECT * FROM ({sql}) ORDER BY ALL" if ordered else sql
         with self._within(sql):
             refuse_all_but_select(self.connection, sql)
         return int(self._run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")[0][0])
@@ -232,12 +228,15 @@ class DuckDB:
         if names:
             self.run("; ".join(f"DROP TABLE IF EXISTS temp.main.{name}" for name in names))
 
-    def literal(self, value: Any, sql_type: str | None = None) -> str:
-        text = _literal(value)
-        return f"CAST({text} AS {sql_type})" if sql_type else text
+    def failure(self, message: str) -> str | None:
+        return f"error({text_of(message)})"
 
-    def failure(self, message: str) -> str:
-        return f"error({_text(message)})"
+    def estimated_rows(self, sql: str) -> int:
+        """How many rows the answer to a query may have, as the database plans it; 0 where it does not say."""
+        self.relation(sql)  # a SELECT and nothing else
+        plan = json.loads(self._run(f"EXPLAIN (FORMAT json) {sql}")[0][1])
+        said = [node.get("extra_info", {}).get("Estimated Cardinality", 0) for node in plan]
+        return max((int(str(n).strip("~ ")) for n in said), default=0)
 
     def cancel(self) -> None:
         self.connection.interrupt()
@@ -255,19 +254,20 @@ class DuckDB:
         casts = []
         for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
             target = "DOUBLE" if kind.startswith("DECIMAL") else wide.get(kind)
-            quoted = '"' + name.replace('"', '""') + '"'
+            quoted = quote(name)
             casts.append(quoted if target is None else f"CAST({quoted} AS {target}) AS {quoted}")
         if all(c.startswith('"') for c in casts):
             return relation
         return relation.project(", ".join(casts))
 
 
-def open_duckdb(source: Any) -> DuckDB:
+def open_duckdb(source: Any, *, untrusted: bool = False) -> DuckDB:
     """The engine behind what a user hands to `connect`: a path, ":memory:", an open connection, or named data frames.
 
-    A file is attached read-only beside an in-memory scratch database. A mapping's values may be data frames (anything
-    with the Arrow PyCapsule interface, or that DuckDB registers), `Table`s, dictionaries of arrays, or paths of CSV,
-    Parquet and JSON files. EngineError where there is no such file, or DuckDB cannot read it.
+    A file is attached read-only beside an in-memory scratch database; of an `untrusted` one the tables are copied by a
+    worker that reads it in this process's place, as other files always are. A mapping's values may be data frames
+    (anything with the Arrow PyCapsule interface, or that DuckDB registers), `Table`s, dictionaries of arrays, or paths
+    of CSV, Parquet and JSON files. EngineError where there is no such file, or DuckDB cannot read it.
     """
     if isinstance(source, duckdb.DuckDBPyConnection):
         return DuckDB(source)
@@ -275,7 +275,7 @@ def open_duckdb(source: Any) -> DuckDB:
     engine = DuckDB(duckdb.connect(":memory:", config=config), is_own=True)
     if isinstance(source, Mapping):
         for name, frame in source.items():
-            _load(engine, str(name), frame)
+            load(engine, str(name), frame)
         return engine
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
@@ -284,9 +284,10 @@ def open_duckdb(source: Any) -> DuckDB:
         if "://" in text:
             raise EngineError(
                 f"{text.split('://')[0]} databases are not supported in this version",
-                hint="connect to a DuckDB file, ':memory:', an open DuckDB connection, or a dictionary of data frames",
+                hint="connect to postgresql://…, to a DuckDB or SQLite file, ':memory:', an open DuckDB connection, or "
+                "a dictionary of data frames",
             )
-        _attach(engine, Path(text))
+        _attach(engine, Path(text), untrusted)
         return engine
     raise EngineError(
         f"cannot connect to {_a(type(source).__name__)}",
@@ -294,22 +295,27 @@ def open_duckdb(source: Any) -> DuckDB:
     )
 
 
-def _attach(engine: DuckDB, path: Path) -> None:
+def _attach(engine: DuckDB, path: Path, untrusted: bool) -> None:
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*.duckdb")) if path.parent.is_dir() else []
         hint = f"DuckDB files beside it: {', '.join(near)}" if near else "check the path; ':memory:' opens an empty one"
         raise EngineError(f"there is no database file {path}", hint=hint)
+    if not path.is_file():  # a pipe would be waited for without end
+        raise EngineError("this is no plain file", where=str(path), hint="name a file; a pipe or device is not read")
     if path.suffix.lower() in _FILES:
-        _load(engine, path.stem, path)
+        load(engine, path.stem, path)
+        return
+    if untrusted:
+        read_database(engine.connection, path)
         return
     try:
-        engine.connection.execute(f"ATTACH {_text(str(path))} AS rain_user (READ_ONLY)")
+        engine.connection.execute(f"ATTACH {text_of(str(path))} AS rain_user (READ_ONLY)")
         engine.connection.execute("USE rain_user")
         engine.read_only = True
-    except duckdb.Error as error:
+    except FAILS as error:
         raise EngineError(
             f"{path} cannot be opened as a DuckDB database",
-            where=str(error).split("\n")[0],
+            where=_said(error),
             hint="give a file that DuckDB wrote, or a CSV or Parquet file; close programs that write to it",
         ) from None
 
@@ -324,8 +330,8 @@ class _Stream:
         return self._frame.__arrow_c_stream__(requested_schema)
 
 
-def _load(engine: DuckDB, name: str, frame: Any) -> None:
-    quoted = '"' + name.replace('"', '""') + '"'
+def load(engine: DuckDB, name: str, frame: Any) -> None:
+    quoted = quote(name)
     if isinstance(frame, str | os.PathLike):
         path = Path(frame)
         reader = _FILES.get(path.suffix.lower())
@@ -333,10 +339,9 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
             what = f"there is no file {path}" if reader else f"{path.name} is neither CSV, Parquet nor JSON"
             raise EngineError(what, where=f"table '{name}'", hint="give the path of a .csv, .parquet or .json file")
         try:
-            engine.run(f"CREATE TABLE {quoted} AS SELECT * FROM {reader}({_text(str(path))})")
+            read_table(engine.connection, quoted, path, f"SELECT * FROM {reader}({text_of(str(path.absolute()))})")
         except EngineError as error:
-            raise EngineError(error.message, where=f"table '{name}', read from {path}",
-                              hint="check that the file is what its suffix says") from None  # fmt: skip
+            raise EngineError(error.message, where=f"table '{name}', read from {path}", hint=error.hint) from None
         return
     if isinstance(frame, Table):
         frame = {n: _array(c) for n, c in frame.items()}
@@ -346,7 +351,7 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
             shown = ", ".join(f"{n} {k}" for n, k in list(lengths.items())[:20])
             raise EngineError(f"the columns of table '{name}' have different lengths: {shown}",
                               hint="give arrays of one length")  # fmt: skip
-        frame = {n: _array(column(v)) if isinstance(v, list | tuple) else v for n, v in frame.items()}
+        frame = {n: _array(column(v)) if isinstance(v, list | tuple) else _in_order(v) for n, v in frame.items()}
     kind = type(frame).__name__
     if hasattr(frame, "__arrow_c_stream__") and not type(frame).__module__.startswith("pandas"):
         frame = _Stream(frame)
@@ -364,41 +369,33 @@ def _load(engine: DuckDB, name: str, frame: Any) -> None:
         engine.connection.unregister("__rain_frame")
 
 
+def _in_order(values: Any) -> Any:
+    """An array as DuckDB reads it: numbers one after another, which those of x[::-1] are not."""
+    return values.copy() if isinstance(values, np.ndarray) and not values.flags.c_contiguous else values
+
+
 def _array(values: Column) -> np.ndarray:
     return values.values if values.valid is None else np.ma.masked_array(values.values, mask=~values.valid)
 
 
-def _refused(error: duckdb.Error, sql: str) -> EngineError:
-    if isinstance(error, duckdb.InterruptException):
+def _refused(error: Exception, sql: str) -> EngineError:
+    if "INTERRUPT Error" in str(error):
         return EngineError("the database was asked to stop")
     if "Resource In Use" in str(error):
         return EngineError(
             "the connection has an answer that was not read to its end",
             hint="fetch it first (.fetchall()), or give Rain a connection of its own: rain_debug.connect(con.cursor())",
         )
-    lines = [line for line in str(error).split("\n") if line.strip()]
-    return EngineError(f"the database says: {lines[0] if lines else type(error).__name__}", where=sql.strip()[:300])
+    return EngineError(f"the database says: {_said(error)}", where=sql.strip()[:300])
+
+
+def _said(error: Exception) -> str:
+    """DuckDB's own sentence."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name or a value is no text: the file may be damaged"
+    text = re.sub(r"^ArrowArrayStream::\w+\(\) failed \(\d+\): ", "", str(error))
+    return next((line for line in text.split("\n") if line.strip()), type(error).__name__)
 
 
 def _a(noun: str) -> str:
     return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _literal(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool | np.bool_):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, int | np.integer | Decimal):
-        return str(value)
-    if isinstance(value, float | np.floating):
-        if math.isfinite(value):
-            return repr(float(value)) + ("" if "e" in repr(float(value)) else "e0")
-        return f"CAST('{float(value)}' AS DOUBLE)"
-    if isinstance(value, datetime.date | datetime.time):
-        return _text(value.isoformat(" ") if isinstance(value, datetime.datetime) else value.isoformat())
-    return _text(str(value))

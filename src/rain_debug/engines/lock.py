@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 
 import duckdb
 
+from rain_debug.engines.base import Engine
 from rain_debug.engines.duckdb import DuckDB
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import EngineError
 
 
@@ -25,21 +26,21 @@ class Limits:
     threads: int | None = None
 
 
-def lock(engine: DuckDB, limits: Limits | None = None) -> bool:
-    """From now on the engine reads what is open already and nothing else; False where the connection is the user's.
+def lock(engine: Engine, limits: Limits | None = None) -> bool:
+    """From now on the engine reads what is open already and nothing else; False where that cannot be had.
 
-    There is no way back: DuckDB allows none. A connection that the user handed over keeps its settings, for they are
-    the user's; SELECT is all that runs there too, and time and rows are limited. Rain's own temporary tables go on
-    working. EngineError where DuckDB does not take a limit.
+    That is a connection of the user's, which keeps its settings, and a server, which decides by the user's rights what
+    a statement reaches; SELECT is all that runs there too, and time and rows are limited. There is no way back: DuckDB
+    allows none. Rain's own temporary tables go on working. EngineError where DuckDB does not take a limit.
     """
     limits = limits or Limits()
     engine.seconds, engine.most_rows = limits.seconds, limits.rows
-    if not engine.is_own:
-        return False
     if engine.is_locked:
         return True
+    if not isinstance(engine, DuckDB) or not engine.is_own:
+        return False  # a server decides by the user's rights what its statements reach
     # Only answers too large for memory go there, and DuckDB deletes them; the folder goes with the engine.
-    engine.scratch = tempfile.TemporaryDirectory(prefix="rain-", ignore_cleanup_errors=True)
+    engine.scratch = Folder()
     settings: dict[str, object] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

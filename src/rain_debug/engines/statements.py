@@ -11,7 +11,13 @@ import duckdb
 
 from rain_debug.errors import EngineError
 
-_WRITERS = re.compile(r"\b(insert|update|delete|merge|copy)\b", re.IGNORECASE)
+_WRITERS = re.compile(
+    r"\b(insert|update|delete|merge|copy|query|json_execute_serialized_sql|(force_)?checkpoint|write_log"
+    r"|(enable|disable|truncate)_\w+|\w+_external_resource\w*)\b",
+    re.IGNORECASE,
+)
+_DOES = re.compile(_WRITERS.pattern.replace("insert|update|delete|merge|copy|", ""))
+"""Functions that write a log file, change settings, or run a text that is computed: a SELECT may stand around them."""
 
 
 def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -37,7 +43,7 @@ def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, sql: str) -> No
 
 
 def _writes(sql: str) -> Iterator[str]:
-    """What a SELECT's common table expressions write: DuckDB calls a text with DELETE in WITH a SELECT too."""
+    """What a SELECT writes: DuckDB calls a text with DELETE in WITH a SELECT too, and one FROM enable_logging()."""
     with duckdb.connect(":memory:") as apart:  # a user's connection may hold an answer that was not read to its end
         found = apart.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
     tree = json.loads(found[0]) if found else {}
@@ -47,6 +53,8 @@ def _writes(sql: str) -> Iterator[str]:
         kind = str(node.get("type"))
         if kind.endswith("_QUERY_NODE"):
             yield kind.removesuffix("_QUERY_NODE")
+        if _DOES.fullmatch(str(node.get("function_name"))):
+            yield f"{node['function_name']}()"
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """What is done to a record that is wrong: it is deleted, gets another label, or is repaired by the user's function.
 
 `fix` names the fixes, `functions` applies a repair function to a training set, `propose` scores every record's fix,
-`training` is a training set with some of its records fixed.
+`believed` asks the records that stay about its label, `training` is a training set with some of its records fixed.
 """
 
 from __future__ import annotations
 
+from rain_debug.fixes.believed import surest_first
 from rain_debug.fixes.fix import DELETE, FIXES, Fix, Fixing, check_fixing, name_of
 from rain_debug.fixes.functions import Repaired, repaired
 from rain_debug.fixes.propose import Proposal, propose
@@ -23,4 +24,5 @@ __all__ = [
     "name_of",
     "propose",
     "repaired",
+    "surest_first",
 ]

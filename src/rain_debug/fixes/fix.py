@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
+from rain_debug.rankers import BLIND
 from rain_debug.relax.target import literal
 
 Kind = Literal["delete", "relabel", "repair"]
@@ -16,8 +17,6 @@ Fixing: TypeAlias = "Literal['delete', 'relabel', 'auto'] | Callable[[Table], An
 
 FIXES = ("delete", "relabel", "auto")
 """The fixes that have a name."""
-DELETE_ONLY = frozenset({"loss", "confident", "self_influence", "random"})
-"""Rankers that do not say in which direction of θ a record is wrong, so that no other fix than deletion has a score."""
 SHOWN = 3
 """Repaired values that a fix names."""
 
@@ -63,7 +62,7 @@ def check_fixing(fixing: Any, ranker: str) -> None:
             f"there is no fix {fixing!r}",
             hint=f"{nearest(str(fixing), FIXES)}; or a function from a Table of records to one with repaired values",
         )
-    if fixing != "delete" and ranker in DELETE_ONLY:
+    if fixing != "delete" and ranker in BLIND:
         raise DebugError(
             f"ranker '{ranker}' tells which records to delete, not what fix={name_of(fixing)!r} would bring",
             hint="rankers that look at the complaints can: ranker='holistic'",

@@ -25,6 +25,7 @@ import numpy as np
 from rain_debug.errors import DebugError
 from rain_debug.fixes.fix import DELETE, Fix, Fixing, name_of
 from rain_debug.fixes.functions import Repaired
+from rain_debug.influence import Scores
 from rain_debug.rankers import Problem, Ranking
 
 DELETED, REPAIRED = -1, -2
@@ -35,8 +36,8 @@ class Proposal:
     """`scores` (n_records,) what each record's fix lowers q by, `priority` (n_records,) the order, `code` (n_records,)
     the class it gets, DELETED or REPAIRED."""
 
-    scores: np.ndarray
-    priority: np.ndarray
+    scores: Scores
+    priority: Scores
     code: np.ndarray
     classes: tuple[Any, ...] = ()
 
@@ -47,18 +48,24 @@ class Proposal:
             return Fix("repair", ())
         return DELETE if code == DELETED else Fix("relabel", self.classes[code])
 
+    def deleting(self, positions: np.ndarray, scores: np.ndarray) -> Proposal:
+        """The same, but that these are deleted; `scores` (n_records,) are those of deletions."""
+        code, own = self.code.copy(), self.scores.copy()
+        code[positions], own[positions] = DELETED, scores[positions]
+        return replace(self, code=code, scores=own)
+
 
 def propose(fixing: Fixing, problem: Problem, ranking: Ranking, repairs: Repaired | None = None) -> Proposal:
     """The fix of every record of one model, from the ranking of their deletions."""
     n, order = problem.records.n_records, ranking.scores if ranking.priority is None else ranking.priority
-    deleted = Proposal(ranking.scores, order, np.full(n, DELETED), problem.model.classes)
+    deleted = Proposal(ranking.scores, order, np.full(n, DELETED, dtype=np.int8), problem.model.classes)
     if fixing == "delete" or (fixing == "auto" and not problem.model.classes):
         return deleted
     direction = _direction(fixing, problem, ranking)
     if callable(fixing):
         assert repairs is not None, "a repair has its function"
         scores = _repairs(problem, direction, repairs)
-        return Proposal(scores, scores, np.full(n, REPAIRED))
+        return Proposal(scores, scores, np.full(n, REPAIRED, dtype=np.int8))
     scores, code = _relabels(problem, direction, ranking)
     if fixing == "auto":
         better = scores >= ranking.scores

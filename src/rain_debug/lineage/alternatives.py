@@ -17,7 +17,7 @@ from rain_debug.engines import Engine, Table
 from rain_debug.errors import LineageError
 from rain_debug.lineage.block_query import BlockQuery
 from rain_debug.lineage.combined import merge_rows, parts_of_merge, window_rows
-from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.forest import BlockRows, Forest, Literals, Rows
 from rain_debug.lineage.places import MOST_LISTED, Restriction
 from rain_debug.lineage.predictions import prepare_sources
@@ -56,7 +56,7 @@ def capture_forest(
         else:
             top = catcher.rows(body, places)
         variables, classes = catcher.uses.variables()
-    except Exception:
+    except Exception:  # whatever it is goes on: no table of ours stays behind
         engine.drop(*catcher.tables)
         raise
     return Forest(top, variables, classes, catcher.tables, spots)
@@ -179,7 +179,8 @@ class _Capture:
         columns = [f"{quote(f'{event.name}_x{j}')} AS x{j}" for j in range(len(event.keys))]
         distinct = f"SELECT DISTINCT {', '.join(columns)} FROM {alternatives}" if columns else "SELECT 1 AS none"
         table, n = self._keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({distinct})")
-        same = [f"a.{quote(f'{event.name}_x{j}')} IS NOT DISTINCT FROM {table}.x{j}" for j in range(len(event.keys))]
+        keys = range(len(event.keys))
+        same = [self.engine.same(f"a.{quote(f'{event.name}_x{j}')}", f"{table}.x{j}") for j in keys]
         return self.block(event.body, events_table=(table, n)), table, " AND ".join(same) or "TRUE"
 
     def _relation(self, query: BlockQuery, alternatives: str) -> tuple[str, str, str]:
@@ -197,12 +198,12 @@ class _Capture:
             source = f" FROM {alternatives}" if some else ""
             return self._keep(f"SELECT {', '.join([f'0 AS {ROW}', *some])}{source}")[0], "", "0"
         keys = [f"key_{i}" for i in range(len(plan.group_by))]
-        seen = [f"first({quote(f'out_{i}')}) AS {quote(columns[i].name)}" for i in query.outputs]
+        seen = [f"any_value({quote(f'out_{i}')}) AS {quote(columns[i].name)}" for i in query.outputs]
         table, _ = self._keep(
             f"SELECT {', '.join([f'row_number() OVER () - 1 AS {ROW}', *seen, *keys])} "
             f"FROM {alternatives} GROUP BY {', '.join(keys)}"
         )
-        on = " AND ".join(f"rel.{k} IS NOT DISTINCT FROM a.{k}" for k in keys)
+        on = " AND ".join(self.engine.same(f"rel.{k}", f"a.{k}") for k in keys)
         return table, f"JOIN {table} AS rel ON {on}", f"rel.{ROW}"
 
     def _over_all(self, e: Expr, i: int, name: str) -> str:
@@ -224,9 +225,9 @@ class _Capture:
                 selected.append(f"a.{quote(name)} AS {quote(name)}")
         for text, name in texts.items():
             if kinds[text] in ("number", "bool"):
-                selected.append(f"CAST(a.{name} AS DOUBLE) AS {name}")
+                selected.append(f"{as_double(self.engine, f'a.{name}', kinds[text])} AS {name}")
             else:
-                selected.append(f"CAST(a.{name} IS NOT NULL AS DOUBLE) AS {name}")
+                selected.append(f"{as_double(self.engine, f'(a.{name} IS NOT NULL)', 'bool')} AS {name}")
                 selected.append(f"dense_rank() OVER (ORDER BY a.{name}) AS {name}_id")
         for name, text in event_rows.items():
             selected.append(f"{text} AS {quote(f'event_{name}')}")

@@ -45,18 +45,19 @@ def one_pass_sql(
     atom = plan.atoms[0]
     texts = [e.sql for e in (*(o.expr for o in plan.outputs), *also, *plan.conjuncts, *(e for e, _ in plan.order_by))]
     plane = predictor(atom.model).plane
-    if len(plan.sources) > 1 or len(plan.atoms) > 1 or atom.kind != "class" or plane is None:
+    fail = engine.failure(DOUBT)
+    if len(plan.sources) > 1 or len(plan.atoms) > 1 or atom.kind != "class" or plane is None or fail is None:
         return None
     if sum(mark(0) in text for text in texts) != 1 or not all_numbers(plan, engine, [(atom, plan.from_sql)]):
         return None
     first, second = (engine.literal(c) for c in models[atom.model].classes)
     close, wide = engine.literal(close_to_call(plane)), engine.literal(_WIDE)
     alias = plan.sources[0].alias.replace('"', '""')
-    source = f'(SELECT *, {margin(engine, atom, plane)} AS __m FROM {plan.from_sql}) AS "{alias}"'
+    source = f'(SELECT *, {margin(plan, engine, atom, plane)} AS __m FROM {plan.from_sql}) AS "{alias}"'
 
     def choose(second: str, first: str) -> str:
         above, below = f"__m > {close} AND __m < {wide}", f"__m < -{close} AND __m > -{wide}"
-        return f"CASE WHEN {above} THEN {second} WHEN {below} THEN {first} ELSE {engine.failure(DOUBT)} END"
+        return f"CASE WHEN {above} THEN {second} WHEN {below} THEN {first} ELSE {fail} END"
 
     def holds(text: str) -> str:
         return choose(render(text, lambda k: second), render(text, lambda k: first)) if mark(0) in text else text

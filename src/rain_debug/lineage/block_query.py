@@ -7,6 +7,7 @@ from typing import Any
 
 from rain_debug.engines import Engine
 from rain_debug.lineage.leaves import atoms_used, block_leaves
+from rain_debug.lineage.listed import listed
 from rain_debug.lineage.places import MOST_LISTED, Restriction, find_spots, uploaded_places
 from rain_debug.lineage.weaken import one_group_a_row
 from rain_debug.sql import Atom, Block, Event, Expr, ModelInfo, Plan, render
@@ -70,7 +71,8 @@ class BlockQuery:
         selected = ", ".join(f"{sql} AS {quote(n)}" for n, sql in self.items.items()) or "1 AS one"
         head = f"SELECT {selected} FROM {' '.join(self._froms)} WHERE"
         ways = _ways(self._conjuncts, self.block.event_table, self._conditions, self._text)
-        return f"{self.plan.with_sql} {' UNION ALL '.join(f'{head} {w}' for w in ways)}{one_group_a_row(self.plan)}"
+        tail = one_group_a_row(self.plan, self.engine.dialect)
+        return f"{self.plan.with_sql} {' UNION ALL '.join(f'{head} {w}' for w in ways)}{tail}"
 
     # -- texts --------------------------------------------------------------------------------------------------
 
@@ -95,8 +97,7 @@ class BlockQuery:
         if len(states) == 1:  # nothing is left to try
             self.settled[atom.index] = states[0]
             return
-        listed = ", ".join(f"({i}, {v})" for i, v in states)
-        self._froms.append(f"CROSS JOIN (VALUES {listed}) AS __w{atom.index}(i, c)")
+        self._froms.append(f"CROSS JOIN {_states(f'__w{atom.index}', states)}")
         self.items[f"code_{atom.index}"] = f"__w{atom.index}.i"
 
     def _possible(self, atom: Atom, states: list[tuple[int, str]]) -> tuple[list[tuple[int, str]], list[Expr]]:
@@ -105,9 +106,8 @@ class BlockQuery:
         texts = [render(c.sql, lambda k: "w.c") for c in alone]
         if not alone or any("(" in t for t in texts):  # a function's value may be another one next time
             return states, self._conjuncts
-        asked = ", ".join(f"({i}, {v})" for i, v in states)
         found = self.engine.constant(
-            f"SELECT {' AND '.join(f'({t})' for t in texts)} AS x FROM (VALUES {asked}) AS w(i, c) ORDER BY w.i"
+            f"SELECT {' AND '.join(f'({t})' for t in texts)} AS x FROM {_states('w', states)} ORDER BY w.i"
         )
         holds = [bool(x) for x in found["x"].to_list()]
         left = [s for s, there in zip(states, holds, strict=True) if there]
@@ -186,12 +186,16 @@ class BlockQuery:
         def equal(i: int, value: Any) -> str:
             if value is None:
                 return f"({here[i]}) IS NULL"
-            return f"({here[i]}) = TRY_CAST({self.engine.literal(value)} AS {kinds[i]})"
+            return f"({here[i]}) = {self.engine.attempt(self.engine.literal(value), kinds[i])}"
 
         each = [[equal(i, v) for i, v in place.items()] for place in each_place]
         if len(each) == 1:
             return each[0]
         return [" OR ".join(f"({' AND '.join(one) or 'TRUE'})" for one in each)]
+
+
+def _states(name: str, states: Sequence[tuple[int, str]]) -> str:
+    return listed(name, ("i", "c"), [(str(i), v) for i, v in states])
 
 
 def _absence(atom: Atom) -> str:

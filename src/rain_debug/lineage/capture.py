@@ -10,7 +10,8 @@ import numpy as np
 from rain_debug.engines import Engine, Table
 from rain_debug.errors import LineageError
 from rain_debug.lineage.exports import Exports, Reading
-from rain_debug.lineage.places import Place, find_places
+from rain_debug.lineage.places import Place, Whereabouts, find_places
+from rain_debug.lineage.totals import Arguments, OneByOne
 from rain_debug.lineage.variables import Block, fetch_along, fetch_block, number_variables
 from rain_debug.lineage.weaken import one_group_a_row, weaken
 from rain_debug.sql import Atom, Expr, ModelInfo, Plan
@@ -22,18 +23,23 @@ MAX_NUMBERS = 200_000_000
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Candidate tuples: `place` (n,) says where each belongs, `rows` maps an atom to its variable's number (n,)."""
+    """Candidate tuples: `place` (n,) says where each belongs, `rows` maps an atom to its variable's number (n,).
+
+    Where the engine merged those of equal variables, `arguments` are their totals, `tuples` about how many there were.
+    """
 
     reading: Reading
+    arguments: Arguments
     place: Array
     rows: Mapping[int, Array]
     block_of: Mapping[int, int]
     blocks: tuple[Block, ...]
     sql: str
+    tuples: int
 
     @property
     def n(self) -> int:
-        """How many candidate tuples."""
+        """How many candidate tuples, merged ones counting once."""
         return len(self.place)
 
 
@@ -53,10 +59,10 @@ def capture_tuples(
     exports = collect_exports(plan, engine, models, places, numbers, raws)
     found = fetch_tuples(plan, engine, exports, places, most=most)
     table = found.table
-    rids = {a: table[f"rid_{i}"].values for i, a in enumerate(_aliases(plan))}
-    numbering = number_blocks(plan, [(atom, rids) for atom in plan.atoms])
+    numbering = number_tuples(plan, table)
     blocks = fetch_blocks(plan, engine, models, numbering, found.rows_sql)
-    return Lineage(Reading(exports, table), found.place, numbering.rows, numbering.block_of, blocks, found.sql)
+    read, n = Reading(exports, table), len(found.place)
+    return Lineage(read, OneByOne(read), found.place, numbering.rows, numbering.block_of, blocks, found.sql, n)
 
 
 def collect_exports(
@@ -100,14 +106,11 @@ def fetch_tuples(
 ) -> Fetched:
     """Tuples that may belong to a place: columns `rid_0`, … per alias of `plan.sources`, exports, `items`."""
     where_from = find_places(plan, engine, places)
-    rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
-    conditions = [f for f in map(weaken, plan.conjuncts) if f != "TRUE"] + list(where_from.where)
-    body = f"FROM {plan.from_sql} {where_from.join} WHERE {' AND '.join(conditions) or 'TRUE'}"
-    most = most or MAX_NUMBERS // (1 + len(rids) + len(exports.columns) + sum(axis.size for axis in exports.axes))
+    body = from_where(plan, where_from)
+    most = most or most_tuples(plan, exports)
     limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
-    place = [where_from.item] if where_from.item is not None else []
-    selected = [*place, *rids, *exports.select_list(), *items] or ["1 AS one"]
-    sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}{one_group_a_row(plan)}"
+    selected = [*columns_of(plan, where_from), *exports.select_list(), *items] or ["1 AS one"]
+    sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}{one_group_a_row(plan, engine.dialect)}"
     table = engine.table(sql + limit)
     if limit and table.n_rows > most:
         raise LineageError(
@@ -115,11 +118,40 @@ def fetch_tuples(
             where=plan.from_sql,
             hint="join on equal columns, or complain about an aggregate over predict(l) = predict(r)",
         )
-    number = table["place"].values.astype(np.int64, copy=False) if place else np.zeros(table.n_rows, dtype=np.int64)
-    if where_from.loose and (number < 0).any():
-        there = number >= 0
-        table, number = table.take(there), number[there]
+    table, number = placed(table, where_from)
     return Fetched(table, number, sql, body if len(plan.sources) == 1 and not where_from.join else None)
+
+
+def from_where(plan: Plan, found: Whereabouts) -> str:
+    """FROM … WHERE of the tuples that may belong to a place."""
+    conditions = [f for f in map(weaken, plan.conjuncts) if f != "TRUE"] + list(found.where)
+    return f"FROM {plan.from_sql} {found.join} WHERE {' AND '.join(conditions) or 'TRUE'}"
+
+
+def columns_of(plan: Plan, found: Whereabouts) -> list[str]:
+    """The items of a select list that say where a tuple belongs and which rows it is made of."""
+    rids = [f"{plan.source(a).rid} AS rid_{i}" for i, a in enumerate(_aliases(plan))]
+    return [*([found.item] if found.item is not None else []), *rids]
+
+
+def most_tuples(plan: Plan, exports: Exports) -> int:
+    """How many tuples fit in memory."""
+    return MAX_NUMBERS // (1 + len(_aliases(plan)) + len(exports.columns) + sum(axis.size for axis in exports.axes))
+
+
+def placed(table: Table, found: Whereabouts) -> tuple[Table, Array]:
+    """The tuples that belong to a place, and its number for each (n,)."""
+    if found.item is None:
+        return table, np.zeros(table.n_rows, dtype=np.int64)
+    number = table["place"].values.astype(np.int64, copy=False)
+    there = number >= 0
+    return (table.take(there), number[there]) if found.loose and not there.all() else (table, number)
+
+
+def number_tuples(plan: Plan, table: Table) -> Numbering:
+    """The variables of fetched tuples, numbered."""
+    rids = {a: table[f"rid_{i}"].values for i, a in enumerate(_aliases(plan))}
+    return number_blocks(plan, [(atom, rids) for atom in plan.atoms])
 
 
 def _aliases(plan: Plan) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rain_debug.engines import Engine
 from rain_debug.errors import SQLError
-from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.forest import MergeRows, Rows, WindowRows
 from rain_debug.lineage.leaves import window_leaves
 from rain_debug.sql import Block, Body, Merge, Windowed
@@ -52,7 +52,24 @@ def merge_rows(body: Merge, parts: list[Rows], engine: Engine, keep: Keep) -> Me
         lists.append([quote(c.name) for c in own])
     if not body.all:
         return _matched(body, parts, names, lists, engine, keep)
-    return _stacked(body, parts, names, lists, _plain(body, parts, engine), keep)
+    return _stacked(body, parts, names, _united(engine, parts, lists), _plain(body, parts, engine), keep)
+
+
+def _types(engine: Engine, table: str, columns: Sequence[str]) -> list[str]:
+    return [t for _, t in engine.types(f"SELECT {', '.join(columns)} FROM {table}")] if columns else []
+
+
+def _united(engine: Engine, parts: list[Rows], lists: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The parts' columns, those of NULLs alone as what the other parts have there."""
+    if engine.untyped is None:
+        return [list(own) for own in lists]
+    kinds = [_types(engine, part.table, own) for part, own in zip(parts, lists, strict=True)]
+    known = [next((k for k in column if k != engine.untyped), engine.untyped) for column in zip(*kinds, strict=True)]
+    found = []
+    for own, kind in zip(lists, kinds, strict=True):
+        cells = zip(own, kind, known, strict=True)
+        found.append([f"CAST({c} AS {t})" if k == engine.untyped != t else c for c, k, t in cells])
+    return found
 
 
 def _stacked(
@@ -82,7 +99,7 @@ def _plain(body: Merge, parts: list[Rows], engine: Engine) -> dict[tuple[int, in
             if whole.uncertain and not own.uncertain:
                 name = quote(own.name)
                 kind = kind_of(dict(engine.types(f"SELECT {name} AS x FROM {made.table}"))["x"])
-                text = f"CAST({name} AS DOUBLE)" if kind in ("number", "bool") else "CAST(NULL AS DOUBLE)"
+                text = as_double(engine, *((name, kind) if kind in ("number", "bool") else ("NULL", "number")))
                 column = engine.table(f"SELECT {text} AS x FROM {made.table} ORDER BY {ROW}")["x"]
                 known = np.ones(len(column), dtype=bool) if column.valid is None else column.valid
                 found[i, j] = np.where(known, column.values, np.nan).astype(float)
@@ -94,13 +111,15 @@ def _matched(
 ) -> MergeRows:
     """Equal rows of the parts as one."""
     selects = []
-    for made, columns in zip(parts, lists, strict=True):
-        pairs = [f"{c} AS {n}" for c, n in zip(columns, names, strict=True)]
+    for made, own in zip(parts, _united(engine, parts, lists), strict=True):
+        pairs = [f"{c} AS {n}" for c, n in zip(own, names, strict=True)]
         selects.append(f"SELECT {', '.join(pairs)} FROM {made.table}")
     table, n_rows = keep(f"SELECT row_number() OVER () - 1 AS {ROW}, * FROM ({' UNION '.join(selects)})")
     maps = []
+    kinds = _types(engine, table, names)
     for made, columns in zip(parts, lists, strict=True):
-        same = [f"p.{c} IS NOT DISTINCT FROM w.{n}" for c, n in zip(columns, names, strict=True)]
+        cells = zip(columns, names, kinds, strict=True)
+        same = [engine.same(f"CAST(p.{c} AS {t})", f"w.{n}") for c, n, t in cells]
         found = engine.table(
             f"SELECT w.{ROW} AS x FROM {made.table} AS p JOIN {table} AS w ON {' AND '.join(same) or 'TRUE'} "
             f"ORDER BY p.{ROW}"
@@ -133,7 +152,7 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
             items.append(f"{leaf.sql} AS e_{len(texts) - 1}")
     types = engine.types(f"SELECT {', '.join(items)} FROM {source}") if items else []
     kinds = {n: kind_of(t) for n, t in types}
-    casts = [f"CAST({n if k in ('number', 'bool') else f'{n} IS NOT NULL'} AS DOUBLE) AS {n}" for n, k in kinds.items()]
+    casts = [f"{_number(engine, n, k)} AS {n}" for n, k in kinds.items()]
     inner = f"SELECT {', '.join([ROW, *items])} FROM {source}"
     exports = engine.table(f"SELECT {', '.join([ROW, *casts])} FROM ({inner}) ORDER BY {ROW}")
     outputs = [
@@ -144,3 +163,9 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
     table, _ = keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
     by_text = {text: kinds[n] for text, n in texts.items()}
     return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts, by_text)
+
+
+def _number(engine: Engine, name: str, kind: str) -> str:
+    """A column as a number; of what is none, whether it is known."""
+    known = kind in ("number", "bool")
+    return as_double(engine, name if known else f"({name} IS NOT NULL)", kind if known else "bool")

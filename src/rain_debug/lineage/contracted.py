@@ -107,14 +107,15 @@ class _Contraction:
                 if what == "total":
                     factors.append(f"({value})")
                 else:
-                    factors.append(f"CAST(({value}) IS NOT NULL AS BIGINT)")
+                    factors.append(f"CASE WHEN ({value}) IS NOT NULL THEN 1 ELSE 0 END")
             return f"sum({' * '.join(factors)}){also}"
 
         if argument is None or a.name == "count":
             return f"CAST(coalesce({product('rows' if argument is None else 'known')}, 0) AS BIGINT)"
         if a.name == "sum":
             return product("total")
-        return f"(CAST({product('total')} AS DOUBLE) / nullif(CAST({product('known')} AS DOUBLE), 0))"
+        double = self.engine.double
+        return f"(CAST({product('total')} AS {double}) / nullif(CAST({product('known')} AS {double}), 0))"
 
     def _home(self, e: Expr) -> int:
         home = side_of(e, self.plan, self.split.aliases)
@@ -131,13 +132,14 @@ class _Contraction:
         if condition is not None:
             text += f" FILTER (WHERE {self._own(number, condition)})"
         if what == "total" and argument is not None and self._is_decimal(number, argument):
-            text = f"CAST({text} AS DOUBLE)"
+            text = f"CAST({text} AS {self.engine.double})"
         return self.sums[number].setdefault(text, f"s{len(self.sums[number])}")
 
     def _is_decimal(self, number: int, argument: Expr) -> bool:
         """Exact decimals would outgrow their type when multiplied by counts."""
-        sql = f"{self.plan.with_sql} SELECT {self._own(number, argument)} AS x FROM {self._from(number)}"
-        return self.engine.types(sql)[0][1].startswith(("DECIMAL", "NUMERIC"))
+        text = render(argument.sql, lambda k: "NULL")  # there may be no predictions yet
+        sql = f"{self.plan.with_sql} SELECT {text} AS x FROM {' CROSS JOIN '.join(self._sources(number))}"
+        return self.engine.types(sql)[0][1].upper().startswith(("DECIMAL", "NUMERIC"))
 
     def _group(self, e: Expr) -> str:
         home = self._home(e)
@@ -162,9 +164,11 @@ class _Contraction:
 
     def _from(self, number: int) -> str:
         atom = self.plan.atoms[self.split.atoms[number]]
-        sources = [s.from_sql for s in self.plan.sources if s.alias in self.split.aliases[number]]
         table = f"{self.tables[atom.identity]} AS __p{atom.index} ON __p{atom.index}.r0 = {atom.rids[0]}"
-        return f"{' CROSS JOIN '.join(sources)} JOIN {table}"
+        return f"{' CROSS JOIN '.join(self._sources(number))} JOIN {table}"
+
+    def _sources(self, number: int) -> list[str]:
+        return [s.from_sql for s in self.plan.sources if s.alias in self.split.aliases[number]]
 
     def _side(self, number: int) -> str:
         """One side, grouped; written last, when it is known what it has to bring along."""

@@ -18,8 +18,10 @@ from rain_debug.engines import Column, Engine, Table
 from rain_debug.errors import SQLError
 from rain_debug.lineage import grid
 from rain_debug.lineage.grid import Array, Grid
+from rain_debug.lineage.listed import listed
 from rain_debug.sql import Expr, Plan, render
 from rain_debug.sql.expr import ARITHMETIC, COMPARISONS, LOGIC
+from rain_debug.sql.refusals import NESTED
 
 MAX_COMBINATIONS = 64
 MAX_TABLE = 10_000
@@ -83,7 +85,7 @@ class Exports:
 
     def want(self, e: Expr) -> None:
         """Ask for the columns that reading `e` as a number or truth value takes; SQLError where it has none."""
-        if self._class_only(e):
+        if self.class_only(e):
             self._table(e)
         elif e.is_pure:
             self._column(e.sql)
@@ -98,7 +100,7 @@ class Exports:
 
     def want_raw(self, e: Expr) -> None:
         """Ask for the columns that reading `e` as a value of any type takes."""
-        if self._class_only(e):
+        if self.class_only(e):
             self._table(e)
         elif e.is_pure:
             self._column(e.sql)
@@ -112,15 +114,15 @@ class Exports:
 
     def in_buckets(self, e: Expr) -> bool:
         """True where `e` is a CASE over thresholds of a probability: its values may be of any type."""
-        return e.op == "case" and self._has_proba(e)
+        return e.op == "case" and self.has_proba(e)
 
     def _composes(self, e: Expr) -> bool:
         if e.op in LOGIC or e.op == "is_null":
             return e.op in LOGIC or self.kind(e.args[0]) in ("number", "bool")
-        if e.op == "/" and self._has_proba(e.args[1]):
+        if e.op == "/" and self.has_proba(e.args[1]):
             raise self.refuse(e.args[1], "a probability in a denominator is not supported")
         if e.op in COMPARISONS:
-            if any(self._has_proba(a) for a in e.args):
+            if any(self.has_proba(a) for a in e.args):
                 hint = "write it as predict_proba(model, alias, class) > 0.7"
                 raise self.refuse(e, "a probability is compared with a plain number only", hint)
             return all(self.kind(a) in ("number", "bool") for a in e.args)
@@ -130,16 +132,17 @@ class Exports:
         return False
 
     def _want_combinations(self, e: Expr) -> None:
-        if self._has_proba(e):
+        if self.has_proba(e):
             raise self.refuse(
                 e,
                 f"{(e.name if e.op == 'other' else e.op).upper()} of a probability is not supported",
                 "probabilities can be added, multiplied, compared with a number, summed and averaged",
             )
-        for text in self._combinations(e):
+        for text in self.combinations(e):
             self._column(text)
 
-    def _combinations(self, e: Expr) -> list[str]:
+    def combinations(self, e: Expr) -> list[str]:
+        """The engine's text of `e` for each combination of classes, in C order; SQLError where there are too many."""
         spaces = [self.classes[self.plan.atoms[k].model] for k in e.atoms]
         if int(np.prod([len(s) for s in spaces])) > MAX_COMBINATIONS:
             raise self.refuse(e, "this expression mixes columns with predictions of too many classes")
@@ -173,6 +176,8 @@ class Exports:
             if atom.kind == "proba" or (isinstance(first, int | float) and not isinstance(first, bool)):
                 return "number"
             return "bool" if isinstance(first, bool) else "other"
+        if e.op == "const" and e.sql.upper() == "NULL":
+            return "null"
         if e.sql not in self._kinds:
             text = render(e.sql, self._first_class)
             source = f" FROM {self.plan.from_sql}" if e.has_columns else ""
@@ -181,18 +186,20 @@ class Exports:
 
     def _first_class(self, k: int) -> str:
         atom = self.plan.atoms[k]
-        return "CAST(0.5 AS DOUBLE)" if atom.kind == "proba" else self.engine.literal(self.classes[atom.model][0])
+        return self.engine.literal(0.5) if atom.kind == "proba" else self.engine.literal(self.classes[atom.model][0])
 
     def scalar(self, e: Expr) -> Any:
         """The value of a constant."""
         return self._table(e).to_list()[0]
 
-    def _class_only(self, e: Expr) -> bool:
-        if e.has_columns or self._has_proba(e) or e.op == "agg":
+    def class_only(self, e: Expr) -> bool:
+        """True where `e` is a function of predicted classes alone, small enough for a table."""
+        if e.has_columns or self.has_proba(e) or e.op == "agg":
             return False
         return int(np.prod([len(self.classes[self.plan.atoms[k].model]) for k in e.atoms])) <= MAX_TABLE
 
-    def _has_proba(self, e: Expr) -> bool:
+    def has_proba(self, e: Expr) -> bool:
+        """True where a probability occurs in `e`."""
         return any(self.plan.atoms[k].kind == "proba" for k in e.atoms)
 
     def _table(self, e: Expr) -> Column:
@@ -202,15 +209,15 @@ class Exports:
             text = render(e.sql, lambda k: f"a{k}.c")
             froms = []
             for k, labels in spaces.items():
-                rows = ", ".join(f"({i}, {self.engine.literal(label)})" for i, label in enumerate(labels))
-                froms.append(f"(VALUES {rows}) AS a{k}(i, c)")
+                rows = [(str(i), self.engine.literal(label)) for i, label in enumerate(labels)]
+                froms.append(listed(f"a{k}", ("i", "c"), rows))
             order = ", ".join(f"a{k}.i" for k in spaces)
             tail = f" FROM {', '.join(froms)} ORDER BY {order}" if froms else ""
             ask = self.engine.table if any(w in text.lower() for w in _VARYING) else self.engine.constant
             self._tables[e.sql] = ask(f"SELECT {text} AS x{tail}")["x"]
         return self._tables[e.sql]
 
-    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+    def refuse(self, e: Expr, message: str, hint: str = NESTED) -> SQLError:
         """The error that underlines `e` in the query."""
         return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
 
@@ -231,10 +238,10 @@ class Reading:
     def number(self, e: Expr) -> Grid:
         """`e` as a number, or as a truth value: 1, 0 or NULL."""
         x = self.exports
-        if x._class_only(e):
+        if x.class_only(e):
             return self._plain(*self._small(e), e)
         if e.is_pure:
-            return self._plain(*self._tall(x.columns[e.sql]), e)
+            return self._plain(*self.tall(x.columns[e.sql]), e)
         threshold = x._threshold(e)
         if threshold is not None:
             return self._interval(*threshold)
@@ -246,10 +253,10 @@ class Reading:
 
     def raw(self, e: Expr) -> tuple[Array, Array]:
         """The values of `e` as objects of any type, and where they are NULL."""
-        if self.exports._class_only(e):
+        if self.exports.class_only(e):
             return self._small(e)
         if e.is_pure:
-            return self._tall(self.exports.columns[e.sql])
+            return self.tall(self.exports.columns[e.sql])
         if self.exports.in_buckets(e):
             return self._bucket(e)
         return self._wide(e)
@@ -308,7 +315,8 @@ class Reading:
         sizes = {self._class_axis(k): self.exports.axes[self._class_axis(k)].size for k in e.atoms}
         return self._shape(found.values, sizes), self._shape(_missing(found), sizes)
 
-    def _tall(self, name: str) -> tuple[Array, Array]:
+    def tall(self, name: str) -> tuple[Array, Array]:
+        """The values of a fetched column, and where they are NULL."""
         found = self.table[name]
         tail = (1,) * (self.ndim - 1)
         if found.valid is None and found.values.dtype != object:
@@ -316,7 +324,11 @@ class Reading:
         return found.values.reshape(-1, *tail), _missing(found).reshape(-1, *tail)
 
     def _wide(self, e: Expr) -> tuple[Array, Array]:
-        found = [self.table[self.exports.columns[text]] for text in self.exports._combinations(e)]
+        return self.wide(e, [self.exports.columns[text] for text in self.exports.combinations(e)])
+
+    def wide(self, e: Expr, names: Sequence[str]) -> tuple[Array, Array]:
+        """The values of fetched columns, one for each combination of the classes of `e`, and where they are NULL."""
+        found = [self.table[name] for name in names]
         sizes = {self._class_axis(k): self.exports.axes[self._class_axis(k)].size for k in e.atoms}
         shape = [self.n] + [sizes.get(i, 1) for i in range(self.ndim - 1)]
         dtype = object if any(c.values.dtype == object for c in found) else float
@@ -352,6 +364,11 @@ def kind_of(sql_type: str) -> str:
         return "null"
     numbers = ("INT", "DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC")
     return "number" if any(n in bare for n in numbers) and bare != "INTERVAL" and "[]" not in sql_type else "other"
+
+
+def as_double(engine: Engine, text: str, kind: str) -> str:
+    """The text of a number or truth value as a 64-bit float."""
+    return f"CAST({f'CAST({text} AS INTEGER)' if kind == 'bool' else text} AS {engine.double})"
 
 
 def _missing(column: Column) -> Array:

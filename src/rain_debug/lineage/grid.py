@@ -115,8 +115,9 @@ def multiply(a: Grid, b: Grid) -> Grid:
 
 def divide(a: Grid, b: Grid) -> Grid:
     """a / b, for a plain b."""
+    null = a.null | b.null
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Grid({m: x / b.plain for m, x in a.terms.items()}, a.null | b.null)
+        return Grid({m: np.where(null, 0.0, x / b.plain) for m, x in a.terms.items()}, null)
 
 
 def choose(branches: Sequence[tuple[Grid, Grid]], default: Grid) -> Grid:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rain_debug.engines import Column, Engine, Table
+from rain_debug.lineage.listed import listed
 from rain_debug.sql import Expr, Plan
 
 MOST_LISTED = 16
@@ -60,12 +61,20 @@ def find_places(plan: Plan, engine: Engine, places: Sequence[Place]) -> Whereabo
     equal = [[_equal(engine, *cell) for cell in zip(names, row, kinds, strict=True)] for row in rows]
     if len(places) == 1:
         return Whereabouts("", tuple(equal[0]))
-    apart = len({tuple(e) for e in equal}) == len(set(rows)) == len(rows)
+    apart = len({tuple(e) for e in equal}) == _distinct(rows) == len(rows)
     if apart and len(plan.sources) == 1:
         # Where there is nothing but a scan, comparing with each place costs less than a join with them all.
         whens = " ".join(f"WHEN {' AND '.join(conditions)} THEN {i}" for i, conditions in enumerate(equal))
         return Whereabouts("", (), f"CAST(CASE {whens} ELSE -1 END AS BIGINT) AS place", loose=True)
     return Whereabouts(_listed(engine, names, kinds, rows), (), ITEM)
+
+
+def _distinct(rows: Sequence[tuple[Any, ...]]) -> int:
+    """How many different rows there are; 0 where they cannot be told apart here."""
+    try:
+        return len(set(rows))
+    except TypeError:  # a list or a dictionary as a value
+        return 0
 
 
 def _equal(engine: Engine, key: str, value: Any, kind: str) -> str:
@@ -77,15 +86,15 @@ def _listed(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Se
     values = []
     for number, row in enumerate(rows):
         cells = [engine.literal(v, t) for v, t in zip(row, kinds, strict=True)]
-        values.append("(" + ", ".join([str(number), *cells]) + ")")
-    columns = ", ".join(["id", *(f"k{i}" for i in range(len(names)))])
-    on = " AND ".join(f"({k}) IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names))
-    return f"JOIN (VALUES {', '.join(values)}) AS __place({columns}) ON {on}"
+        values.append([str(number), *cells])
+    columns = ["id", *(f"k{i}" for i in range(len(names)))]
+    on = " AND ".join(engine.same(f"({k})", f"__place.k{i}") for i, k in enumerate(names))
+    return f"JOIN {listed('__place', columns, values)} ON {on}"
 
 
 def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A join with places in a temporary table."""
-    same = [f"({k}) IS NOT DISTINCT FROM __place.k{i}" for i, k in enumerate(names)]
+    same = [engine.same(f"({k})", f"__place.k{i}") for i, k in enumerate(names)]
     return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*same, '__place.sound'])}"
 
 
@@ -126,7 +135,7 @@ def find_spots(engine: Engine, keys: Sequence[str], kinds: Sequence[str], rows: 
         return Spots(_joined(engine, keys, kinds, rows), (), "__place.id")
 
     def cast(value: Any, kind: str) -> str:
-        return f"TRY_CAST({engine.literal(value)} AS {kind})"
+        return engine.attempt(engine.literal(value), kind)
 
     if len(rows) == 1:
         cells = zip(keys, rows[0], kinds, strict=True)
@@ -161,7 +170,7 @@ def uploaded_places(engine: Engine, rows: Sequence[Sequence[Any]], kinds: Sequen
     for i in range(len(kinds)):
         columns[f"k{i}"] = _texts([row[i] for row in rows])
     engine.upload(TABLE, Table(columns))
-    casts = [f"TRY_CAST(k{i} AS {t})" for i, t in enumerate(kinds)]
+    casts = [engine.attempt(f"k{i}", t) for i, t in enumerate(kinds)]
     items = ["id", *(f"{cast} AS k{i}" for i, cast in enumerate(casts))]
     sound = " AND ".join(f"(k{i} IS NULL OR {cast} IS NOT NULL)" for i, cast in enumerate(casts)) or "TRUE"
     return f"(SELECT {', '.join(items)}, {sound} AS sound FROM {TABLE})"

@@ -10,7 +10,7 @@ import numpy as np
 
 from rain_debug.engines import Engine, Table
 from rain_debug.errors import EngineError
-from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.variables import feature_list, from_sources
 from rain_debug.lineage.weaken import weaken
 from rain_debug.sql import Atom, ModelInfo, Plan
@@ -48,7 +48,7 @@ def prepare_sources(plan: Plan, engine: Engine, kept: set[str] | None = None) ->
     """
     for source in plan.sources:
         if source.materialised is not None and (kept is None or source.materialised not in kept):
-            engine.keep(source.materialised, f"SELECT * FROM ({source.relation}) ORDER BY ALL")
+            engine.keep(source.materialised, source.relation, ordered=True)
             if kept is not None:
                 kept.add(source.materialised)
 
@@ -79,10 +79,10 @@ def materialise(
         inside = how.plane is not None and not probabilities and len(atom.aliases) == 1
         derived = any(plan.source(a).materialised is not None for use, _ in rows for a in use.aliases)
         key = rows_key(plan, atom, how)
-        if kept is not None and key in kept:
+        if kept is not None and key in kept and not probabilities:  # those that are kept hold classes alone
             names[atom.identity] = kept[key]
         elif inside and all_numbers(plan, engine, rows):
-            _inside(plan, engine, info, how, rows, table)
+            names[atom.identity] = table = _inside(plan, engine, info, how, rows, table)
             if kept is not None and not derived and len(kept) < MOST_KEPT:
                 kept[key] = table
         else:
@@ -137,33 +137,47 @@ def all_numbers(plan: Plan, engine: Engine, rows: Sequence[tuple[Atom, str]]) ->
 
 def _inside(
     plan: Plan, engine: Engine, info: ModelInfo, how: Predictor, rows: Sequence[tuple[Atom, str]], name: str
-) -> None:
-    """The engine computes the margins; the model itself those that are NULL, not finite, or too close to call."""
+) -> str:
+    """The engine computes the margins; the model itself those that are NULL, not finite, or too close to call.
+
+    What the table is called in the end.
+    """
     assert how.plane is not None
     parts = [
-        f"SELECT {atom.rids[0]} AS r0, {margin(engine, atom, how.plane)} AS m FROM {source}" for atom, source in rows
+        f"SELECT {atom.rids[0]} AS r0, {margin(plan, engine, atom, how.plane)} AS m FROM {source}"
+        for atom, source in rows
     ]
-    close = close_to_call(how.plane)
+    close = engine.literal(close_to_call(how.plane))
     first, second = (engine.literal(c) for c in info.classes)
-    engine.keep(
-        name,
-        f"{plan.with_sql} SELECT r0, CASE WHEN m > 0 THEN {second} ELSE {first} END AS label, "
-        f"coalesce(isfinite(m) AND abs(m) > {engine.literal(close)}, FALSE) AS sure FROM ({' UNION ALL '.join(parts)})",
-    )
+    try:
+        engine.keep(
+            name,
+            f"{plan.with_sql} SELECT r0, CASE WHEN m > 0 THEN {second} ELSE {first} END AS label, "
+            f"coalesce(m - m = 0 AND abs(m) > {close}, FALSE) AS sure FROM ({' UNION ALL '.join(parts)})",
+        )
+    except EngineError as error:
+        if "out of range" not in error.message:
+            raise
+        _outside(plan, engine, info, how, rows, name, False)  # where DuckDB has infinity, PostgreSQL has an error
+        return name
     if not engine.table(f"SELECT 1 AS x FROM {name} WHERE NOT sure LIMIT 1").n_rows:
-        return
+        return name
     doubtful = f"SELECT r0 FROM {name} WHERE NOT sure"
     some = [(atom, f"{source} AND {atom.rids[0]} IN ({doubtful})") for atom, source in rows]
     _outside(plan, engine, info, how, some, f"{name}_close", False)
-    engine.run(f"UPDATE {name} SET label = c.label FROM {name}_close AS c WHERE c.r0 = {name}.r0")
-    engine.drop(f"{name}_close")
+    each = (f"SELECT r0, label FROM {name} WHERE sure", f"SELECT r0, label FROM {name}_close")
+    engine.keep(f"{name}_all", " UNION ALL ".join(each))
+    engine.drop(name, f"{name}_close")
+    return f"{name}_all"
 
 
-def margin(engine: Engine, atom: Atom, plane: Plane) -> str:
+def margin(plan: Plan, engine: Engine, atom: Atom, plane: Plane) -> str:
     """The engine's text of a plane's margin."""
     terms = [engine.literal(plane.intercept)]
-    for text, weight in zip(atom.features, plane.weights, strict=True):
-        terms.append(f"{engine.literal(weight)} * CAST({text} AS DOUBLE)")
+    source = f"{plan.with_sql} SELECT {', '.join(atom.features)} FROM {from_sources(plan, atom)}"
+    kinds = [kind_of(t) for _, t in engine.types(source)]
+    for text, weight, kind in zip(atom.features, plane.weights, kinds, strict=True):
+        terms.append(f"{engine.literal(weight)} * {as_double(engine, text, kind)}")
     return " + ".join(terms)
 
 
@@ -205,9 +219,9 @@ def _outside(
         whole = np.concatenate(spread) if spread else np.empty((0, len(info.classes)))
         columns |= {f"p{c}": whole[:, c].copy() for c in range(len(info.classes))}
     engine.upload(f"{name}_codes", Table.of(**columns))
-    labels = ", ".join(engine.literal(c) for c in info.classes)
+    labels = " ".join(f"WHEN {i} THEN {engine.literal(c)}" for i, c in enumerate(info.classes))
     kept = ", ".join(c for c in columns if c != "code")
-    engine.keep(name, f"SELECT {kept}, ([{labels}])[code + 1] AS label FROM {name}_codes")
+    engine.keep(name, f"SELECT {kept}, CASE code {labels} END AS label FROM {name}_codes")
     engine.drop(f"{name}_codes")
 
 

@@ -22,11 +22,14 @@ def weaken(e: Expr, positive: bool = True) -> str:
     return "TRUE" if positive else "FALSE"
 
 
-def one_group_a_row(plan: Plan) -> str:
-    """GROUP BY of rows that are apart by their ids, where the plan is of one source; nothing for most plans.
+def one_group_a_row(plan: Plan, dialect: str) -> str:
+    """GROUP BY of rows that are apart by their ids, where FROM is one source alone; nothing for most plans.
 
     It changes no row but their order: below an aggregate, and there alone, DuckDB semi-joins the tables of NOT EXISTS
     with the rows that are left; elsewhere it reads those tables as a whole.
     """
+    alone = len(plan.sources) == 1 and plan.inner and plan.from_sql == plan.sources[0].from_sql
+    if dialect != "duckdb" or not alone:
+        return ""
     unmet = any(c.is_pure and "NOT EXISTS" in c.sql for c in plan.conjuncts)
-    return " GROUP BY ALL ORDER BY ALL" if unmet and len(plan.sources) == 1 and plan.inner else ""
+    return " GROUP BY ALL ORDER BY ALL" if unmet else ""

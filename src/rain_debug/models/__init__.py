@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from rain_debug.models.adapt import adapt
 from rain_debug.models.base import Fit, Model
-from rain_debug.models.files import is_file_name, load_estimator
+from rain_debug.models.files import is_file_name, load_estimator, load_weights
 
-__all__ = ["Fit", "Model", "adapt", "is_file_name", "load_estimator"]
+__all__ = ["Fit", "Model", "adapt", "is_file_name", "load_estimator", "load_weights"]

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from rain_debug.curvature.operator import Curvature, Linear
+from rain_debug.curvature.operator import Curvature, Linear, Rough
 from rain_debug.data import Design, Records
 from rain_debug.models.shape import Shape
 
@@ -35,10 +35,10 @@ class Active:
         return theta if self.index is None else theta[self.index]
 
     def give(self, part: np.ndarray, rest: np.ndarray | float = 0.0) -> np.ndarray:
-        """A whole vector of active parameters and, elsewhere, `rest`."""
+        """A whole vector of active parameters and, elsewhere, `rest`; or a matrix of such columns."""
         if self.index is None:
             return part
-        whole = np.array(np.broadcast_to(rest, (self.whole.n_params,)), dtype=np.float64)
+        whole = np.array(np.broadcast_to(rest, (self.whole.n_params, *part.shape[1:])), dtype=np.float64)
         whole[self.index] = part
         return whole
 
@@ -83,6 +83,11 @@ class Expanded:
         return self.inner.cheap
 
     @property
+    def rough(self) -> bool:
+        """As of the active part."""
+        return isinstance(self.inner, Rough) and self.inner.rough
+
+    @property
     def limit(self) -> int:
         """As of the active part."""
         return self.inner.limit
@@ -118,6 +123,10 @@ class Expanded:
         """H v."""
         return self.part.give(self.inner.matvec(self.part.take(v)), self.penalty * v)
 
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """H V."""
+        return self.part.give(self.inner.matmat(self.part.take(V)), self.penalty[:, None] * V)
+
     def dense(self) -> np.ndarray:
         """H."""
         assert self.part.index is not None
@@ -137,4 +146,4 @@ class Expanded:
     def _around(self, inner: Linear, damping: float) -> Linear:
         diagonal = self.penalty + damping
         inverse = np.divide(1.0, diagonal, out=np.ones_like(diagonal), where=diagonal > 0)
-        return lambda v: self.part.give(inner(self.part.take(v)), inverse * v)
+        return lambda v: self.part.give(inner(self.part.take(v)), (inverse * v.T).T)

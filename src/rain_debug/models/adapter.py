@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rain_debug.curvature.operator import Curvature
-from rain_debug.data import Design, Records
+from rain_debug.data import Design, Records, block
+from rain_debug.data.threads import serial
 from rain_debug.errors import ModelError
 from rain_debug.models.active import Active
 from rain_debug.models.base import Fit
+from rain_debug.models.kronecker import WIDE
 from rain_debug.models.linear import LinearCurvature, Objective
 from rain_debug.models.links import Link
-from rain_debug.models.selfproduct import quadratic_forms
-from rain_debug.models.shape import Shape, margins, pullback
+from rain_debug.models.selfproduct import DENSE, quadratic_forms
+from rain_debug.models.shape import Shape, each, margins, pullback
+from rain_debug.models.streamed import Streamed
 from rain_debug.models.tabular import TabularModel
 
 
@@ -76,21 +80,67 @@ class LinearModel(TabularModel):
 
     def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ℓ, class weights included."""
-        return self._weight(records, keep) * self._link.losses(self._trained(records, theta)[0], records.y)
+        streamed = self._streamed(records, keep)
+        if streamed is not None:
+            return streamed.record_losses(theta)
+        link = self._training_link(records, keep)
+        return self._weight(records, keep) * link.losses(self._trained(records, theta)[0], records.y)
 
     def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ∇ℓ_i·v."""
-        R = self._residuals(records, theta)
-        R *= self._margins(records, v)
-        slopes = R.sum(axis=0)
-        out: np.ndarray = self._weight(records, keep) * slopes
+        return self.jvps(records, theta, v[:, None], keep)[:, 0]
+
+    def jvps(self, records: Records, theta: np.ndarray, V: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records, m) w ∇ℓ_i·v for every column v of V, in one pass over the records."""
+        streamed = self._streamed(records, keep)
+        if streamed is not None:
+            return streamed.record_slopes(theta, V)
+        part, R = self._active(records), self._residuals(records, keep, theta) * self._weight(records, keep)
+        k, m = part.shape.margins, V.shape[1]
+        many = replace(part.shape, margins=m * k)
+        along = np.ascontiguousarray(part.take(V).T).ravel()
+        out = np.empty((m, records.n_records))
+
+        def slopes(rows: slice) -> None:
+            U = margins(many, block(part.X, rows), along).reshape(m, k, -1)
+            U *= R[:, rows]
+            out[:, rows] = U.sum(axis=1)
+
+        with serial():
+            each(part.X, m * k, slopes)
+        return out.T
+
+    def _share(
+        self, out: np.ndarray, records: Records, keep: np.ndarray | None, theta: np.ndarray, V: np.ndarray
+    ) -> np.ndarray:
+        """`out` (n_records, m), or (n_records, any) for one column in V, and each record's share in the penalty.
+
+        A penalty that belongs to the mean loss weakens in the sum with every record removed.
+        """
+        shares = self._shares(records, keep)
+        if shares is not None:
+            penalty = self._penalty(self._known, self._count(records, keep))
+            out += shares[:, None] * ((penalty * theta) @ V)
         return out
+
+    def _shares(self, records: Records, keep: np.ndarray | None) -> np.ndarray | None:
+        """(n_records,) shares in the penalty of the mean loss, 1 on average; None where it belongs to the sum."""
+        return None
 
     def quadratic_forms(
         self, records: Records, keep: np.ndarray | None, theta: np.ndarray, damping: float
     ) -> tuple[np.ndarray, str]:
         """(n_records,) w² ∇ℓ_iᵀ(H + λI)⁻¹∇ℓ_i; see `Model.quadratic_forms`."""
-        R = self._residuals(records, theta) * self._weight(records, keep)
+        streamed = self._streamed(records, keep)
+        if streamed is not None:
+            if self.n_params > DENSE and self._known.width > WIDE:
+                raise ModelError(
+                    f"self-influence with {self.n_params:,} parameters needs the squares of all features at once",
+                    where=records.where,
+                    hint="another ranker; or create the model with storage='memory'",
+                )
+            return quadratic_forms(self._curvature(records, keep, theta), streamed.residuals(theta), damping)
+        R = self._residuals(records, keep, theta) * self._weight(records, keep)
         return quadratic_forms(self._curvature(records, keep, theta), R, damping)
 
     @abstractmethod
@@ -105,6 +155,10 @@ class LinearModel(TabularModel):
     def _penalty(self, shape: Shape, n: int) -> np.ndarray:
         """(n_params,) the second derivative of the penalty of the mean loss over n records."""
 
+    def _streamed(self, records: Records, keep: np.ndarray | None) -> Streamed | None:
+        """The passes over records whose design is stored, where this model has leaner ones for them."""
+        return None
+
     def _weight(self, records: Records, keep: np.ndarray | None) -> np.ndarray:
         """(n_records,) what multiplies each record's loss."""
         return records.weight
@@ -113,8 +167,12 @@ class LinearModel(TabularModel):
         part = self._active(records)
         return margins(part.shape, part.X, part.take(theta))
 
-    def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
-        return self._link.residuals(self._trained(records, theta)[1], records.y)
+    def _residuals(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
+        return self._training_link(records, keep).residuals(self._trained(records, theta)[1], records.y)
+
+    def _training_link(self, records: Records, keep: np.ndarray | None) -> Link:
+        """The link with the weights that belong to it rather than to the records."""
+        return self._link
 
     def _trained(self, records: Records, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Margins and probabilities of the records at θ; the last are kept, for a ranking asks several times."""

@@ -47,7 +47,7 @@ class Model(Protocol):
 
     @property
     def n_params(self) -> int:
-        """Length of θ."""
+        """Length of θ; of the last fit's, where every fit has its own."""
         ...
 
     def bind(
@@ -89,6 +89,10 @@ class Model(Protocol):
         """(n_records,) w ∇ℓ_i·v, in one pass and without per-record gradients."""
         ...
 
+    def jvps(self, records: Records, theta: np.ndarray, V: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+        """(n_records, m): `jvp` along each column of V (n_params, m), in one pass where the model can."""
+        ...
+
     def class_jvp(
         self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
     ) -> np.ndarray:
@@ -126,6 +130,10 @@ class Model(Protocol):
 
     def initial(self) -> np.ndarray | None:
         """Parameters of an estimator that was handed over fitted, else None."""
+        ...
+
+    def remark(self, theta: np.ndarray) -> str:
+        """What a reader should know of rankings at theta where they are a stand-in's, else ""."""
         ...
 
     def estimator(self, theta: np.ndarray) -> Any:

@@ -1,15 +1,18 @@
 """A preconditioner that is exact where the data vary most and a diagonal elsewhere.
 
-In the eigenvectors of mean x̃x̃ᵀ the first few hundred directions hold nearly all curvature. Over these H is formed and
-factored, with every coupling between directions and classes; over the others its diagonal in the Kronecker eigenbasis
-(George et al., 2018, "EKFAC") is enough, for there the penalty rules. On 10,000 × 784 × 10 it takes a quarter of a
-second where a factor of all of H takes two. With λ = 0.01 a ranking then needs three iterations, as with that factor; a
-refit needs 18 rather than 10, which is the cheaper bargain.
+In the eigenvectors of the records' second moment the first few hundred directions hold nearly all curvature. Over these
+H is formed and factored, with every coupling between directions and classes; over the others its diagonal in the
+Kronecker eigenbasis (George et al., 2018, "EKFAC") is enough, for there the penalty rules.
+
+Some thousand records say enough of H, if those are drawn that bend the loss: a model that is sure of a record has p
+near 0 or 1 there, and its part of H is nothing. On 60,000 × 784 × 10 a solve takes 8 products with 8,000 records drawn
+so, 13 with as many drawn alike, 7 with all of them at seven times the cost; with Kronecker's factors alone a hundred.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from rain_debug.curvature.operator import Linear
 from rain_debug.data.blocks import blocks
-from rain_debug.models.kronecker import eigenbasis
+from rain_debug.models.kronecker import class_basis, moment
 from rain_debug.models.shape import lay
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 TOP = 2000
 """Parameters whose couplings are kept: their factor takes 16 MB and a tenth of a second."""
+SAMPLE = 8000
+"""Records that are drawn for it, whatever their number."""
+ALIKE = 0.1
+"""The share of the draw that every record takes part in alike: none is left out for being sure."""
 CUT = 1e-4
 """Records whose weight in a pair of classes falls below this share of a record's whole weight are left out of it."""
 
@@ -36,14 +43,14 @@ def top(H: LinearCurvature) -> int:
 
 def work(H: LinearCurvature) -> float:
     """Multiply-adds of `coupled`."""
-    n, k, w, r = len(H.weight), H.shape.margins, H.shape.width, top(H)
-    return n * w * w + k * (k - 1) / 4 * n * r * r + (k * r) ** 3 / 3
+    n, k, w, r = min(SAMPLE, len(H.weight)), H.shape.margins, H.shape.width, top(H)
+    return (n + 10 * w) * w * w + k * (k - 1) / 4 * n * r * r + (k * r) ** 3 / 3
 
 
 def coupled(H: LinearCurvature) -> Callable[[float], Linear]:
-    """damping ↦ (v ↦ about (H + damping·I)⁻¹ v): one pass over the records for all dampings."""
-    k, r = H.shape.margins, top(H)
-    _, Q, _, V = eigenbasis(H)
+    """damping ↦ (v ↦ about (H + damping·I)⁻¹ v): one look at some of the records for all dampings."""
+    H, k, r = drawn(H), H.shape.margins, top(H)
+    Q, V = moment(H.X, H.weight * _bend(H), H.shape.intercept)[1], class_basis(H)[1]
     least = H.penalty[H.penalty > 0]
     single = bool(least.size) and float(least.min()) > 1e-6 * float(H.weight.sum())
     dtype: np.dtype[Any] = np.dtype(np.float32 if single else np.float64)
@@ -79,6 +86,29 @@ def coupled(H: LinearCurvature) -> Callable[[float], Linear]:
     return at
 
 
+def drawn(H: LinearCurvature) -> LinearCurvature:
+    """H from some of the records, each weighing the inverse of its chance to be drawn; the same draw every time."""
+    n = len(H.weight)
+    if n <= SAMPLE or not isinstance(H.X, np.ndarray):
+        return H
+    whole, bent = float(H.weight.sum()), H.weight * _bend(H)
+    share = bent / (float(bent.sum()) or 1.0)
+    chance = np.minimum(1.0, SAMPLE * (ALIKE * H.weight / whole + (1.0 - ALIKE) * share))
+    rows = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
+    return replace(
+        H,
+        X=np.ascontiguousarray(H.X[rows]),
+        P=np.ascontiguousarray(H.P[:, rows]),
+        weight=H.weight[rows] / chance[rows],
+    )
+
+
+def _bend(H: LinearCurvature) -> np.ndarray:
+    """(n_records,) the trace of diag p − ppᵀ."""
+    bend: np.ndarray = (H.P * (1.0 - H.P)).sum(axis=0)
+    return bend
+
+
 def _turn(H: LinearCurvature, Q: np.ndarray, V: np.ndarray, r: int) -> tuple[np.ndarray, np.ndarray]:
     """The first r coordinates of every record in the basis Q; H's diagonal over the others, (margins, width − r)."""
     d = H.shape.columns
@@ -96,7 +126,7 @@ def _turn(H: LinearCurvature, Q: np.ndarray, V: np.ndarray, r: int) -> tuple[np.
 
 def _inverse(A: np.ndarray, rest: np.ndarray, Q: np.ndarray, V: np.ndarray, r: int) -> Linear:
     (potrf,) = get_lapack_funcs(("potrf",), (A,))
-    (trsv,) = get_blas_funcs(("trsv",), (A,))
+    (trsm,) = get_blas_funcs(("trsm",), (A,))
     # The upper half of A is the lower half of its transpose, which has the order that LAPACK overwrites without a copy.
     L, failed = potrf(A.T, lower=1, overwrite_a=1, clean=0)
     if failed:
@@ -104,12 +134,14 @@ def _inverse(A: np.ndarray, rest: np.ndarray, Q: np.ndarray, V: np.ndarray, r: i
     k = len(V)
 
     def apply(v: np.ndarray) -> np.ndarray:
-        size = float(np.linalg.norm(v)) or 1.0
-        turned = (v / size).astype(Q.dtype).reshape(k, -1) @ Q
-        half = trsv(L, turned[:, :r].ravel(), lower=1)
-        turned[:, :r] = trsv(L, half, lower=1, trans=1).reshape(k, r)
-        turned[:, r:] = V @ ((V.T @ turned[:, r:]) / rest)
-        whole: np.ndarray = (turned @ Q.T).astype(np.float64).ravel()
+        size = float(np.abs(v).max()) or 1.0
+        turned = ((v.T / size).astype(Q.dtype).reshape(-1, len(Q)) @ Q).reshape(-1, k, len(Q))
+        head = np.asfortranarray(turned[:, :, :r].reshape(-1, k * r).T)
+        head = trsm(1.0, L, head, lower=1, overwrite_b=1)
+        head = trsm(1.0, L, head, lower=1, trans_a=1, overwrite_b=1)
+        turned[:, :, :r] = head.T.reshape(-1, k, r)
+        turned[:, :, r:] = V @ ((V.T @ turned[:, :, r:]) / rest)
+        whole: np.ndarray = (turned.reshape(-1, len(Q)) @ Q.T).astype(np.float64).reshape(v.T.shape).T
         whole *= size
         return whole
 

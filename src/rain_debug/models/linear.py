@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +15,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from rain_debug.curvature.operator import LIMIT, Linear
-from rain_debug.data.design import Design, gram
+from rain_debug.data.blocks import blocks
+from rain_debug.data.design import Design, block, gram
 from rain_debug.data.threads import parallel
 from rain_debug.models import coupled
 from rain_debug.models.factored import factored
 from rain_debug.models.factored import work as factored_work
 from rain_debug.models.kronecker import WIDE, diagonal, kronecker
 from rain_debug.models.links import Link
-from rain_debug.models.shape import Shape, lay, margins, pullback, total
+from rain_debug.models.shape import Shape, lay, margins, pullback, subtract_outer, total
 
+MANY = 24
+"""Beyond so many classes their pairs are not gone through one by one."""
 SMALL = 300
 """Up to so many parameters H is dense without further thought."""
 MEDIUM = 1500
@@ -32,10 +35,14 @@ WORK = 5e10
 """Multiply-adds for which forming H is still cheap: about a second."""
 SHARP = 9000
 """Up to so many parameters a single-precision factor of H may serve as preconditioner: 320 MB at the most."""
+LIGHT = 1e8
+"""Multiply-adds below which H in single precision saves nothing: two milliseconds."""
 RATE = 4.0
 """Iterations for each power of ten that a fresh factor may need, before one was tried."""
 EDGE = 4.0
 """How much faster the large products of a factor run than the narrow ones of an iteration."""
+NARROW = 16.0
+"""The same where there is one margin: an iteration is bound by reading the records."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,11 @@ class Objective:
     penalty: np.ndarray
     cache: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether a pass over the records reads them from a disk."""
+        return False
+
     def worst(self) -> float:
         """L at θ = 0, where every class is as likely as any other; no fit ends above it."""
         return float(self.weight.sum()) * float(np.log(max(2, self.shape.margins)))
@@ -64,7 +76,7 @@ class Objective:
         losses = np.empty(len(self.y))
 
         def part(rows: slice) -> np.ndarray:
-            x, y = self.X[rows], self.y[rows]
+            x, y = block(self.X, rows), self.y[rows]
             if known is None:
                 Z[:, rows] = margins(self.shape, x, theta)
                 P[:, rows] = self.link.probabilities(Z[:, rows])
@@ -124,6 +136,12 @@ class LinearCurvature:
         work = len(self.weight) * p * p * (k + 1) / (2 * k)
         return p <= SMALL or (p <= MEDIUM and work <= WORK)
 
+    @property
+    def rough(self) -> bool:
+        """Whether H is formed sooner in single precision, as a preconditioner, where it is formed at all."""
+        work = len(self.weight) * self.n_params**2
+        return self.cheap and work > LIGHT and not self.many and not sp.issparse(self.X) and bool(self.penalty.any())
+
     @cached_property
     def flat(self) -> sp.csr_array | None:
         """Directions along which neither data nor penalty say anything: the same number added to every class."""
@@ -131,22 +149,41 @@ class LinearCurvature:
 
     def matvec(self, v: np.ndarray) -> np.ndarray:
         """H v in two products with the design."""
+        return self.matmat(v[:, None])[:, 0]
+
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """H V in two products with the design, each as wide as all columns together."""
+        k, m = self.shape.margins, V.shape[1]
+        many = replace(self.shape, margins=m * k)
+        stacked = np.ascontiguousarray(V.T).ravel()
 
         def part(rows: slice) -> np.ndarray:
-            x = self.X[rows]
-            U = self.link.curve(self.P[:, rows], margins(self.shape, x, v))
-            U *= self.weight[rows]
-            return pullback(self.shape, x, U)
+            x, P, weight = block(self.X, rows), self.P[:, rows], self.weight[rows]
+            U = margins(many, x, stacked)
+            for each in range(0, m * k, k):
+                U[each : each + k] = self.link.curve(P, U[each : each + k])
+            U *= weight
+            return pullback(many, x, U)
 
-        return total(self.shape, self.X, part) + self.penalty * v
+        out = total(many, self.X, part).reshape(m, -1)
+        out += self.penalty * V.T
+        return out.T
 
     def dense(self) -> np.ndarray:
-        """H, from one Gram matrix for each pair of margins."""
+        """H, from one Gram matrix for each pair of margins; of many classes, one for each and an outer product."""
         k, w = self.shape.margins, self.shape.width
         H = np.zeros((k, w, k, w))
-        with parallel() if w > SMALL else nullcontext():
-            for a, b, weight in self.pairs():
-                lay(H, a, b, gram(self.X, weight, self.shape.intercept))
+        with parallel() if w > SMALL or self.many else nullcontext():
+            if self.many:
+                for a in range(k):
+                    H[a, :, a, :] = gram(self.X, self.weight * self.P[a], self.shape.intercept)
+                for rows in blocks(len(self.weight), k * w, cells=1 << 22):
+                    x = self.X[rows].toarray() if sp.issparse(self.X) else self.X[rows]
+                    x = np.column_stack([x, np.ones(len(x))]) if self.shape.intercept else x
+                    subtract_outer(H, self.P[:, rows] * np.sqrt(self.weight[rows]), x)
+            else:
+                for a, b, weight in self.pairs():
+                    lay(H, a, b, gram(self.X, weight, self.shape.intercept))
         out = H.reshape(k * w, k * w)
         out[np.diag_indices_from(out)] += self.penalty
         return out
@@ -158,6 +195,40 @@ class LinearCurvature:
         for a in range(self.shape.margins):
             for b in range(a):
                 yield a, b, self.weight * self.P[a] * self.P[b]
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many classes that pairs of them are too many to go through."""
+        return self.shape.margins > MANY
+
+    def own(self) -> np.ndarray:
+        """(n_margins, n_records) weight ∂²ℓ/∂z_a², what each margin bends by itself."""
+        if self.shape.margins == 1:
+            bend: np.ndarray = (self.weight * self.link.bend(self.P))[None]
+            return bend
+        return self.weight * (self.P * (1.0 - self.P))
+
+    def along(self, V: np.ndarray) -> np.ndarray:
+        """(k, n_records) weight vᵀ(diag p − ppᵀ)v for the columns v of V (n_margins, k)."""
+        if self.many:
+            return self.weight * ((V.T**2) @ self.P - (V.T @ self.P) ** 2)
+        out = np.zeros((V.shape[1], len(self.weight)))
+        for a, b, weight in self.pairs():
+            # (e_a − e_b)(e_a − e_b)ᵀ is the pair's part of diag p − ppᵀ; for one margin, e_a e_aᵀ.
+            turned = V[a] if a == b else V[a] - V[b]
+            out += turned[:, None] ** 2 * weight
+        return out
+
+    def between(self) -> np.ndarray:
+        """Σ weight (diag p − ppᵀ), (n_margins, n_margins); of one margin Σ weight ∂²ℓ/∂Z²."""
+        k = self.shape.margins
+        if self.many:
+            weighed = self.weight * self.P
+            return np.diag(weighed.sum(axis=1)) - weighed @ self.P.T
+        B = np.zeros((k, 1, k, 1))
+        for a, b, weight in self.pairs():
+            lay(B, a, b, weight.sum(keepdims=True)[None])
+        return B.reshape(k, k)
 
     @property
     def limit(self) -> int:
@@ -175,20 +246,26 @@ class LinearCurvature:
             return 10**9
         if sp.issparse(self.X):
             return 200
+        if self._couples and self.cache.get("sharp") is None:
+            return 0
+        if self.rough and not self.cache.get("factors"):
+            return 0
         wasted = self.cache.get("wasted", 0.0)
         return 0 if wasted >= self._price else int(self._price - wasted) + 8
 
     @property
     def _couples(self) -> bool:
         """Whether a factor of the directions in which the data vary most serves."""
-        return not sp.issparse(self.X) and self.shape.margins > 1 and self.shape.width <= WIDE
+        return (
+            not sp.issparse(self.X) and 1 < self.shape.margins <= MANY and self.shape.width <= WIDE and not self.rough
+        )
 
     @property
     def _price(self) -> float:
         """What a factor costs, in iterations of conjugate gradients."""
         k, w = self.shape.margins, self.shape.width
         each = 2.0 * len(self.weight) * k * w + 2.0 * k * w * w
-        return (coupled.work(self) if self._couples else factored_work(self)) / (EDGE * each)
+        return (coupled.work(self) if self._couples else factored_work(self)) / ((EDGE if k > 1 else NARROW) * each)
 
     def spent(self, damping: float, iterations: int, decades: float) -> None:
         """Count what an old factor wastes, against what it needed when it was fresh."""
@@ -218,13 +295,16 @@ class LinearCurvature:
             self.cache["rates"], self.cache["factors"] = {}, {}
             self.cache["sharp"] = coupled.coupled(self)
             return self.precondition(damping)
-        with parallel():
-            factor = factored(self, damping) if self.n_params <= SHARP else None
+        factor = self._factor(damping)
         if factor is not None:
             self.cache["sharp"] = None
             self.cache.setdefault("rates", {}).pop(damping, None)
             self.cache.setdefault("factors", {})[damping] = factor
         return factor
+
+    def _factor(self, damping: float) -> Linear | None:
+        """v ↦ about (H + damping·I)⁻¹ v, by a factor of H at this point."""
+        return factored(self, damping) if self.n_params <= SHARP and not self.many else None
 
 
 def flat_directions(shape: Shape, penalty: np.ndarray) -> sp.csr_array | None:

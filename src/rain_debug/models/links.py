@@ -36,6 +36,10 @@ class Link(Protocol):
         """∂²ℓ/∂Z² (n_rows,) of a link with one margin."""
         ...
 
+    def slopes(self, P: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """(n_rows, n_classes) ∂ℓ/∂Z·U with each class in turn as every row's label, U (n_margins, n_rows)."""
+        ...
+
     def spread(self, P: np.ndarray) -> np.ndarray:
         """P (n_margins, n_rows) as (n_rows, n_classes)."""
         ...
@@ -49,27 +53,22 @@ class Link(Protocol):
         ...
 
 
-def class_slopes(link: Link, P: np.ndarray, U: np.ndarray, n_classes: int) -> np.ndarray:
-    """(n_rows, n_classes) ∂ℓ/∂Z·U with each class in turn as every row's label, U (n_margins, n_rows) being a change of
-    the margins.
+class Logistic:
+    """Two classes, one margin, p = 1/(1 + e^−z) of the second class.
 
-    >>> class_slopes(Logistic(), np.array([[0.75]]), np.array([[2.0]]), 2)
+    >>> Logistic().slopes(np.array([[0.75]]), np.array([[2.0]]))
     array([[ 1.5, -0.5]])
     """
-    slopes = np.empty((P.shape[1], n_classes))
-    for c in range(n_classes):
-        slopes[:, c] = (link.residuals(P, np.full(P.shape[1], c)) * U).sum(axis=0)
-    return slopes
-
-
-class Logistic:
-    """Two classes, one margin, p = 1/(1 + e^−z) of the second class."""
 
     def probabilities(self, Z: np.ndarray) -> np.ndarray:
         return expit(Z)
 
     def losses(self, Z: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.logaddexp(0.0, np.where(y == 1, -Z[0], Z[0]))
+        # np.logaddexp(0, wrong), the same digits in less than half the time.
+        wrong = np.where(y == 1, -Z[0], Z[0])
+        out: np.ndarray = np.log1p(np.exp(-np.abs(wrong)))
+        out += np.maximum(wrong, 0.0)
+        return out
 
     def residuals(self, P: np.ndarray, y: np.ndarray) -> np.ndarray:
         return P - y
@@ -82,6 +81,10 @@ class Logistic:
     def bend(self, P: np.ndarray) -> np.ndarray:
         slope: np.ndarray = P[0] * (1.0 - P[0])
         return slope
+
+    def slopes(self, P: np.ndarray, U: np.ndarray) -> np.ndarray:
+        first = P[0] * U[0]
+        return np.stack([first, first - U[0]], axis=1)
 
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.stack([1.0 - P[0], P[0]], axis=1)
@@ -119,6 +122,9 @@ class Softmax:
     def bend(self, P: np.ndarray) -> np.ndarray:
         raise NotImplementedError("a softmax bends in pairs of classes")
 
+    def slopes(self, P: np.ndarray, U: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(((P * U).sum(axis=0) - U).T)
+
     def spread(self, P: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(P.T)
 
@@ -147,6 +153,9 @@ class Identity:
 
     def bend(self, P: np.ndarray) -> np.ndarray:
         return np.ones(P.shape[1])
+
+    def slopes(self, P: np.ndarray, U: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("numbers have no other class")
 
     def spread(self, P: np.ndarray) -> np.ndarray:
         return P[0][:, None].copy()

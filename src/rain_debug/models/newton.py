@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rain_debug.curvature import Damped, Solution, cg, factorise, solve
+from rain_debug.curvature import Damped, Factor, Solution, cg, factorise, solve
 from rain_debug.models.base import Fit
 from rain_debug.models.linear import Objective
 
 STEP = 1e-10
 """A dense fit ends when a full Newton step is this small against θ: the error is its square."""
+SHRINK = 0.1
+"""The share of the step before that a step with an old factor of H may have: ten steps then cost less than one H."""
 LIMIT = 200
 """Newton steps; data that can be separated takes one for each factor e of the loss."""
 PRODUCTS = 5000
@@ -51,13 +53,17 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
         if not here.value <= worst:
             here = _at(objective, np.zeros_like(start))
         cheap = objective.curvature(here.P).cheap
+        chord = _Chord(objective, reuse=objective.curvature(here.P).rough)
         scale = _scale(objective, here)
         products, done, steps = 0, False, 0
         while not done and steps < LIMIT and products < PRODUCTS:
             H = Damped(objective.curvature(here.P))
             if cheap:
-                step = H.project(-factorise(H).solve(here.gradient))
+                step = H.project(-chord.solve(H, here.gradient))
                 last = float(np.abs(step).max()) <= STEP * max(1.0, float(np.abs(here.theta).max()))
+                if last and objective.is_stored:
+                    done = True  # a pass over a stored design only to see that nothing changes does not pay
+                    break
             else:
                 if here.norm <= tolerance * scale:
                     done = True
@@ -67,6 +73,9 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
                 step, last = solution.value, False
             there = _search(objective, here, step)
             steps += 1
+            if there is None and chord.old:
+                chord.forget()
+                continue
             if there is None:
                 # Rounding hides any further descent; whether this is the optimum is for the gradient to say.
                 done = last or here.norm <= max(tolerance, 1e-9) * scale
@@ -86,6 +95,35 @@ def newton(objective: Objective, start: np.ndarray, tolerance: float) -> Fit:
         products,
         "" if converged else _why(separated, here.norm / scale),
     )
+
+
+class _Chord:
+    """The inverse of H: where `reuse`, of an H of an earlier step or fit, for as long as steps shrink fast with it.
+
+    With a hundred thousand records H costs more than a few more gradients, and ten records less hardly change it.
+    """
+
+    def __init__(self, objective: Objective, reuse: bool) -> None:
+        self._cache, self._reuse = objective.cache, reuse
+        self._factor: Factor | None = objective.cache.get("chord") if reuse else None
+        self._before = np.inf
+        self.old = False
+
+    def solve(self, H: Damped, gradient: np.ndarray) -> np.ndarray:
+        """H⁻¹ gradient, nearly."""
+        self.old = self._reuse and self._factor is not None
+        step = self._factor.solve(gradient) if self.old and self._factor is not None else None
+        if step is None or float(np.abs(step).max()) > SHRINK * self._before:
+            self.old, self._factor = False, factorise(H)
+            step = self._factor.solve(gradient)
+        if self._reuse:
+            self._cache["chord"] = self._factor
+        self._before = float(np.abs(step).max())
+        return step
+
+    def forget(self) -> None:
+        """Begin anew with H itself."""
+        self._factor, self._before = None, np.inf
 
 
 def _at(objective: Objective, theta: np.ndarray) -> _Point:

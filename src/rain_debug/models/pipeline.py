@@ -6,19 +6,27 @@ import copy
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from rain_debug.data import Design, as_design, max_abs
+from rain_debug.data import Design, StoredDesign, as_design, max_abs
 from rain_debug.data.columns import at, missing
 from rain_debug.data.numeric import numeric_advice
+from rain_debug.engines.lazy import LazyTable
 from rain_debug.engines.table import Table
-from rain_debug.errors import DataError, RainError
+from rain_debug.errors import DataError, ModelError, RainError
 from rain_debug.models.frames import frame, is_vectoriser, texts
+from rain_debug.models.lasso import LassoModel
 from rain_debug.models.logistic import LogisticModel
+from rain_debug.models.margins import LinearSVCModel, RidgeClassifierModel, SGDModel
 from rain_debug.models.regression import RegressionModel
 from rain_debug.models.tabular import TabularModel
+
+IN_PARTS = (StandardScaler, MinMaxScaler, MaxAbsScaler)
+"""Steps that are fitted to records read in parts, to the same numbers as to all of them at once."""
 
 
 class PipelineModel(TabularModel):
@@ -46,9 +54,20 @@ class PipelineModel(TabularModel):
         return X
 
     def _run(self, call: Any, table: Table, where: str) -> Design:
+        X = self._called(lambda inputs: as_design(call(inputs)), table, where)
+        if X.shape[0] != table.n_rows:
+            raise DataError(
+                f"the pipeline turned {table.n_rows:,} rows into {X.shape[0]:,}",
+                where=where,
+                hint="a step may change columns, not rows; a text vectoriser takes exactly one feature",
+            )
+        self._check(X, table, where)
+        return X
+
+    def _called(self, call: Any, table: Table, where: str) -> Any:
         inputs = self._inputs(table, where)
         try:
-            X = as_design(call(inputs))
+            return call(inputs)
         except RainError:
             raise
         except Exception as error:  # the head is the user's: whatever it raises is reported with its place
@@ -59,14 +78,41 @@ class PipelineModel(TabularModel):
                 hint=f"its steps before the model receive the columns {', '.join(self.features)}; "
                 f"encode text there (OneHotEncoder, …), or {numeric_advice(table, self.features)}",
             ) from error
-        if X.shape[0] != table.n_rows:
-            raise DataError(
-                f"the pipeline turned {table.n_rows:,} rows into {X.shape[0]:,}",
+
+    def _store(self, table: LazyTable, where: str) -> StoredDesign:
+        if not self._fitted:
+            for i, (name, step) in enumerate(self._head.steps):
+                if type(step) not in IN_PARTS:
+                    raise ModelError(
+                        f"the pipeline's step '{name}', {type(step).__name__}, is fitted to all records at once, and "
+                        "these are read in parts",
+                        where=where,
+                        hint="fit the steps before the model first, on a sample if need be, and hand the pipeline "
+                        "over: pipeline[:-1].fit(sample); or storage='memory'",
+                    )
+                for _, part in table.parts(self.features):
+                    self._called(lambda x, i=i: self._fit_step(i, x), part, where)
+            self._fitted = True
+        return super()._store(table, where)
+
+    def _fit_step(self, i: int, inputs: Any) -> None:
+        for _, before in self._head.steps[:i]:
+            inputs = before.transform(inputs)
+        self._head.steps[i][1].partial_fit(inputs)
+
+    def _block(self, table: LazyTable) -> None:
+        """None: the head makes other numbers."""
+
+    def _encode_part(self, part: Table, where: str, whole: Table) -> np.ndarray:
+        X = self._called(lambda inputs: as_design(self._head.transform(inputs)), part, where)
+        if sp.issparse(X):
+            raise ModelError(
+                "the pipeline makes a sparse design, which is kept in memory only",
                 where=where,
-                hint="a step may change columns, not rows; a text vectoriser takes exactly one feature",
+                hint="storage='memory', or a dense output: OneHotEncoder(sparse_output=False)",
             )
-        self._check(X, table, where)
-        return X
+        self._check(X, whole, where)
+        return np.asarray(X)
 
     def _check(self, X: Design, table: Table, where: str) -> None:
         if max_abs(X) <= 1e100:
@@ -118,6 +164,22 @@ class LogisticPipeline(PipelineModel, LogisticModel):
 
 class RegressionPipeline(PipelineModel, RegressionModel):
     """A pipeline that ends in a `Ridge` or a `LinearRegression`."""
+
+
+class SGDPipeline(PipelineModel, SGDModel):
+    """A pipeline that ends in an `SGDClassifier`."""
+
+
+class LinearSVCPipeline(PipelineModel, LinearSVCModel):
+    """A pipeline that ends in a `LinearSVC`."""
+
+
+class RidgeClassifierPipeline(PipelineModel, RidgeClassifierModel):
+    """A pipeline that ends in a `RidgeClassifier`."""
+
+
+class LassoPipeline(PipelineModel, LassoModel):
+    """A pipeline that ends in a `Lasso` or an `ElasticNet`."""
 
 
 def flatten(pipeline: Pipeline) -> list[tuple[str, Any]]:

@@ -21,7 +21,7 @@ from rain_debug.models.base import Fit, Kind
 from rain_debug.models.linear import LinearCurvature, Objective
 from rain_debug.models.links import Identity, Link
 from rain_debug.models.shape import Shape
-from rain_debug.models.squares import DIRECT, Normal, SquaresCurvature, least_squares, normal_equations
+from rain_debug.models.squares import DIRECT, Normal, SquaresCurvature, least_squares, normal_equations, whole
 
 ROUNDING = 1e-12
 """Residuals below this share of the largest label are 0: what is left of an exact fit would rank records at random."""
@@ -49,6 +49,7 @@ class RegressionModel(LinearModel):
     """
 
     kind: ClassVar[Kind] = "regressor"
+    stores: ClassVar[bool] = True
 
     def __init__(self, estimator: Ridge | LinearRegression, *, where: str) -> None:
         self._alpha = _penalty_strength(estimator, where)
@@ -89,7 +90,7 @@ class RegressionModel(LinearModel):
                 theta, steps, done = np.zeros(self.n_params), 0, False
                 note = "no record with a weight is left"
             elif self._direct(records):
-                theta, steps = least_squares(objective, self._normal(records, keep), self._count(records, keep))
+                theta, steps = least_squares(objective, self.normal(records, keep), self._count(records, keep))
                 done = bool(np.all(np.isfinite(theta)))
             else:
                 theta, steps, products, done = _iterated(objective, start)
@@ -103,7 +104,11 @@ class RegressionModel(LinearModel):
         self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
     ) -> np.ndarray:
         """ModelError: numbers have no other class."""
-        raise ModelError("a regressor's labels are numbers: there is no class to choose from", where=self.where)
+        raise ModelError(
+            "a regressor's labels are numbers: there is no class to choose from",
+            where=self.where,
+            hint="fix='delete', or a function that repairs the label",
+        )
 
     def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
         """∇²L as an operator, the same at every theta; see `SquaresCurvature` for collinear columns."""
@@ -116,13 +121,23 @@ class RegressionModel(LinearModel):
         evidence than there are records.
         """
         weight = records.weight if keep is None else records.weight * keep
-        mass = float(weight.sum())
-        if not mass > 0:
+        if not weight.sum() > 0:
             return 0.0
-        squared = float(weight @ self._residuals(records, theta)[0] ** 2) / mass
+        return self.spread(weight, self.squared(records, keep, theta), self._effective(records, keep))
+
+    def squared(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
+        """Σ w r² over the kept records."""
+        weight = records.weight if keep is None else records.weight * keep
+        return float(weight @ self._residuals(records, keep, theta)[0] ** 2)
+
+    @staticmethod
+    def spread(weight: np.ndarray, squared: float, effective: float) -> float:
+        """`residual_spread` of records that weigh so much, by their Σ w r² and as many parameters as are effective."""
+        mass = float(weight.sum())
+        mean = squared / mass
         seen = max(mass, float(np.count_nonzero(weight)))
-        left = seen - self._effective(records, keep)
-        return float(np.sqrt(squared * seen / left)) if left > 1e-6 * seen else float(np.sqrt(squared))
+        left = seen - effective
+        return float(np.sqrt(mean * seen / left)) if left > 1e-6 * seen else float(np.sqrt(mean))
 
     def prior(self, n_records: int) -> float:
         """α/n, 0 without a penalty."""
@@ -131,7 +146,7 @@ class RegressionModel(LinearModel):
     def _effective(self, records: Records, keep: np.ndarray | None) -> float:
         if self._direct(records):
             with serial():
-                return self._normal(records, keep).effective
+                return self.normal(records, keep).effective
         if self._alpha == 0:
             return float(self.n_params)
         # tr(I − H⁻¹ diag(penalty)) by Hutchinson's estimator: E[zᵀ A z] = tr A for random signs z.
@@ -146,18 +161,22 @@ class RegressionModel(LinearModel):
     def _active(self, records: Records) -> Active:
         return Active(records.X, self._known, None, self._known)
 
-    def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
-        R = super()._residuals(records, theta)
+    def _residuals(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
+        R = super()._residuals(records, keep, theta)
         R[np.abs(R) <= ROUNDING * float(np.abs(records.y).max(initial=0.0))] = 0.0
         return R
 
     def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> LinearCurvature:
-        plain = self._objective(records, keep, self._active(records)).curvature(np.zeros((1, records.n_records)))
         if not self._direct(records):
-            return plain
-        normal, n = self._normal(records, keep), self._count(records, keep)
+            return self._objective(records, keep, self._active(records)).curvature(np.zeros((1, records.n_records)))
         with serial():
-            _ = normal.free
+            _ = self.normal(records, keep).free
+        return self.formed(records, keep)
+
+    def formed(self, records: Records, keep: np.ndarray | None) -> SquaresCurvature:
+        """∇²L by the normal equations."""
+        plain = self._objective(records, keep, self._active(records)).curvature(np.zeros((1, records.n_records)))
+        normal, n = self.normal(records, keep), self._count(records, keep)
         return SquaresCurvature(
             plain.shape, plain.link, plain.X, plain.P, plain.weight, plain.penalty, plain.cache, normal, n
         )
@@ -174,7 +193,12 @@ class RegressionModel(LinearModel):
             return True
         return self._objective(records, None, self._active(records)).curvature(np.zeros((1, 0))).cheap
 
-    def _normal(self, records: Records, keep: np.ndarray | None) -> Normal:
+    def moments(self, records: Records) -> tuple[np.ndarray | None, np.ndarray]:
+        """All records' mean and their Gram matrix about it, of which normal equations are made."""
+        return whole(records, self._known)
+
+    def normal(self, records: Records, keep: np.ndarray | None) -> Normal:
+        """The normal equations of the kept records; the last are kept."""
         cutoff = np.finfo(float).eps * max(records.X.shape)
         if _CUTS and isinstance(self._estimator, LinearRegression):
             cutoff = max(cutoff, float(self._estimator.tol))

@@ -47,11 +47,7 @@ def _kronecker(H: LinearCurvature, R: np.ndarray, damping: float) -> np.ndarray:
     """H ≈ (V ⊗ Q) diag(D) (V ⊗ Q)ᵀ with D the true diagonal in that basis (George et al., 2018, "EKFAC")."""
     _, Q, _, V = eigenbasis(H)
     D = np.zeros((H.shape.margins, H.shape.width))
-    spread = np.zeros_like(R)
-    for a, b, weight in H.pairs():
-        # (e_a − e_b)(e_a − e_b)ᵀ is the pair's part of diag p − ppᵀ; for one margin, e_a e_aᵀ.
-        turned = V[a] if a == b else V[a] - V[b]
-        spread += turned[:, None] ** 2 * weight
+    spread = H.along(V)
     for rows, x in _design(H, H.shape.width):
         D += spread[:, rows] @ (x @ Q) ** 2
     D += (V.T**2) @ H.penalty.reshape(D.shape) @ Q**2 + damping

@@ -9,7 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from rain_debug.data import threads
+from rain_debug.data.blocks import BLOCK_CELLS
 from rain_debug.data.design import Design
+
+LARGE = 1_000_000
+"""Numbers of a sparse design from which on threads share a pass over it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,22 @@ def margins(shape: Shape, X: Design, theta: np.ndarray) -> np.ndarray:
 
 def total(shape: Shape, X: Design, part: Callable[[slice], np.ndarray]) -> np.ndarray:
     """Σ part(rows) a block at a time: what is multiplied with X and with its transpose is read once from memory."""
+    return threads.total(X.shape[0], _breadth(X, 2 * shape.margins), part)
+
+
+def each(X: Design, n_margins: int, part: Callable[[slice], None]) -> None:
+    """`part(rows)` for every block of records, where each writes what is its own."""
+    threads.each(X.shape[0], _breadth(X, n_margins), part)
+
+
+def _breadth(X: Design, others: int) -> int:
+    """The cells that a row counts for when blocks are cut; of a sparse design so few that threads get two blocks each,
+    for every block ends in a vector of all parameters. Where it is small it is one block."""
     n, d = X.shape
-    return part(slice(0, n)) if sp.issparse(X) else threads.total(n, d + 2 * shape.margins, part)
+    if not sp.issparse(X):
+        return d + others
+    rows = -(-n // (2 * threads.PARTS)) if X.nnz > LARGE else n
+    return max(1, BLOCK_CELLS // max(1, rows))
 
 
 def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
@@ -69,6 +87,13 @@ def pullback(shape: Shape, X: Design, R: np.ndarray) -> np.ndarray:
     if shape.intercept:
         G[:, shape.columns] = R.sum(axis=1)
     return G.ravel()
+
+
+def subtract_outer(H: np.ndarray, P: np.ndarray, x: np.ndarray) -> None:
+    """Take Σ_i (p_i ⊗ x_i)(p_i ⊗ x_i)ᵀ, for P (k, n) and x (n, w), from H (k, w, k, w)."""
+    k, w = len(P), x.shape[1]
+    M = (P.T[:, :, None] * x[:, None, :]).reshape(-1, k * w)
+    H.reshape(k * w, k * w)[...] -= M.T @ M
 
 
 def lay(H: np.ndarray, a: int, b: int, block: np.ndarray, *, half: bool = False) -> None:

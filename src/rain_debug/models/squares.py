@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from rain_debug.data import Design, Records
 from rain_debug.data.blocks import blocks
 from rain_debug.data.design import gram
+from rain_debug.data.sums import met
 from rain_debug.data.threads import parallel
 from rain_debug.models.linear import LinearCurvature, Objective
 from rain_debug.models.shape import Shape
@@ -163,15 +164,20 @@ class SquaresCurvature(LinearCurvature):
         """True: H follows from the normal equations, without a pass."""
         return True
 
+    @property
+    def rough(self) -> bool:
+        """False: there is nothing to save."""
+        return False
+
     @cached_property
     def _fill(self) -> float:
         return float(np.trace(self.normal.gram)) / (self.n * max(1, self.shape.columns)) or 1.0
 
-    def matvec(self, v: np.ndarray) -> np.ndarray:
-        """H v in two products with the design."""
-        out, free = super().matvec(v), self.normal.free
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """H V in two products with the design."""
+        out, free = super().matmat(V), self.normal.free
         if free is not None:
-            out[: self.shape.columns] += self._fill * (free @ (free.T @ v[: self.shape.columns]))
+            out[: self.shape.columns] += self._fill * (free @ (free.T @ V[: self.shape.columns]))
         return out
 
     def dense(self) -> np.ndarray:
@@ -207,7 +213,7 @@ def _normal(
     records: Records, shape: Shape, weight: np.ndarray, kept: np.ndarray, alpha: float, cutoff: float
 ) -> Normal:
     d, X, y = shape.columns, records.X, records.y
-    centre, whole = _whole(records, shape)
+    centre, all_ = whole(records, shape)
     mass = float(weight.sum())
 
     def centred(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -219,24 +225,26 @@ def _normal(
     gone = np.flatnonzero(~kept & (records.weight > 0))
     with parallel():
         if not len(gone):
-            moments = centred(whole)
+            moments = centred(all_)
         elif 2 * len(gone) <= len(kept):
-            moments = centred(whole - gram(X[gone], records.weight[gone], shape.intercept, centre))
+            moments = centred(all_ - gram(X[gone], records.weight[gone], shape.intercept, centre))
         # Where nearly all of a column went with the removed records, the difference is rounding: once more, then.
-        if 2 * len(gone) > len(kept) or np.any(np.diag(moments[0]) < LEFT * np.diag(whole)[:d]):
+        if 2 * len(gone) > len(kept) or np.any(np.diag(moments[0]) < LEFT * np.diag(all_)[:d]):
             moments = centred(gram(X, weight, shape.intercept, centre))
     return Normal(*moments, mass, alpha, cutoff, X, y, weight, shape.intercept)
 
 
-def _whole(records: Records, shape: Shape) -> tuple[np.ndarray | None, np.ndarray]:
-    """All records' mean and their Gram matrix about it; found once, whatever was removed."""
-    if "gram" not in records.cache:
+def whole(records: Records, shape: Shape) -> tuple[np.ndarray | None, np.ndarray]:
+    """All records' mean and their Gram matrix about it, by their weights; found once, whatever was removed."""
+    known = records.cache.get("gram")
+    if known is None or known[0] is not records.weight:
         X, weight = records.X, records.weight
-        centre = np.asarray(X.T @ weight) / weight.sum() if shape.intercept else None
+        mass = met(weight.sum(keepdims=True))
+        centre = np.asarray(X.T @ weight) / mass if shape.intercept else None
         with parallel():
-            records.cache["gram"] = (centre, gram(X, weight, shape.intercept, centre))
-    known: tuple[np.ndarray | None, np.ndarray] = records.cache["gram"]
-    return known
+            known = records.cache["gram"] = (weight, centre, gram(X, weight, shape.intercept, centre))
+    found: tuple[np.ndarray | None, np.ndarray] = known[1:]
+    return found
 
 
 def least_squares(objective: Objective, normal: Normal, n: int) -> tuple[np.ndarray, int]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from rain_debug.data import Records
+from rain_debug.data.records import SAMPLE
 from rain_debug.debugger import Background, Run, Trained
+from rain_debug.engines.lazy import LazyTable, picked
 from rain_debug.engines.table import Table
 from rain_debug.errors import DebugError, nearest
 from rain_debug.fixes import Training
@@ -19,7 +21,7 @@ from rain_debug.patterns.literals import Literals, literals
 from rain_debug.patterns.pattern import Pattern
 from rain_debug.patterns.search import DEPTH, EFFORT, LEVELS, POWER, Conjunction, search
 
-By = Literal["shared", "effect"]
+By = Literal["shared", "origin", "effect"]
 
 PRICE, FREE = 0.97, 0.99
 """What is left of a pattern's value for each predicate, and for one on a column that the model neither reads nor
@@ -82,8 +84,9 @@ class Chance:
 class Question:
     """What is asked of `find`: up to `n` patterns, of the first `top` removed records (None: all), in these columns.
 
-    by "shared" looks for what tells the records under suspicion from the others; "effect" for the groups whose removal
-    lowers q most. `least` and `most` are shares of the training records that meet a pattern.
+    by "shared" looks for what tells the records under suspicion from the others; "origin" for the same in the columns
+    that the model neither reads nor predicts; "effect" for the groups whose removal lowers q most. `least` and `most`
+    are shares of the training records that meet a pattern.
     """
 
     n: int = 5
@@ -154,21 +157,34 @@ def _of_model(run: Run, effects: Effects, name: str, asked: Question) -> Iterato
     if not top.any():
         return
     columns = asked.columns or tuple(own_columns(t))
+    free = {c for c in columns if c not in t.model.features and not (c in records.table and _is_label(t, c))}
+    if asked.by == "origin":
+        columns = tuple(c for c in columns if c in free)
     least = max(FEWEST, int(np.ceil(LEAST * n))) if asked.least is None else max(1, int(np.ceil(asked.least * n)))
-    if asked.by == "shared":
+    if asked.by != "effect":
         weight = suspicion(t, effects.thetas[name], _after(run, effects, name, top, asked.top))
         # Below the mean a record speaks against a pattern, all the same how far.
         gains, power = np.where(weight > weight.mean(), weight, 0.0) - weight.mean(), POWER
     else:
         gains, power = effects.influence(name), 0.0
-    offered = literals(records.table, top, gains, [c for c in columns if c in records.table], least)
-    free = {c for c in columns if c not in t.model.features and not _is_label(t, c)}
+    at = _looked_at(records, top)
+    table, mine = records.table, top
+    if at is not None:
+        table, mine, gains = picked(records.table, at), top[at], gains[at]
+        least = max(min(FEWEST, least), least * len(at) // n)
+    offered = literals(table, mine, gains, [c for c in columns if c in table], least)
+    if not offered.predicates:
+        return
     prices = np.array([FREE if p.column in free else PRICE for p in offered.predicates])
-    bounds = Bounds(least, int(asked.most * n), power, asked.by == "shared", LEVELS if asked.by == "shared" else FINE)
+    bounds = Bounds(
+        least, int(asked.most * len(mine)), power, asked.by != "effect", FINE if asked.by == "effect" else LEVELS
+    )
     count = asked.n * (CANDIDATES if asked.by == "effect" else 1)
     for c, mask, complete in covering(offered, gains, prices, bounds, count):
-        if bounds.by_chance and np.count_nonzero(mask & top) < COVERS * np.count_nonzero(top):
+        if bounds.by_chance and np.count_nonzero(mask & mine) < COVERS * np.count_nonzero(mine):
             continue
+        if at is not None:
+            mask = _whole(name, offered, c, records.table)
         pattern = replace(_pattern(name, t, offered, c, mask, top), complete=complete)
         if asked.by == "effect":
             if starves(t, effects.fixed(name, mask)):
@@ -176,6 +192,18 @@ def _of_model(run: Run, effects: Effects, name: str, asked: Question) -> Iterato
             foreseen = effects.foreseen(name, mask)
             pattern = pattern.valued(-foreseen.change).with_effects(effects.now, foreseen, None)
         yield pattern
+
+
+def _looked_at(records: Records, top: np.ndarray) -> np.ndarray | None:
+    """Of a stored training set the positions of the top and of a sample; None where all records are looked at."""
+    if not isinstance(records.table, LazyTable) or records.n_records <= SAMPLE:
+        return None
+    return np.union1d(np.flatnonzero(top), records.spread(SAMPLE))
+
+
+def _whole(name: str, offered: Literals, c: Conjunction, table: Table) -> np.ndarray:
+    """(n_records,) bool: where a conjunction holds that was found in a sample."""
+    return Pattern(name, tuple(offered.predicates[i] for i in c.members), (), 0, 0, 0, 0.0).mask(table)
 
 
 def _after(run: Run, effects: Effects, name: str, top: np.ndarray, asked: int | None) -> np.ndarray:
@@ -254,17 +282,20 @@ def own_columns(t: Trained) -> list[str]:
 
 
 def _is_key(table: Table, name: str, records: Records) -> bool:
-    return _same(table[name].values, records.keys)
+    return _same(table, name, lambda rows: records.keys[rows])
 
 
 def _is_label(t: Trained, name: str) -> bool:
-    labels: Any = np.array(t.model.classes, dtype=object)[t.records.y] if t.model.classes else t.records.y
-    return _same(t.records.table[name].values, labels)
+    classes, y = np.array(t.model.classes, dtype=object), t.records.y
+    return _same(t.records.table, name, lambda rows: classes[y[rows]] if len(classes) else y[rows])
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two columns hold the same; the first rows mostly tell."""
-    return all(bool(np.all(np.asarray(a[rows] == b[rows]))) for rows in (slice(0, 64), slice(None)))
+def _same(table: Table, name: str, other: Callable[[slice], np.ndarray]) -> bool:
+    """Whether a column holds the same as `other`; the first rows mostly tell."""
+    few = table.select([name]).take(np.arange(min(64, table.n_rows)))[name].values
+    if not np.all(np.asarray(few == other(slice(0, len(few))))):
+        return False
+    return bool(np.all(np.asarray(table[name].values == other(slice(0, table.n_rows)))))
 
 
 def with_effects(run: Run, background: Background, patterns: Sequence[Pattern], verify: bool) -> tuple[Pattern, ...]:

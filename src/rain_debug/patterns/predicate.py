@@ -215,6 +215,8 @@ class Predicate:
         if column.kind in ("number", "bool"):
             with np.errstate(invalid="ignore"):
                 return np.asarray(_COMPARE[self.test](column.values, self.value) & there)
+        if self.test == "=" and column.kind == "text":
+            return np.asarray(column.values == self.value, dtype=bool) & there
         compare = _COMPARE[self.test]
         return _each(column, there, lambda v: compare(v, self.value))
 

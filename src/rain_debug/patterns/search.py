@@ -36,7 +36,7 @@ EFFORT = 40_000_000
 """Words of 64 records that are looked at, at most: some tenths of a second."""
 OPENING = 20_000
 """What opening a node costs besides, in such words."""
-PRICED = (1, 3, 8)
+TOLLS = (1, 3, 8)
 """Ranks, as multiples of the records that a conjunction may hold, of the gains by which it is bounded."""
 LEVELS = 128
 """Whole numbers that the largest gain is divided into: sums of such are exact, and quick to take."""
@@ -186,7 +186,7 @@ class _Walk:
         raised = whole[rows[0]] ** (1 / (1 - power))
         self.coarse = max(1.0, float(raised.max(initial=0.0)) / levels)
         self.raised = self.up if power == 0 else _Sums(np.ceil(raised / self.coarse))
-        self.priced = self._prices(whole[rows[0]]) if power == 0 else []
+        self.tolls = self._tolls(whole[rows[0]]) if power == 0 else []
         self.root = _Node((), self.up.total, self.down.total, len(whole), pos=full[0], neg=full[1])
         self.together = compatible(literals.predicates)
         self.known: dict[tuple[int, ...], float] = {}
@@ -200,22 +200,22 @@ class _Walk:
         self.effort = 0
         self.waiting: list[_Waiting] = []
 
-    def _prices(self, gains: np.ndarray) -> list[tuple[float, float, _Sums]]:
-        """Prices a record for the bound Σ gain ≤ most · price + Σ (gain − price)₊ of any `most` records: what they come
-        to together, the unit of the sums, and these."""
+    def _tolls(self, gains: np.ndarray) -> list[tuple[float, float, _Sums]]:
+        """Tolls t for the bound Σ gain ≤ most · t + Σ (gain − t)₊ over any `most` records: what these pay together, the
+        unit of the sums, and the sums."""
         ranked, out = np.sort(gains)[::-1], []
-        for times in PRICED:
+        for times in TOLLS:
             if times * self.most < len(ranked):
-                price = float(ranked[int(times * self.most)])
-                over = np.maximum(0.0, gains - price)
+                toll = float(ranked[int(times * self.most)])
+                over = np.maximum(0.0, gains - toll)
                 unit = max(1.0, float(over.max(initial=0.0)) / LEVELS)
-                out.append((self.most * price, unit, _Sums(np.ceil(over / unit))))
+                out.append((self.most * toll, unit, _Sums(np.ceil(over / unit))))
         return out
 
     def _held(self, pos: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """(m,) what the records of positive gain `pos` (m, n_words) can bring to a conjunction at most."""
         held = self.raised(pos, inside) * (1 if self.power == 0 else self.coarse)
-        for paid, unit, over in self.priced:
+        for paid, unit, over in self.tolls:
             held = np.minimum(held, paid + unit * over(pos, inside))
         return np.asarray(held)
 

@@ -11,6 +11,7 @@ import numpy as np
 from rain_debug.complaints import Goal, Judge, Loss
 from rain_debug.curvature import Solution
 from rain_debug.data import Records
+from rain_debug.influence import Scores
 from rain_debug.models import Model
 
 
@@ -67,7 +68,8 @@ class Problem:
 
     `keep` (n_records,) bool marks the records not removed yet, `query_gradient` (n_params,) is ∇q, `start` the solution
     of the last round's solve, `seed` the run's own. `evidence` is what ∇q was made of, for rankers that look behind it;
-    the blocks of this model are those called `name`. `options` are the ranker's own (`rankers.OPTIONS`).
+    the blocks of this model are those called `name`. `options` are the ranker's own (`rankers.OPTIONS`). `open`
+    (n_records,) bool is False for records that the user spares, None where there are none.
     """
 
     model: Model
@@ -81,6 +83,12 @@ class Problem:
     name: str = ""
     evidence: Evidence | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    open: np.ndarray | None = None
+
+    @property
+    def eligible(self) -> np.ndarray:
+        """(n_records,) bool: those that may be fixed next, kept and not spared."""
+        return self.keep if self.open is None else self.keep & self.open
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +107,11 @@ class Ranking:
     `solution` is the solve behind them, to start the next round's from; None where there was none. Where the order is
     not that of the scores, `priority` (n_records,) is what it goes by. `along` (n_params,) is the direction v where the
     scores are −(1/n) ∇ℓ(z)·v: it also scores what would replace a record.
-    `relabel` is there where the ranker has found new labels itself.
+    `relabel` is there where the ranker has found new labels itself. Scores may lie where the records do
+    (`influence.Apart`): to whoever reads them as an array they are one.
     """
 
-    scores: np.ndarray
+    scores: Scores
     note: str = ""
     solution: Solution | None = None
     priority: np.ndarray | None = None

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rain_debug.curvature import Damped, solve
-from rain_debug.data import Records
+from rain_debug.data import Records, StoredDesign
 from rain_debug.errors import DebugError
 from rain_debug.rankers.base import Problem, Ranking, Relabels
 from rain_debug.rankers.holistic import holistic
@@ -50,12 +50,14 @@ def duti(problem: Problem) -> Ranking:
     """Records by the weight that their labels lose, the mean over the prices; `relabel` has classes and confidence.
 
     The first round decides for the run. A record that gives up nothing goes by the slope of F, below all others. Where
-    no complaint is about a single prediction, or several models have a part in the cells, it is Holistic, and the note
-    says so; for regressors too.
+    no complaint is about a single prediction, several models have a part in the cells, or the records are left on disk,
+    it is Holistic, and the note says so; for regressors too.
     """
     evidence = problem.evidence
     if evidence is None or not problem.model.classes:
         return holistic(problem)
+    if isinstance(problem.records.X, StoredDesign):
+        return replace(holistic(problem), note="the records are left on disk: ranked as Holistic does")
     if len({b.model for q in evidence.queries for b in q.blocks}) > 1:
         return replace(holistic(problem), note="several models have a part in the cells: ranked as Holistic does")
     if not any(g.complaint.target.kind == "is" for q in evidence.queries for g in q.goals):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rain_debug.influence import products, scores
+from rain_debug.influence import scored
 from rain_debug.rankers.base import Problem, Ranking
 
 
 def gradient_similarity(problem: Problem) -> Ranking:
     """Records by −(1/n) ∇q·∇ℓ(z): influence with the identity in the place of H⁻¹ (Pruthi and others, 2020)."""
     p = problem
-    along = products(p.model, p.records, p.keep, p.theta, p.query_gradient)
-    return Ranking(scores(along, p.keep), along=p.query_gradient)
+    return Ranking(scored(p.model, p.records, p.keep, p.theta, p.query_gradient), along=p.query_gradient)

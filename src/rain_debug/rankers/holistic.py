@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rain_debug.influence import ihvp, products, scores
+from rain_debug.influence import ihvp, scored
 from rain_debug.rankers.base import Problem, Ranking
 
 
@@ -17,11 +17,11 @@ def along_gradient(problem: Problem, gradient: np.ndarray) -> Ranking:
     """Records by how much removing each lowers the q that `gradient` (n_params,) is of."""
     p = problem
     solution = ihvp(p.model, p.records, p.keep, p.theta, gradient, p.damping, p.start)
-    along = products(p.model, p.records, p.keep, p.theta, solution.value)
+    scores = scored(p.model, p.records, p.keep, p.theta, solution.value)
     note = "" if solution.converged else _doubt(solution.residual, solution.iterations)
-    if not along.any() and solution.value.any():
+    if not scores.any() and solution.value.any():
         note = "the model meets its labels exactly: no record has an influence on it"
-    return Ranking(scores(along, p.keep), note, solution, along=solution.value)
+    return Ranking(scores, note, solution, along=solution.value)
 
 
 def _doubt(residual: float, iterations: int) -> str:

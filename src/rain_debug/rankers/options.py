@@ -8,8 +8,8 @@ from typing import Any
 
 from rain_debug.errors import DebugError, nearest
 
-_KINDS: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
-_WORDS = {bool: "True or False", int: "a whole number", float: "a number"}
+KINDS: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 
 
 def checked(ranker: str, options: Mapping[str, Any], known: Mapping[str, type]) -> Any:
@@ -27,6 +27,6 @@ def checked(ranker: str, options: Mapping[str, Any], known: Mapping[str, type]) 
         if name not in defaults:
             raise DebugError(f"ranker '{ranker}' has no option {name!r}", hint=nearest(str(name), defaults))
         wanted = type(defaults[name])
-        if not isinstance(value, _KINDS[wanted]) or (isinstance(value, bool) and wanted is not bool):
+        if not isinstance(value, KINDS[wanted]) or (isinstance(value, bool) and wanted is not bool):
             raise DebugError(f"option {name}={value!r} is not {_WORDS[wanted]}", hint=f"default: {defaults[name]!r}")
     return kind(**options)

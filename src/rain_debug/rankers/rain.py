@@ -50,9 +50,9 @@ def rain(problem: Problem) -> Ranking:
     if plan is None:
         plan, note = _plan(problem, question)
         evidence.memory["plan"] = plan
-        evidence.memory["first"] = question
-    first = evidence.memory["first"]
-    question = replace(question, offset=first.offset, toward=first.toward)
+        evidence.memory["first"] = question.offset, question.toward
+    offset, toward = evidence.memory["first"]
+    question = replace(question, offset=offset, toward=toward)
     ranking = _held(problem, question)
     ahead = plan[problem.keep[plan]]
     rest = problem.keep.copy()

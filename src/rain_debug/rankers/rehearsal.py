@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rain_debug.rankers.base import Problem, Ranking
-from rain_debug.rankers.order import order
+from rain_debug.rankers.order import first
 from rain_debug.rankers.question import Question
 
 Scorer = Callable[[Problem, Question], Ranking]
@@ -41,7 +41,8 @@ def rehearse(problem: Problem, question: Question, scorer: Scorer, count: int, s
             break
         ranking = scorer(replace(p, keep=keep, theta=theta, start=start), question)
         start = ranking.solution.value if ranking.solution is not None else start
-        chosen = _spare(p, keep, order(ranking.scores, p.records.keys, keep)[: min(step, count - len(removed))])
+        may = replace(p, keep=keep).eligible
+        chosen = _spare(p, keep, first(ranking.scores, p.records.keys, may, min(step, count - len(removed))))
         if not len(chosen):
             break
         removed += chosen.tolist()

@@ -34,15 +34,11 @@ class TwoStepOptions:
         if self.samples < 1:
             raise DebugError(f"samples={self.samples!r} is not a whole number of at least 1", hint="give samples=…")
         if not self.time_limit > 0:
-            raise DebugError(f"time_limit={self.time_limit!r} is not a number of seconds above 0")
+            raise DebugError(f"time_limit={self.time_limit!r} is not a number of seconds above 0", hint="time_limit=60")
 
 
-@dataclass(frozen=True, eq=False)
-class Repaired:
-    """A repair, and the changes drawn from it."""
-
-    repair: Repair
-    drawn: tuple[Change, ...]
+Drawn = tuple[np.ndarray, ...]
+"""Repairs, each (n_changes, 3): the block of a changed prediction, its row there, and the class that it takes."""
 
 
 def two_step(problem: Problem) -> Ranking:
@@ -54,27 +50,28 @@ def two_step(problem: Problem) -> Ranking:
     evidence = problem.evidence
     if evidence is None:
         raise DebugError("two_step looks at the predictions behind the complaints", hint="use it through db.debug")
-    found = repaired(evidence, options, problem.seed)
-    ranking = towards(problem, evidence, found)
-    return replace(ranking, note="; ".join(t for t in (summary(found.repair), ranking.note) if t))
-
-
-def towards(problem: Problem, evidence: Evidence, found: Repaired) -> Ranking:
-    """Records by how much removing each raises the probability of the repairs' labels."""
-    return along_gradient(problem, _gradient(problem, evidence, found))
-
-
-def repaired(evidence: Evidence, options: TwoStepOptions, seed: int) -> Repaired:
-    """The round's repair: the first one of the run, unless every round asks for its own."""
     kept = evidence.memory.get("repaired")
-    stamp = evidence.round if options.every_round else 0
-    if kept is None or kept[0] != stamp:
-        repair = smallest_repair(evidence.queries, options.time_limit)
-        rng = np.random.default_rng(seed)
-        kept = (stamp, Repaired(repair, tuple(repair.draw(rng) for _ in range(options.samples))))
-        _check(evidence, repair, kept[1].drawn[0])
-        evidence.memory["repaired"] = kept
-    found: Repaired = kept[1]
+    if kept is None or (options.every_round and kept[0] != evidence.round):
+        repair(evidence, options, problem.seed)
+    _, drawn, text = evidence.memory["repaired"]
+    ranking = towards(problem, evidence, drawn)
+    return replace(ranking, note="; ".join(t for t in (text, ranking.note) if t))
+
+
+def towards(problem: Problem, evidence: Evidence, drawn: Drawn) -> Ranking:
+    """Records by how much removing each raises the probability of the repairs' labels."""
+    return along_gradient(problem, _gradient(problem, evidence, drawn))
+
+
+def repair(evidence: Evidence, options: TwoStepOptions, seed: int) -> Repair:
+    """The round's smallest repair; the run remembers the round, what is `Drawn` of it, and the repair in words."""
+    found = smallest_repair(evidence.queries, options.time_limit)
+    rng = np.random.default_rng(seed)
+    drawn = [found.draw(rng) for _ in range(options.samples)]
+    _check(evidence, found, drawn[0])
+    home = found.variables.home
+    places = tuple(np.column_stack([home[c.variable], c.code]) for c in drawn)
+    evidence.memory["repaired"] = evidence.round, places, summary(found)
     return found
 
 
@@ -128,19 +125,17 @@ def ways_text(repair: Repair) -> str:
     return f"it is one of {least}about 10^{repair.log_count / math.log(10):,.0f}"
 
 
-def _gradient(problem: Problem, evidence: Evidence, found: Repaired) -> np.ndarray:
+def _gradient(problem: Problem, evidence: Evidence, drawn: Drawn) -> np.ndarray:
     """∇q (n_params,) of this model: the mean over the repairs drawn."""
     blocks = [b for q in evidence.queries for b in q.blocks]
-    variables = found.repair.variables
     every: list[tuple[Any, np.ndarray]] = []
     for i, block in enumerate(blocks):
         if block.model != problem.name:
             continue
         dP = np.zeros(block.P.shape)
-        for change in found.drawn:
-            home = variables.home[change.variable]
-            here = home[:, 0] == i
-            np.add.at(dP, (home[here, 1], change.code[here]), -1.0 / len(found.drawn))
+        for places in drawn:
+            _, row, code = places[places[:, 0] == i].T
+            np.add.at(dP, (row, code), -1.0 / len(drawn))
         if dP.any():
             every.append((block.X, dP))
     return query_gradient(problem.model, problem.theta, every)

@@ -46,8 +46,10 @@ def _some(clusters: Tuples, chance: Array) -> int:
     return clusters.builder.op("any", clusters.expectation(chance), attrs=attrs)
 
 
-def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
-    """The expectation of Σ weight·value / Σ weight over each place's tuples, given that it has one.
+def mean(tuples: Tuples, weight: Array, value: Grid, counts: Array) -> int:
+    """The expectation of Σ weight·value / Σ weight·counts over each place's tuples, given that it has one.
+
+    `counts` are how many numbers were added up to each `value`: 1, or 0 where it is NULL, unless tuples were merged.
 
     Where the weights depend on no prediction the ratio of expectations is exact. Otherwise, for places of up to
     128 independent clusters and some 200 tuples, E[S/N | N > 0] is computed exactly from 1/N = ∫₀¹ x^(N−1) dx by
@@ -56,12 +58,13 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     """
     b = tuples.builder
     sums = total(tuples, weight, value)
-    known = weight * ~value.null
-    counts = tuples.by_place(tuples.expectation(known))
-    ratio = b.op("div", sums, counts)
+    known = weight * counts
+    whole = tuples.by_place(tuples.expectation(known))
+    ratio = b.op("div", sums, whole)
     if not tuples.used(known) or not value.is_plain or not known.any():
-        return b.op("mean", sums, counts, ratio)
-    clusters, (n_table, s_table) = tuples.merged([known, known * value.plain])
+        return b.op("mean", sums, whole, ratio)
+    amount = np.where(value.null, 0.0, value.plain)
+    clusters, (n_table, s_table) = tuples.merged([known, weight * amount])
     size = np.bincount(clusters.place, minlength=tuples.n_places)
     exact = few(size, _most(clusters, n_table))
     small, large = np.flatnonzero(exact), np.flatnonzero(~exact)
@@ -76,13 +79,13 @@ def mean(tuples: Tuples, weight: Array, value: Grid) -> int:
     inverse = np.empty(tuples.n_places, dtype=np.int64)
     inverse[np.concatenate(order)] = np.arange(tuples.n_places)
     joined = parts[0] if len(parts) == 1 else b.op("concat", *parts)
-    ends = _ends(tuples, known, value)
-    return b.op("mean", sums, counts, b.op("gather", joined, attrs=(inverse,)), attrs=ends)
+    ends = _ends(tuples, known, amount / np.maximum(counts, 1.0))
+    return b.op("mean", sums, whole, b.op("gather", joined, attrs=(inverse,)), attrs=ends)
 
 
-def _ends(tuples: Tuples, known: Array, value: Grid) -> tuple[Array, Array]:
+def _ends(tuples: Tuples, known: Array, value: Array) -> tuple[Array, Array]:
     """The least and the greatest value of each place's tuples, 0 where it has none."""
-    some, values = np.broadcast_arrays(known > 0, value.plain)
+    some, values = np.broadcast_arrays(known > 0, value)
     classes = tuple(range(1, values.ndim))
     low = np.where(some, values, np.inf).min(axis=classes)
     high = np.where(some, values, -np.inf).max(axis=classes)

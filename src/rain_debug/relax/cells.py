@@ -8,6 +8,9 @@ from typing import Any
 from rain_debug.relax.target import TargetKind
 from rain_debug.sql import Expr
 
+INFINITE = "of what is infinite or NaN in some row cannot be complained about"
+NULLIF = "write the denominator as nullif(…, 0): the row then counts as NULL"
+
 
 @dataclass(frozen=True)
 class Wanted:

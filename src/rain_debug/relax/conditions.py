@@ -7,7 +7,7 @@ import numpy as np
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.expressions import FLIP
 from rain_debug.relax.groups import Groups
-from rain_debug.relax.relation import Array, plain
+from rain_debug.relax.relation import Array
 from rain_debug.relax.thresholds import (
     Chance,
     against,
@@ -63,7 +63,7 @@ class GroupConditions(Groups):
         argument = e.args[0]
         if self.moving & set(argument.atoms) or self.rows.kinds[argument.sql] not in ("number", "bool"):
             return None
-        values, known = plain(self.rows.exports, self.rows.texts[argument.sql])
+        values, known = self.argument(e)
         return np.nan_to_num(values), known * self.mask(e)
 
     def _mean(self, side: Expr, c: Array, op: str) -> Chance | None:
@@ -105,7 +105,7 @@ class GroupConditions(Groups):
                 return mask, zero
             if self.moving & set(e.args[0].atoms):
                 return None
-            values, known = plain(self.rows.exports, self.rows.texts[e.args[0].sql])
+            values, known = self.argument(e)
             if self.rows.kinds[e.args[0].sql] not in ("number", "bool"):
                 if e.name == "sum":
                     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rain_debug.relax.functions import operation
 from rain_debug.relax.relation import Notes, Number
 from rain_debug.relax.spreads import variance_of
 from rain_debug.sql import Expr
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from rain_debug.relax.thresholds import Chance
 
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
-_FUNCTIONS = {"abs": "abs", "sqrt": "sqrt", "exp": "exp", "ln": "ln", "floor": "floor", "ceil": "ceil"}
 COUNTS = ("count", "count_distinct")
 FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 INVERSE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "=", "and": "or", "or": "and"}
@@ -138,12 +138,9 @@ class Expressions(ABC):
             return self._cast(e)
         if e.op in ("=", "<>", "<", "<=", ">", ">=", "and", "or", "not", "is_null"):
             return self.condition(e)
-        if e.op == "other" and e.name in _FUNCTIONS and len(e.args) == 1:
+        if e.op == "other" and (function := operation(e.name, len(e.args))) is not None:
             self.rules.append(f"{e.name.upper()} by value")
-            return b.op(_FUNCTIONS[e.name], self.number(e.args[0]))
-        if e.op == "other" and e.name in ("greatest", "least") and len(e.args) > 1:
-            self.rules.append(f"{e.name.upper()} by value")
-            return b.op(e.name, *[self.number(a) for a in e.args])
+            return b.op(function, *[self.number(a) for a in e.args])
         what = (e.name or e.op).upper()
         raise self.lowering.refuse(e, f"{what} of a number that predictions move is not supported")
 

@@ -34,7 +34,7 @@ class Source(Protocol):
     def constant(self, e: Expr) -> Array:
         """A pure expression's value at each place."""
 
-    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+    def refuse(self, e: Expr, message: str, hint: str = "") -> SQLError:
         """The error that underlines `e`."""
 
 
@@ -52,7 +52,8 @@ class Grouped:
                 raise self.source.refuse(e, "this aggregate is not COUNT, SUM or AVG: it cannot be complained about")
             return self.source.aggregate(e)
         if e.op == "const":
-            return b.const(np.array([float(self.source.exports.scalar(e))]))
+            value = self.source.exports.scalar(e)
+            return b.const(np.array([np.nan if value is None else float(value)]))
         if e.is_pure:
             return b.const(self.source.constant(e))
         if e.op in _OPERATIONS:

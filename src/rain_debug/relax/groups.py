@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import numpy as np
 
 from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.alternatives import Alternatives
+from rain_debug.relax.cells import INFINITE, NULLIF
 from rain_debug.relax.expressions import Expressions
 from rain_debug.relax.moments import around, extreme_variance, mean_variance, spread_variance, sum_variance
 from rain_debug.relax.relation import Array, Number, first_by_row, plain
 from rain_debug.sql import Expr
+
+UNADDED = ("count", "count_distinct", "min", "max", "bool_and", "bool_or")
+"""Aggregates that add nothing up of what they read."""
 
 
 class Groups(Expressions):
@@ -86,12 +91,20 @@ class Groups(Expressions):
         values, known = plain(self.rows.exports, self.rows.texts[e.filter.sql])
         return np.where(known, values, 0.0)
 
+    def argument(self, e: Expr) -> tuple[Array, Array]:
+        """What an aggregate reads, NaN for NULL, and where it is known; SQLError where it adds up what is infinite."""
+        values, known = plain(self.rows.exports, self.rows.texts[e.args[0].sql])
+        if e.name not in UNADDED and np.isinf(values).any():
+            raise self.lowering.refuse(e, f"{e.name.upper()} {INFINITE}", NULLIF)
+        return values, known
+
     # -- aggregates ---------------------------------------------------------------------------------------------
 
     def _aggregate(self, e: Expr) -> Number:
         b, o = self.b, self.outcomes
         if e.name == "engine":
-            what = self.lowering.sql[e.start : e.end].split("(")[0].strip().upper() or "this aggregate"
+            named = re.match(r"\w+(?=\s*\()", self.lowering.sql[e.start : e.end])  # else its argument stands elsewhere
+            what = (named[0] if named else e.sql.split("(")[0]).upper()
             raise self.lowering.refuse(
                 e, f"{what} cannot be complained about: it has no relaxation",
                 "COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, BOOL_AND, BOOL_OR, COUNT(DISTINCT) have one",
@@ -103,7 +116,7 @@ class Groups(Expressions):
         if self.moving & set(argument.atoms):
             return self._moving(e, argument, mask)
         name, kind = self.rows.texts[argument.sql], self.rows.kinds[argument.sql]
-        values, known = plain(self.rows.exports, name)
+        values, known = self.argument(e)
         if kind not in ("number", "bool"):
             known = known & (values > 0)
         known = known * mask

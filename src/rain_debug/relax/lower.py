@@ -10,12 +10,15 @@ import numpy as np
 from rain_debug.errors import SQLError
 from rain_debug.lineage import Lineage, Place
 from rain_debug.lineage.exports import Exports, Reading
+from rain_debug.lineage.grid import Grid
+from rain_debug.lineage.totals import Arguments
 from rain_debug.relax.aggregates import mean, presence, total
-from rain_debug.relax.cells import Wanted
+from rain_debug.relax.cells import INFINITE, NULLIF, Wanted
 from rain_debug.relax.grouped import Grouped
 from rain_debug.relax.program import Builder, Program
 from rain_debug.relax.tuples import Tuples
 from rain_debug.sql import Expr, Plan
+from rain_debug.sql.refusals import NESTED
 
 Array = np.ndarray
 
@@ -32,6 +35,7 @@ class _Lowering:
     def __init__(self, plan: Plan, lineage: Lineage, places: Sequence[Place], builder: Builder) -> None:
         self.plan = plan
         self.reading: Reading = lineage.reading
+        self.arguments: Arguments = lineage.arguments
         self.exports: Exports = lineage.reading.exports
         self.builder = builder
         self.tuples = Tuples(
@@ -79,7 +83,7 @@ class _Lowering:
         if self.plan.is_aggregate:
             grouped = Grouped(self)
             return grouped.node(w.expr), grouped.rule(w.expr) + self._thresholds, grouped.loose(w.expr) or loose
-        node = self._once("value", w.expr.sql, lambda: mean(self.tuples, self.weight, self.number(w.expr)))
+        node = self._once("value", w.expr.sql, lambda: self._value(w.expr))
         return node, "value" + self._thresholds, loose
 
     @property
@@ -87,13 +91,14 @@ class _Lowering:
         """What a threshold on a probability adds to a rule."""
         return "; a threshold on a probability by its odds" if any(a.kind == "bin" for a in self.exports.axes) else ""
 
+    def _value(self, e: Expr) -> int:
+        """The value of the one tuple of each place, given that it is there."""
+        value = self._finite(e, self.reading.number(e), "a value")
+        return mean(self.tuples, self.weight, value, (~value.null).astype(float))
+
     def _is(self, e: Expr, value: Any) -> int:
         where = equals(*self.reading.raw(e), [value] * self.tuples.n_places, self.tuples.place)
         return self._once("is", f"{e.sql} = {value!r}", lambda: presence(self.tuples, self.weight * where))
-
-    def number(self, e: Expr) -> Any:
-        """`e` as a number over tuples and predictions."""
-        return self.reading.number(e)
 
     def _once(self, kind: str, name: str, make: Any) -> int:
         if (kind, name) not in self._nodes:
@@ -112,39 +117,40 @@ class _Lowering:
 
     def counts_move(self, e: Expr) -> bool:
         """True where predictions decide how many values AVG `e` is taken over."""
-        known = self._weight_of(e) * ~self.number(e.args[0]).null
+        known = self._weight_of(e) * self.arguments.known(e)
         return any(np.ptp(known, axis=1 + i).any() for i in self.tuples.used(known))
 
     def _aggregate(self, e: Expr) -> int:
-        weight = self._weight_of(e)
+        weight, arguments = self._weight_of(e), self.arguments
         if e.name == "count":
-            if not e.args:
-                return total(self.tuples, weight, None)
-            return self._count(weight, e.args[0])
-        value = self.number(e.args[0])
+            return total(self.tuples, weight * (arguments.known(e) if e.args else arguments.copies), None)
+        sums = self._finite(e, arguments.sums(e.args[0]), e.name.upper())
         if e.name == "avg":
-            return mean(self.tuples, weight, value)
-        count = total(self.tuples, weight * ~value.null, None)
-        return self.builder.op("defined", total(self.tuples, weight, value), count)
+            return mean(self.tuples, weight, sums, arguments.known(e))
+        count = total(self.tuples, weight * ~sums.null, None)
+        return self.builder.op("defined", total(self.tuples, weight, sums), count)
+
+    def _finite(self, e: Expr, value: Grid, what: str) -> Grid:
+        """`value`; SQLError where a chance of 0 times it would be no number."""
+        if not all(np.isfinite(coefficients).all() for coefficients in value.terms.values()):
+            raise self.refuse(e, f"{what} {INFINITE}", NULLIF)
+        return value
 
     def absent(self, e: Expr) -> int | None:
         """The probability that an aggregate has no tuple to read."""
-        there = presence(self.tuples, self._weight_of(e) * ~self.number(e.args[0]).null)
+        there = presence(self.tuples, self._weight_of(e) * ~self.arguments.sums(e.args[0]).null)
         return self.builder.op("sub", self.builder.const(np.ones(1)), there)
-
-    def _count(self, weight: Array, e: Expr) -> int:
-        return total(self.tuples, weight * ~self.reading.raw(e)[1], None)
 
     def constant(self, e: Expr) -> Array:
         """A pure expression's value at each place: that of its first tuple."""
-        value = self.number(e)
+        value = self.reading.number(e)
         out = np.full(self.tuples.n_places, np.nan)
         place, first = np.unique(self.tuples.place, return_index=True)
         values = np.broadcast_to(value.plain.reshape(-1), (max(self.tuples.n, 1),))
         out[place] = values[first] if len(values) > 1 else values[0]
         return out
 
-    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+    def refuse(self, e: Expr, message: str, hint: str = NESTED) -> SQLError:
         """The error that underlines `e`."""
         return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
 

@@ -72,11 +72,11 @@ def extreme_variance(o: Outcomes, mask: Array, values: Array, sign: float) -> in
 
 
 def around(o: Outcomes, place: Array, n: int, x: int, value: int, noise: int | None) -> int:
-    """The mean square of x around `value` (n_places,), with the variance `noise` of each x."""
+    """The mean square of x around `value` (n_places,), x there or not, and the variance `noise` of each."""
     b, at = o.builder, (place, o.n_places)
     known = b.op("mul", b.op("gather", o.alternative_weight, attrs=(o.chosen,)), n)
     away = b.op("sub", x, b.op("gather", b.op("or_zero", value), attrs=(place,)))
-    square = b.op("mul", away, away)
+    square = b.op("mul", b.op("mul", away, away), b.op("sub", b.const(np.ones(1)), known))
     square = square if noise is None else b.op("add", square, noise)
     total = b.op("segment_sum", b.op("mul", known, square), attrs=at)
     return b.op("div", total, b.op("segment_sum", known, attrs=at))

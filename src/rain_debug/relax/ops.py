@@ -64,16 +64,18 @@ def _operands(table: Array, factors: Any) -> list[Any]:
     return operands
 
 
-def shifted(p: Array, threshold: float) -> Array:
+def shifted(p: Array, threshold: float, strict: bool = True) -> Array:
     """P(p > τ) when p's odds are divided by those of τ: 1/2 at p = τ, p itself at τ = 1/2, and 0/1 at 0/1.
+
+    A threshold that no probability crosses is held to as it is: P(p ≥ τ) where it is not `strict`.
 
     >>> shifted(np.array([0.0, 0.2, 0.8, 1.0]), 0.2).tolist()
     [0.0, 0.5, 0.9411764705882353, 1.0]
+    >>> [shifted(np.array([0.0, 0.5, 1.0]), t, s).tolist() for t, s in ((0, True), (1, True), (1, False))]
+    [[0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    if threshold <= 0:
-        return np.ones_like(p)
-    if threshold >= 1:
-        return np.zeros_like(p)
+    if threshold <= 0 or threshold >= 1:
+        return (p > threshold if strict else p >= threshold).astype(float)
     up = p * (1 - threshold)
     return up / (up + (1 - p) * threshold)
 
@@ -86,7 +88,7 @@ def _shifted_slope(p: Array, threshold: float) -> Array:
 
 def bins(p: Array, cuts: tuple[tuple[float, bool], ...]) -> Array:
     """Probabilities (n, K + 1) of the intervals that K cuts (threshold, strict) make, in ascending order."""
-    above = np.stack([np.ones_like(p), *[shifted(p, t) for t, _ in cuts], np.zeros_like(p)], axis=1)
+    above = np.stack([np.ones_like(p), *[shifted(p, t, strict) for t, strict in cuts], np.zeros_like(p)], axis=1)
     return above[:, :-1] - above[:, 1:]
 
 

@@ -15,6 +15,7 @@ from rain_debug.relax.frames import WindowNumbers
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.program import Builder, Program
 from rain_debug.relax.relation import Asked, Notes, Number, Relation
+from rain_debug.sql.refusals import NESTED
 
 
 def lower_forest(
@@ -181,7 +182,7 @@ class Lowering:
             rule = "EXCEPT as w · Π(1 − w)"
         return Relation(rows.n_rows, presence, {}, [*rules, rule], True)
 
-    def refuse(self, e: Any, message: str, hint: str | None = None) -> SQLError:
+    def refuse(self, e: Any, message: str, hint: str = NESTED) -> SQLError:
         """The error that underlines `e`."""
         start, end = (e.start, e.end) if e.end else (0, len(self.sql.rstrip()))
         return SQLError(message, sql=self.sql, start=start, end=end, hint=hint)

@@ -18,6 +18,7 @@ from rain_debug.relax.histograms import HISTOGRAM, Weights
 from rain_debug.relax.lower import equals
 from rain_debug.relax.program import Builder, Program
 from rain_debug.sql import Expr, Plan
+from rain_debug.sql.refusals import NESTED
 
 Array = np.ndarray
 Tables = tuple[Array, Array, Array]
@@ -282,7 +283,7 @@ class _SplitLowering:
         """Not reached: a split plan's pure outputs are group keys, which hold no complaint."""
         raise self.refuse(e, "a column beside aggregates over pairs cannot be part of a complained cell")
 
-    def refuse(self, e: Expr, message: str, hint: str | None = None) -> SQLError:
+    def refuse(self, e: Expr, message: str, hint: str = NESTED) -> SQLError:
         """The error that underlines `e`."""
         return SQLError(message, sql=self.plan.sql, start=e.start, end=e.end, hint=hint)
 

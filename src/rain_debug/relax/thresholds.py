@@ -35,12 +35,16 @@ def chance_of_sum(
     b = o.builder
     loose = not o.tail_exact(values, threshold)
     node = o.tail(values, op, threshold)
-    some = given
+    some, apart = given, False
     if needed:
         known = np.minimum.reduce(list(needed))
-        loose = loose or len(needed) > 1 or bool(np.any((values != 0) & (known == 0)))
+        apart = any(np.any(n != known) for n in needed) or bool(np.any((values != 0) & (known == 0)))
+        loose = loose or len(needed) > 1 or apart
         some = o.any(known > 0)
-    if some is not None:
+    if apart:  # one part may be known without the others: as if that did not depend on the sum
+        for part in needed:
+            node = b.op("mul", node, o.any(part > 0))
+    elif some is not None:
         with np.errstate(invalid="ignore"):
             at_nothing = holds(op, -threshold).astype(float)
         none = b.op("sub", b.const(np.ones(o.n_places)), some)

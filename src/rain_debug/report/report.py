@@ -18,6 +18,7 @@ from rich.text import Text
 from rain_debug.checks import Script
 from rain_debug.debugger import Assessment, Background, Round, Run, Seconds, Settings, Stopped
 from rain_debug.fixes import name_of
+from rain_debug.passwords import without_passwords
 from rain_debug.patterns import MOST, By, Question, find
 from rain_debug.report import save, shared
 from rain_debug.report.grid import PAGE, Grid, Ranking, count, plain, screen
@@ -97,9 +98,10 @@ class Report:
 
         `top` looks at the first so many removed records alone, `columns` at these columns; `least` and `most` are the
         shares of all records that may meet a condition. by "shared" finds what tells the records under suspicion from
-        the others, "effect" the groups without which q is lowest. What removing each would do is foreseen to second
-        order and, unless `verify` is False, tried by a refit. DebugError for a question that makes no sense,
-        ReportError where the training data is not at hand.
+        the others, "origin" where they come from, in columns that the model neither reads nor predicts, "effect" the
+        groups without which q is lowest. What removing each would do is foreseen to second order and, unless `verify`
+        is False, tried by a refit. DebugError for a question that makes no sense, ReportError where the training data
+        is not at hand.
         """
         names = None if columns is None else tuple([columns] if isinstance(columns, str) else columns)
         return shared.patterns(self.run, self.background, Question(n, top, names, by, least, most), verify)
@@ -302,7 +304,7 @@ class Report:
             "models": [{"name": m.name, "records": m.n_records, "removed": m.removed.n_rows} for m in run.models],
             "ranking": list(self.ranking),
             "before_after": list(self.before_after()),
-            "queries": [{"name": q.name, "sql": q.sql} for q in run.queries],
+            "queries": [{"name": q.name, "sql": without_passwords(q.sql)} for q in run.queries],
             "rounds": [self._round(r, timings) for r in run.rounds],
             "settings": {**asdict(run.settings), "fix": name_of(run.settings.fix)},
         }

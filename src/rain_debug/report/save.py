@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import EngineError, ReportError
 from rain_debug.report.grid import Grid, plain
 
@@ -49,23 +49,19 @@ def check_leaving_out(path: Path, rows: bool, redact: Sequence[str]) -> None:
 
 
 def write(path: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a temporary file in the same folder, then give it the name `path`."""
-    handle, name = -1, ""
+    """Let `fill` write a file in a temporary folder beside it, then give it the name `path`."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        fill(Path(name))
-        _flush(name)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        with Folder(f".{path.stem}-rain-", path.parent) as folder:
+            made = Path(folder) / path.name
+            fill(made)
+            _flush(str(made))
+            os.chmod(made, 0o666 & ~_umask())
+            os.replace(made, path)
     except (OSError, EngineError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ReportError(
             f"the report cannot be written: {why}", where=str(path), hint="choose another place"
         ) from None
-    finally:
-        if name and os.path.exists(name):
-            os.unlink(name)
 
 
 def text(content: str) -> Callable[[Path], None]:

@@ -94,7 +94,6 @@ def ranking(run: Run) -> Ranking:
     found = ("suggested", "confidence") if told else ()
     lead = ("rank", *(("model",) if several else ()), "key", "score", "label", "fix", *found)
     own = list(dict.fromkeys(name for m in run.models for name in m.removed))
-    named = [name + "_" * (name in lead) for name in own]
     tables = {m.name: {name: m.removed[name].to_list() for name in m.removed} for m in run.models}
     labels = {m.name: m.labels for m in run.models}
     taken: Counter[str] = Counter()
@@ -106,10 +105,16 @@ def ranking(run: Run) -> Ranking:
         new = (c.suggested, c.confidence) if told else ()
         model = (c.model,) if several else ()
         rows.append((rank, *model, c.key, c.score, labels[c.model][i], c.fix.text, *new, *values))
+    return with_own(lead, own, rows)
+
+
+def with_own(lead: Sequence[str], own: Sequence[str], rows: Sequence[Sequence[Any]]) -> Ranking:
+    """A ranking of `lead` columns and behind them the records' `own`; of these what repeats key or label is hidden."""
+    named = [name + "_" * (name in lead) for name in own]
     columns = (*lead, *named)
     at = {name: i for i, name in enumerate(columns)}
     twins = [n for n in named if any(all(r[at[n]] == r[at[t]] for r in rows) for t in ("key", "label"))]
-    return Ranking(columns, tuple(rows), frozenset(twins))
+    return Ranking(columns, tuple(map(tuple, rows)), frozenset(twins))
 
 
 def removals(run: Run) -> list[Chosen]:

@@ -15,6 +15,7 @@ from rain_debug.complaints import Complaint, Goal, value_text
 from rain_debug.debugger import ModelRun, QueryRun, Reading, Round, Run
 from rain_debug.engines.table import Column, Table
 from rain_debug.fixes import name_of
+from rain_debug.passwords import without_passwords
 from rain_debug.relax.target import Target
 from rain_debug.report.compared import Compared, compared
 from rain_debug.report.shared import Patterns, line_of
@@ -214,7 +215,7 @@ def _change(query: QueryRun, goals: Sequence[Goal], most: int) -> dict[str, Any]
     shown = len(fitting(list(zip(before, after, strict=True)), most))
     return {
         "query": query.name,
-        "sql": query.sql,
+        "sql": without_passwords(query.sql),
         "columns": answer_columns(asked, query.before, found.keys),
         "keys": found.keys,
         "chart": chart_of(query.before, list(query.keys), asked.moving()),

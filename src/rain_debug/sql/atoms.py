@@ -63,7 +63,7 @@ def _call(node: exp.Anonymous, sql: str, catalog: Catalog, aliases: list[str]) -
     proba = node.name.upper() == PREDICT_PROBA
     arguments = list(node.expressions)
 
-    def wrong(message: str, hint: str | None = None) -> SQLError:
+    def wrong(message: str, hint: str) -> SQLError:
         return SQLError(message, sql=sql, start=start, end=end, hint=hint)
 
     form = "predict_proba(model, alias, class)" if proba else "predict(model, alias)"

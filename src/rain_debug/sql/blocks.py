@@ -145,8 +145,8 @@ class Blocks:
                 rids.append(str(sources[alias].rid))
             elif source.meta.get("below") or alias.startswith(EVENT):
                 rids.append(f"{quote(alias)}.{ROW}")
-            elif relation is not None and relation.is_table:
-                rids.append(f"{quote(alias)}.rowid")
+            elif relation is not None and relation.rowid is not None:
+                rids.append(relation.row_of(alias))
             else:
                 return None
         if not rids:

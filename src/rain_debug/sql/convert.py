@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
+from rain_debug.sql.dialects import is_whole_division
 from rain_debug.sql.expr import COMPARISONS, Expr
 
 ATOM = "RAIN_ATOM"
@@ -30,6 +30,21 @@ _BINARY: dict[type[exp.Expr], str] = {
 }
 _AGGREGATES: dict[type[exp.Expr], str] = {exp.Count: "count", exp.Sum: "sum", exp.Avg: "avg"}
 
+_CASES = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\b(?:CASE|END)\b", re.I)
+
+
+def _unopened(text: str) -> int:
+    """How many parentheses close in a text that do not open in it.
+
+    >>> _unopened("a) = (b"), _unopened("f(a)")
+    (1, 0)
+    """
+    depth = most = 0
+    for bracket in re.findall(r"[()]", text):
+        depth += 1 if bracket == ")" else -1
+        most = max(most, depth)
+    return most
+
 
 def span(node: exp.Expr) -> tuple[int, int]:
     """Character offsets (start, end) of the part of the query that `node` was read from; (0, 0) where unknown."""
@@ -46,8 +61,9 @@ class Converter:
     def __init__(self, sql: str, dialect: str) -> None:
         self.sql = sql
         self.dialect = dialect
+        self._cases = "CASE" in sql.upper()
 
-    def refuse(self, node: Any, message: str, hint: str | None = None, keyword: str = "") -> SQLError:
+    def refuse(self, node: Any, message: str, hint: str, keyword: str = "") -> SQLError:
         """The error that underlines `node`, from the `keyword` before it if there is one."""
         start, end = self.extent(node) if isinstance(node, exp.Expr) else (0, 0)
         at = self.sql.upper().rfind(keyword.upper(), 0, start or len(self.sql)) if keyword else -1
@@ -60,6 +76,12 @@ class Converter:
     def extent(self, node: exp.Expr) -> tuple[int, int]:
         """Offsets (start, end) of `node` in the query, the parentheses that it opens closed."""
         start, end = span(node)
+        if self._cases and end:
+            inside = [
+                n for n in node.walk(prune=lambda n: "cte" in n.meta) if isinstance(n, exp.Case) and n is not node
+            ]
+            ends = [e for e in map(self.extent, inside) if e[1]]
+            start, end = min([start, *(a for a, _ in ends)]), max([end, *(b for _, b in ends)])
         if isinstance(node, exp.Func) and "start" not in node.meta and end:
             opening = re.search(r"\w+\s*\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             start = opening.start() if opening else start
@@ -70,16 +92,27 @@ class Converter:
             elif selects:
                 start = selects[-1].end() - 6
         if isinstance(node, exp.Case) and end:
-            openings = list(re.finditer(r"\bCASE\b", self.sql[:start], re.I))
-            closing = re.search(r"\bEND\b", self.sql[end:], re.I)
-            start = openings[-1].start() if openings else start
-            end = end + closing.end() if closing else end
-        while self.sql[start:end].count(")") > self.sql[start:end].count("("):  # the function around its first part
+            start, end = self._around(start, end, len(list(node.find_all(exp.Case))))
+        while _unopened(self.sql[start:end]):  # the function around its first part
             opening = re.search(r"(\w+\s*)?\(\s*(DISTINCT\s+)?$", self.sql[:start], re.I)
             if opening is None:
                 break
             start = opening.start()
         return start, self._closed(start, end)
+
+    def _around(self, start: int, end: int, n: int) -> tuple[int, int]:
+        """The innermost CASE … END around a part of the query that holds `n` of them, itself counted."""
+        opened: list[int] = []
+        pairs: list[tuple[int, int]] = []
+        for word in _CASES.finditer(self.sql):
+            if word[0].upper() == "CASE":
+                opened.append(word.start())
+            elif word[0].upper() == "END" and opened:
+                pairs.append((opened.pop(), word.end()))
+                begin, stop = pairs[-1]
+                if begin <= start and end <= stop and sum(begin <= b for b, _ in pairs) >= n:
+                    return begin, stop
+        return start, end
 
     def closed(self, start: int, end: int) -> tuple[int, int]:
         """The offsets with the parentheses that open between them closed."""
@@ -115,7 +148,7 @@ class Converter:
                 return make("pure", self(node.this), self(node.expression), name=_BINARY[type(node)])
             return make("pure" if columns else "const")
         kind = type(node)
-        if kind in _BINARY:
+        if kind in _BINARY and not is_whole_division(node):
             return make(_BINARY[kind], self(node.this), self(node.expression))
         if isinstance(node, exp.Not):
             return make("not", self(node.this))
@@ -139,7 +172,7 @@ class Converter:
         if isinstance(node, exp.Filter):
             inner = self(node.this)
             if inner.op != "agg":
-                raise self.refuse(node, "FILTER is read after COUNT, SUM and AVG only")
+                raise self.refuse(node, "FILTER is read after COUNT, SUM and AVG only", "write a CASE inside of it")
             return make("agg", *inner.args, name=inner.name, filter=self(node.expression.this))
         if isinstance(node, exp.AggFunc):
             return self._aggregate(node, make("agg"))
@@ -147,11 +180,15 @@ class Converter:
             digits = node.args.get("decimals")
             return make("round", self(node.this), name=digits.sql(self.dialect) if digits is not None else "0")
         if isinstance(node, exp.Cast):
-            return make("cast", self(node.this), name=node.to.sql(self.dialect).upper())
+            target = node.to.sql(self.dialect).upper()
+            if self.dialect == "sqlite" and not any(t in target for t in ("REAL", "DOUBLE", "FLOAT")):
+                target = target.lower()  # it cuts off where others round: not relaxed
+            return make("cast", self(node.this), name=target)
         if isinstance(node, exp.Nullif):
             return make("nullif", self(node.this), self(node.expression))
         below = [self(child) for child in node.iter_expressions() if _has_atom_or_aggregate(child)]
-        return make("other", *below, name=node.key)
+        name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
+        return make("other", *below, name="whole division" if is_whole_division(node) else name)
 
     def _in(self, node: exp.In, items: list[exp.Expr]) -> Expr:
         either: exp.Expr = exp.EQ(this=node.this.copy(), expression=items[0].copy())
@@ -175,7 +212,9 @@ class Converter:
         if name is None or isinstance(argument, exp.Distinct):
             if empty.atoms:
                 what = "DISTINCT inside an aggregate" if isinstance(argument, exp.Distinct) else node.key.upper()
-                raise self.refuse(node, f"{what} over predictions is not supported")
+                raise self.refuse(
+                    node, f"{what} over predictions is not supported", "compute it in a query around this one"
+                )
             return replace(empty, name="engine")
         if argument is None or isinstance(argument, exp.Star):
             return replace(empty, name=name)
@@ -199,10 +238,6 @@ _NESTED_AGGREGATES: dict[type[exp.Expr], str] = {
 
 class NestedConverter(Converter):
     """As `Converter`, with the further aggregates that a tree of blocks reads; others are the engine's alone."""
-
-    def __init__(self, sql: str, dialect: str, is_aggregate: Callable[[str], bool]) -> None:
-        super().__init__(sql, dialect)
-        self._is_aggregate = is_aggregate
 
     def __call__(self, node: exp.Expr) -> Expr:
         wrapped = node

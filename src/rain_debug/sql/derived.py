@@ -44,8 +44,9 @@ def expose_row_ids(
         return None
     source = body.args["from_"].this
     relation = relation_of(source)
-    if relation is not None and relation.is_table:
-        identity, rid, origin = relation.name, exp.column("rowid", table=source.alias_or_name), None
+    if relation is not None and relation.rowid is not None:
+        rid: exp.Expr = exp.maybe_parse(relation.row_of(source.alias_or_name))
+        identity, origin = relation.name, None
     else:
         below = body_of(source)
         exposed = expose_row_ids(below, relation_of, body_of) if below is not None else None

@@ -64,9 +64,6 @@ class Expr:
         """True where an aggregate occurs in it."""
         return any(e.op == "agg" for e in self.walk())
 
-    def __str__(self) -> str:
-        return self.sql
-
 
 def render(sql: str, atom_sql: Callable[[int], str]) -> str:
     """The engine's text, each atom replaced by what `atom_sql` gives for its number.

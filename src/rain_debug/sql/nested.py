@@ -18,10 +18,13 @@ from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.tree import Nested
 
 
-def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Nested:
-    """The tree of one query over predictions; SQLError, underlined, for what cannot be traced."""
+def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb", tree: exp.Expr | None = None) -> Nested:
+    """The tree of one query over predictions; SQLError, underlined, for what cannot be traced.
+
+    `tree` is what `read` made of the text, where that was done before; it is changed.
+    """
     scopes = Scopes(sql, catalog, dialect)
-    tree = read(sql, dialect, catalog)
+    tree = read(sql, dialect, catalog) if tree is None else tree
     refuse_nested(tree, scopes.convert, catalog)
     tree = scopes.qualified(tree)
     group_by_position(tree)

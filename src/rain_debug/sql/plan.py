@@ -8,19 +8,30 @@ from typing import Any, Protocol
 
 from rain_debug.sql.expr import Expr
 
+THIS = '"__rain_this"'
+
 
 @dataclass(frozen=True)
 class Relation:
     """What a name in FROM stands for in the engine.
 
-    `name` is the same however it is spelled; `columns` are (name, type) pairs; `is_table` is True for a base table,
-    whose rows have the engine's row id. `definition` is the SELECT behind a view.
+    `name` is the same however it is spelled; `columns` are (name, type) pairs; `rowid` is the engine's text of a base
+    table's row id, `THIS` in the alias's place, and None for anything else. `definition` is the SELECT behind a view.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
-    is_table: bool
+    rowid: str | None
     definition: str | None = None
+
+    def row_of(self, alias: str) -> str:
+        """The row id of an alias of this table, as text.
+
+        >>> Relation("t", (), f"{THIS}.rowid").row_of("u")
+        '"u".rowid'
+        """
+        assert self.rowid is not None, f"{self.name} is no base table"
+        return self.rowid.replace(THIS, '"' + alias.replace('"', '""') + '"')
 
 
 @dataclass(frozen=True)
@@ -135,10 +146,6 @@ class Plan:
     def source(self, alias: str) -> Source:
         """The source of that alias."""
         return next(s for s in self.sources if s.alias == alias)
-
-    def output(self, name: str) -> OutputColumn | None:
-        """The output column of that name, letter case aside."""
-        return next((o for o in self.outputs if o.name.lower() == name.lower()), None)
 
     def __str__(self) -> str:
         lines = ["Plan"]

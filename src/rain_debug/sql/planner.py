@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -14,17 +13,20 @@ from rain_debug.errors import EngineError, SQLError, nearest
 from rain_debug.sql.atoms import AtomCall, atoms_of, mark_atoms
 from rain_debug.sql.convert import Converter, atom_number, conjuncts, is_atom, span
 from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
+from rain_debug.sql.dialects import mark_whole_divisions, one_form, schema_of
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Catalog, OutputColumn, Plan, Relation, Source
-from rain_debug.sql.read import read
 from rain_debug.sql.refusals import SUPPORTED, refuse_aggregates, refuse_labels, refuse_shape, refuse_ungrouped
 from rain_debug.sql.rewrite import is_simple
 
 
-def plan_query(sql: str, catalog: Catalog, dialect: str = "duckdb") -> Plan:
-    """The plan of one SELECT over predictions; SQLError, underlined, for what lies outside the supported class."""
-    return Planner(sql, catalog, dialect).plan()
+def plan_query(sql: str, catalog: Catalog, dialect: str, tree: exp.Expr) -> Plan:
+    """The plan of one SELECT over predictions; SQLError, underlined, for what lies outside the supported class.
+
+    `tree` is what `read` made of the text; it is changed.
+    """
+    return Planner(sql, catalog, dialect).plan(tree)
 
 
 class Planner:
@@ -38,8 +40,8 @@ class Planner:
         self.relations: dict[str, Relation] = {}
         self.texts: dict[str, str] = {}
 
-    def plan(self) -> Plan:
-        tree = refuse_shape(read(self.sql, self.dialect, self.catalog), self.convert, self.catalog)
+    def plan(self, whole: exp.Expr) -> Plan:
+        tree = refuse_shape(whole, self.convert, self.catalog)
         self._name_relations(tree)
         calls = mark_atoms(tree, self.sql, self.catalog, self._aliases(tree), self.convert)
         if any(not call.model.classes for call in calls):
@@ -120,7 +122,7 @@ class Planner:
         return names
 
     def _qualify(self, tree: exp.Expr) -> exp.Select:
-        schema: dict[str, Any] = {n: dict(r.columns) for n, r in self.relations.items()}
+        schema = schema_of(self.relations, self.dialect)
         group = tree.args.get("group")
         if group is not None and group.args.get("all"):
             tree.set("group", group_by_all(tree))
@@ -130,6 +132,7 @@ class Planner:
             raise self._unresolved(tree, str(error)) from None
         assert isinstance(qualified, exp.Select)
         self._forget_positions(qualified)
+        mark_whole_divisions(qualified, schema, self.dialect)
         return qualified
 
     def _forget_positions(self, tree: exp.Expr) -> None:
@@ -282,12 +285,12 @@ class Planner:
     def _identify(self, tree: exp.Select, node: exp.Expr, wanted: set[str]) -> Source:
         alias = node.alias_or_name
         relation = self.relation_of(node)
-        if relation is not None and relation.is_table:
+        if relation is not None and relation.rowid is not None:
             name = node.meta["relation"]
             own = [c for c, _ in relation.columns]
             columns = (*node.alias_column_names, *own[len(node.alias_column_names) :])
             origin = tuple(zip(columns, own, strict=True)) if node.alias_column_names else ()
-            return Source(alias, name, columns, relation.name, f"{quote(alias)}.rowid", origin=origin)
+            return Source(alias, name, columns, relation.name, relation.row_of(alias), origin=origin)
         body = _body(tree, node)
         if relation is not None:
             names = [*node.alias_column_names, *[c for c, _ in relation.columns][len(node.alias_column_names) :]]
@@ -364,7 +367,7 @@ def _view_body(relation: Relation, dialect: str) -> exp.Query | None:
         created: exp.Expr = exp.maybe_parse(relation.definition, dialect=dialect)
     except SqlglotError:
         return None
-    body = created.expression if isinstance(created, exp.Create) else None
+    body = one_form(created.expression) if isinstance(created, exp.Create) else None
     if not isinstance(body, exp.Select) or not is_simple(body):
         return None
     if isinstance(created.this, exp.Schema) and created.this.expressions:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from sqlglot import Dialect, exp
-from sqlglot.errors import ParseError, TokenError
+from sqlglot.errors import ErrorLevel, ParseError, TokenError, UnsupportedError
 from sqlglot.tokens import Token, TokenType
 
 from rain_debug.errors import SQLError
+from rain_debug.sql.dialects import one_form
 from rain_debug.sql.forms import Reading, rewrite, settle
 from rain_debug.sql.plan import Catalog
 from rain_debug.sql.tokens import at, closing, is_type, join, like, split
@@ -78,7 +80,20 @@ def read(sql: str, dialect: str, catalog: Catalog | None = None) -> exp.Expr:
     if len(statements) != 1:
         what = "there is no statement in it" if not statements else f"{len(statements)} statements in one text"
         raise SQLError(f"this SQL cannot be read: {what}", hint="give one SELECT at a time")
-    return settle(statements[0], reading)
+    if dialect == "sqlite":
+        _refuse_unsaid(statements[0], sql)
+    return one_form(settle(statements[0], reading))
+
+
+def _refuse_unsaid(tree: exp.Expr, sql: str) -> None:
+    """SQLError for what sqlglot reads as SQLite's and leaves out when it writes, unless that is underlined later."""
+    try:
+        tree.sql("sqlite", unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        if re.search(r" ALL is|PIVOT|SAMPLE", str(error)):
+            return
+        raise SQLError(f"SQLite cannot say this: {str(error).split(chr(10))[0].rstrip('.')}", sql=sql,
+                       hint="columns are named in a subquery: (SELECT a AS x FROM t) AS u") from None  # fmt: skip
 
 
 def _refuse_writes(tokens: list[Token], sql: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -16,6 +15,7 @@ from rain_debug.sql import rewrite
 from rain_debug.sql.atoms import AtomCall, column_named, mark_nested
 from rain_debug.sql.convert import NestedConverter, atom_number, conjuncts, is_atom
 from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
+from rain_debug.sql.dialects import mark_whole_divisions, schema_of
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Atom, Catalog, Source
@@ -35,7 +35,7 @@ class Scopes(Planner):
 
     def __init__(self, sql: str, catalog: Catalog, dialect: str) -> None:
         super().__init__(sql, catalog, dialect)
-        self.convert: NestedConverter = NestedConverter(sql, dialect, catalog.is_aggregate)
+        self.convert: NestedConverter = NestedConverter(sql, dialect)
         self.calls: list[AtomCall] = []
         self.names = rewrite.Names()
         self.numbers = itertools.count()
@@ -67,7 +67,7 @@ class Scopes(Planner):
 
     def _qualify_all(self, tree: exp.Expr) -> exp.Query:
         """The tree with every column's table named; SQLError for columns that are not there."""
-        schema: dict[str, Any] = {n: dict(r.columns) for n, r in self.relations.items()}
+        schema = schema_of(self.relations, self.dialect)
         for select in tree.find_all(exp.Select):
             group = select.args.get("group")
             if group is not None and group.args.get("all"):
@@ -78,6 +78,7 @@ class Scopes(Planner):
             raise self._unresolved(tree, str(error)) from None
         assert isinstance(qualified, exp.Query)
         self._forget_positions(qualified)
+        mark_whole_divisions(qualified, schema, self.dialect)
         return qualified
 
     def name_aggregates(self, tree: exp.Expr) -> None:
@@ -169,7 +170,7 @@ class Scopes(Planner):
             for source in sources_of(select):
                 if source.alias_or_name == alias:
                     return select, source
-        raise self.convert.refuse(node, f"there is no table or alias '{alias}' here")
+        raise self.convert.refuse(node, f"there is no table or alias '{alias}' here", "name an alias of this FROM")
 
     def predicted_source(self, select: exp.Select, node: exp.Expr) -> Source:
         """The source whose rows a model predicts; SQLError where its rows depend on predictions themselves."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rain_debug.engines.folders import Folder
 from rain_debug.errors import DeskError, StoreError, nearest
 from rain_debug.store.ids import ID, checked, new_id, unknown
 from rain_debug.store.index import Index, head_of
@@ -65,7 +65,7 @@ class RunStore:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self._own = tempfile.TemporaryDirectory(prefix="rain-runs-") if folder is None else None
+        self._own = Folder("rain-runs-") if folder is None else None
         self.folder = Path(self._own.name if self._own is not None else os.fspath(folder or "."))
         try:
             self.folder.mkdir(exist_ok=True)

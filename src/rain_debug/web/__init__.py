@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from rain_debug.web.server import Server
 
 INSTALL = "pip install 'rain-debug[ui]'"
-OPEN = (
-    "this connection is yours, and keeps its settings: SQL that is typed into the page can read every file that you can"
-)
+TYPED = "SQL that is typed into the page"
+OPEN = {
+    "duckdb": f"this connection or session is yours, and keeps its settings: {TYPED} can read every file that it can",
+    "postgres": f"the server decides what {TYPED} may read and call: connect as a role that may only read these tables",
+}
+"""What is not locked, by the engine's dialect, which Spark's is DuckDB's; a SQLite file is read, and SQL has no way out
+of it."""
 
 
 def serve(
@@ -46,11 +50,11 @@ def serve(
         if error.name not in ("starlette", "uvicorn", "anyio"):
             raise
         raise ServeError(f"{error.name} is not installed", where="the page's server", hint=INSTALL) from None
-    if not lock(db.engine, limits):
-        warnings.warn(OPEN, RuntimeWarning, stacklevel=3)
+    if not lock(db.engine, limits) and db.engine.dialect in OPEN:
+        warnings.warn(OPEN[db.engine.dialect], RuntimeWarning, stacklevel=3)
     desk = Desk(db, queries, complaints, settings, runs, title)
     try:
         return Server(desk, title=title, **address)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: the desk has a thread and files of its own
         desk.close()
         raise

@@ -216,6 +216,11 @@ OPS: dict[str, Op] = {
         thing({"place": ref("Place"), "limit": COUNT}),
         ref("Rows"),
     ),
+    "suspects": Op(
+        "The records that complaints point to, before anything is tried.",
+        thing({"complaints": many(ref("Complaint")), "limit": COUNT}),
+        thing({"ready": FLAG, "doubt": TEXT, "rows": ref("Rows")}),
+    ),
     "runs": Op("The runs that are kept.", thing(PAGE), thing({"runs": many(ref("RunHead")), "total": COUNT})),
     "run": Op("One run.", thing({"id": TEXT}), ref("RunView")),
     "records": Op("Ranked records of a run.", also(FILTER, thing(PAGE, **SORT)), ref("RecordPage")),

@@ -107,7 +107,11 @@ class Server:
             close()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        except Exception:  # uvicorn lets through whatever breaks while sockets close
+            if not self._server.should_exit:  # of one that is being stopped, what went wrong concerns nobody
+                raise
 
     def _wait_for_start(self) -> None:
         ready = threading.Event()

@@ -1,6 +1,6 @@
 /** What is said about a place. It opens from what the page knows already; the host only words it. */
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { asFailure, useHost, useView } from "../context";
 import { FailureBox } from "../failure";
@@ -40,8 +40,9 @@ export function ComplaintForm(props: FormProps) {
   const line = useWords(complaint);
 
   // The next key belongs to the claim: the one that is likely is ready, the arrows change it, Enter adds it.
-  useEffect(() => form.current?.querySelector<HTMLInputElement>("input[type=radio]:checked")?.focus(), [picked]);
-  useEffect(() => {
+  // Before anything is drawn: a key that follows the click at once must not go to the point.
+  useLayoutEffect(() => form.current?.querySelector<HTMLInputElement>("input[type=radio]:checked")?.focus(), [picked]);
+  useLayoutEffect(() => {
     if (against) form.current?.querySelector<HTMLButtonElement>("button.main")?.focus();
   }, [against]);
   const choose = (next: ClaimKind) => {

@@ -6,6 +6,7 @@ import { Link, useProject } from "../context";
 import { FailureBox } from "../failure";
 import { useKeys } from "../keys";
 import type { Settings } from "../types";
+import { Suspects } from "./Suspects";
 import { useTray } from "./tray";
 
 export function TrayCard({ here }: { here: string | null }) {
@@ -47,6 +48,7 @@ export function TrayCard({ here }: { here: string | null }) {
       {note && <p class="note quiet" role="status">{note}</p>}
       {items.length > 0 && (
         <>
+          <Suspects />
           <SettingsBox />
           <button type="button" class="button main" onClick={tray.run}>Find the records behind {items.length > 1 ? "them" : "it"}</button>
         </>

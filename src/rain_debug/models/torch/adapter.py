@@ -1,31 +1,29 @@
-"""A PyTorch module as a `Model`: its logits take the place that margins have in a linear model."""
+"""The adapters of modules that return logits, and of those that return a number."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from rain_debug.curvature import factor
-from rain_debug.curvature.operator import Curvature
-from rain_debug.data import Design, Records, label_classes, label_codes
+from rain_debug.curvature import Damped, solve
+from rain_debug.data import Records, label_classes, label_codes, label_numbers
 from rain_debug.engines.table import Table
 from rain_debug.errors import ModelError
-from rain_debug.models.base import Fit, Kind
-from rain_debug.models.links import Link, Logistic, Softmax, class_slopes
+from rain_debug.models.base import Kind
+from rain_debug.models.links import Identity, Logistic, Softmax
 from rain_debug.models.pipeline import PipelineModel
-from rain_debug.models.tabular import TabularModel
-from rain_debug.models.torch.classifier import TorchClassifier
-from rain_debug.models.torch.curvature import GaussNewton
-from rain_debug.models.torch.fit import lbfgs
-from rain_debug.models.torch.network import Network
+from rain_debug.models.torch.estimators import TorchClassifier, TorchRegressor
+from rain_debug.models.torch.trained import ModuleModel
+
+PROBES = 8
+"""Random vectors that estimate the trace of a matrix too large to be formed."""
+FLOOR = 1e-6
+"""Added to the curvature, as a share of its mean diagonal, where effective parameters are counted."""
 
 
-class TorchModel(TabularModel):
+class TorchModel(ModuleModel):
     """The adapter of one module, plain or in a `TorchClassifier`; `where` names the model in errors.
-
-    θ are the parameters that are trained. Every derivative but the fit's own is along those that rankings look at.
 
     >>> from torch import nn
     >>> table = Table.of(x=[0.0, 1.0, 2.0, 3.0], y=["no", "yes", "no", "yes"])
@@ -40,17 +38,17 @@ class TorchModel(TabularModel):
 
     def __init__(self, estimator: Any, *, where: str) -> None:
         super().__init__(estimator, where=where)
-        self._spec = estimator if isinstance(estimator, TorchClassifier) else TorchClassifier(estimator)
-        self._spec.check(where)
-        self._network = Network(self._spec, where)
-        self._link: Link = Softmax()
+        self._build(estimator if isinstance(estimator, TorchClassifier) else TorchClassifier(estimator))
 
-    # ---- the data -------------------------------------------------------------------------------------------------
+    def _known_classes(self) -> tuple[Any, ...] | None:
+        """What the logits stand for where that is said, else None."""
+        assert isinstance(self._spec, TorchClassifier)
+        return None if self._spec.classes is None else tuple(self._spec.classes)
 
     def _labels(self, table: Table, label: str, where: str) -> tuple[tuple[Any, ...], np.ndarray, np.ndarray]:
         found = label_classes(table, label, where)
         codes = label_codes(table, label, found)
-        classes = found if self._spec.classes is None else tuple(self._spec.classes)
+        classes = self._known_classes() or found
         strange = [c for c in found if c not in classes]
         if strange:
             raise ModelError(
@@ -70,156 +68,103 @@ class TorchModel(TabularModel):
                 where=self.where,
                 hint="one logit a class (one alone for two classes); classes=[…] names those that no record has",
             )
-        self._link = Logistic() if given == 1 else Softmax()
+        self._use(Logistic() if given == 1 else Softmax())
         self.classes = classes
-
-    def _check_bound(self, records: Records) -> None:
-        """Nothing is left to check: `_set_shape` has tried the module."""
-
-    # ---- predictions ----------------------------------------------------------------------------------------------
-
-    @property
-    def n_params(self) -> int:
-        """How many parameters are trained."""
-        return self._network.n_params
-
-    def probabilities(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        """(n_rows, n_classes)."""
-        return self._link.spread(self._link.probabilities(self._queried(X, theta)))
-
-    def predict(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        """(n_rows,) int64 codes of the largest logit."""
-        return self._link.predictions(self._queried(X, theta))
-
-    def backprop(self, X: Design, theta: np.ndarray, dP: np.ndarray) -> np.ndarray:
-        """Σ_i J_iᵀ dP_i, (n_params,)."""
-        R = self._link.pull(self._link.probabilities(self._queried(X, theta)), dP)
-        return self._whole(self._network.pull(X, theta, lambda rows, Z: R[:, rows]))
-
-    def _scores(self, X: Design, theta: np.ndarray) -> np.ndarray:
-        return self._network.margins(X, theta)
-
-    # ---- training -------------------------------------------------------------------------------------------------
-
-    def fit(self, records: Records, keep: np.ndarray | None = None, start: np.ndarray | None = None) -> Fit:
-        """A minimum over the kept records near `start`, or near the module's own parameters; see `Model.fit`."""
-        X, y, weight = records.X, records.y, self._weight(records, keep)
-        penalty = self._penalty(self._count(records, keep))
-
-        def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            values = np.empty(len(y))
-
-            def residuals(rows: slice, Z: np.ndarray) -> np.ndarray:
-                values[rows] = self._link.losses(Z, y[rows])
-                return self._link.residuals(self._link.probabilities(Z), y[rows]) * weight[rows]
-
-            gradient = self._network.pull(X, theta, residuals, every=True) + penalty * theta
-            return float(weight @ values) + 0.5 * float(penalty @ (theta * theta)), gradient
-
-        begin = self._network.start if start is None else np.asarray(start, dtype=np.float64)
-        return lbfgs(loss, begin, self._spec.tolerance, self._spec.iterations)
-
-    def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
-        """(n_records,) w ℓ."""
-        return records.weight * self._link.losses(self._network.margins(records.X, theta), records.y)
-
-    def jvp(self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
-        """(n_records,) w ∇ℓ_i·v."""
-        R = self._residuals(records, theta)
-        R *= self._network.push(records.X, theta, v[self._network.index])
-        out: np.ndarray = records.weight * R.sum(axis=0)
-        return out
 
     def class_jvp(
         self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
     ) -> np.ndarray:
         """(n_records, n_classes) w ∇ℓ_i·v by label."""
-        P = self._link.probabilities(self._network.margins(records.X, theta))
-        U = self._network.push(records.X, theta, v[self._network.index])
-        return class_slopes(self._link, P, U, len(self.classes)) * records.weight[:, None]
+        out = np.empty((records.n_records, len(self.classes)))
 
-    def gradient(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> np.ndarray:
-        """∇L(theta) along the parameters that rankings look at, 0 elsewhere."""
-        R = self._residuals(records, theta) * self._weight(records, keep)
-        out = self._whole(self._network.pull(records.X, theta, lambda rows, Z: R[:, rows]))
-        index = self._network.index
-        out[index] += self._penalty(self._count(records, keep))[index] * theta[index]
+        def slopes(rows: slice, Z: np.ndarray, U: np.ndarray) -> None:
+            for c in range(len(self.classes)):
+                out[rows, c] = (self._loss.residuals(Z, np.full(Z.shape[1], c)) * U[0]).sum(axis=0)
+
+        self._network.push(records.X, theta, v[self._network.index, None], slopes)
+        out *= records.weight[:, None]
         return out
-
-    def hessian(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> Curvature:
-        """The Gauss-Newton matrix of L, as an operator."""
-        return self._curvature(records, keep, theta)
-
-    def quadratic_forms(
-        self, records: Records, keep: np.ndarray | None, theta: np.ndarray, damping: float
-    ) -> tuple[np.ndarray, str]:
-        """(n_records,) w² ∇ℓ_iᵀ(G + λI)⁻¹∇ℓ_i; see `Model.quadratic_forms`."""
-        H, index = self._curvature(records, keep, theta), self._network.index
-        R = self._residuals(records, theta) * records.weight
-        out, note = np.empty(records.n_records), ""
-        if H.small:
-            block = H.block()
-            block[np.diag_indices_from(block)] += damping
-            inverse = factor(block)
-            for rows, G in self._network.gradients(records.X, theta, R):
-                out[rows] = (inverse.half(np.asfortranarray(G.T)) ** 2).sum(axis=0)
-        else:
-            along = H.diagonal()[index] + damping
-            for rows, G in self._network.gradients(records.X, theta, R):
-                out[rows] = G**2 @ (1.0 / along)
-            note = f"self-influence from an estimated diagonal: {len(index):,} parameters are too many for a factor"
-        return out, note
 
     def residual_spread(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
         """NaN: classes have no residuals."""
         return float("nan")
 
-    def _curvature(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> GaussNewton:
-        X, weight = records.X, self._weight(records, keep)
-        spec = self._spec
-        if spec.sample is not None and spec.sample < np.count_nonzero(weight):
-            # The same order of all records every time: from one round to the next the sample hardly changes.
-            lot = np.random.default_rng(spec.seed).permutation(records.n_records)
-            drawn = np.sort(lot[weight[lot] > 0][: spec.sample])
-            X, weight = X[drawn], weight[drawn] * (weight.sum() / weight[drawn].sum())
-        penalty = self._penalty(self._count(records, keep))
-        return GaussNewton(self._network, self._link, X, theta, weight, penalty, spec.products, spec.seed)
 
-    def _residuals(self, records: Records, theta: np.ndarray) -> np.ndarray:
-        Z = self._network.margins(records.X, theta)
-        return self._link.residuals(self._link.probabilities(Z), records.y)
+class TorchNumbers(ModuleModel):
+    """The adapter of one `TorchRegressor`; `where` names the model in errors.
 
-    def _weight(self, records: Records, keep: np.ndarray | None) -> np.ndarray:
-        """(n_records,) each record's share in the mean loss, 0 where it is removed."""
+    >>> from torch import nn
+    >>> table = Table.of(x=[0.0, 1.0, 2.0, 3.0], y=[1.0, 3.0, 5.0, 7.5])
+    >>> model = TorchNumbers(TorchRegressor(nn.Linear(1, 1), penalty=0.0), where="model 'm'")
+    >>> records = model.bind(table, "y")
+    >>> fit = model.fit(records)
+    >>> fit.converged, model.kind, model.predict(records.X, fit.theta).round(2).tolist()
+    (True, 'regressor', [0.9, 3.05, 5.2, 7.35])
+    """
+
+    kind: ClassVar[Kind] = "regressor"
+
+    def __init__(self, estimator: TorchRegressor, *, where: str) -> None:
+        super().__init__(estimator, where=where)
+        self._build(estimator)
+
+    def _labels(self, table: Table, label: str, where: str) -> tuple[tuple[Any, ...], np.ndarray, np.ndarray]:
+        numbers = label_numbers(table, label, where)
+        return (), numbers, numbers
+
+    def _set_shape(self, classes: tuple[Any, ...], columns: int) -> None:
+        self._network.meet(columns)
+        if self._network.n_margins != 1:
+            raise ModelError(
+                f"the module returns {self._network.n_margins} numbers a row, the label is one",
+                where=self.where,
+                hint="end in nn.Linear(…, 1), or use a TorchClassifier where the numbers are classes",
+            )
+        self._use(Identity())
+
+    def class_jvp(
+        self, records: Records, theta: np.ndarray, v: np.ndarray, keep: np.ndarray | None = None
+    ) -> np.ndarray:
+        """ModelError: numbers have no other class."""
+        raise ModelError(
+            "a regressor's labels are numbers: there is no class to choose from",
+            where=self.where,
+            hint="fix='delete', or a function that repairs the label",
+        )
+
+    def residual_spread(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
+        """√(Σ w r² / (Σ w − p)); see `Model.residual_spread`. p is tr (G + penalty)⁻¹G of Gauss-Newton's G."""
         weight = records.weight if keep is None else records.weight * keep
-        return weight / self._count(records, keep)
+        mass = float(weight.sum())
+        if not mass > 0:
+            return 0.0
+        residuals = self._network.margins(records.X, theta)[0] - records.y
+        squared = float(weight @ residuals**2) / mass
+        seen = max(mass, float(np.count_nonzero(weight)))
+        left = seen - self._effective(records, keep, theta)
+        return float(np.sqrt(squared * seen / left)) if left > 1e-6 * seen else float(np.sqrt(squared))
 
-    def _penalty(self, n: int) -> np.ndarray:
-        """(n_params,) the second derivative of the penalty of the mean loss over n records."""
-        return np.where(self._network.penalised, self._spec.penalty / n, 0.0)
-
-    # ---- parameters -----------------------------------------------------------------------------------------------
-
-    def prior(self, n_records: int) -> float:
-        """penalty / n."""
-        return self._spec.penalty / n_records
-
-    def estimator(self, theta: np.ndarray) -> Any:
-        """A copy of the module with these parameters; in a `TorchClassifier` where it came in one."""
-        return self._filled(theta)
-
-    def _filled(self, theta: np.ndarray) -> Any:
-        module = self._network.module(theta)
-        if self._estimator is not self._spec:
-            return module
-        return replace(self._spec, module=module, origin=self._spec.origin or self._spec)
-
-    def _whole(self, part: np.ndarray) -> np.ndarray:
-        """(n_params,) from what is along the parameters that rankings look at."""
-        out = np.zeros(self.n_params)
-        out[self._network.index] = part
-        return out
+    def _effective(self, records: Records, keep: np.ndarray | None, theta: np.ndarray) -> float:
+        """How many parameters the records determine, by Hutchinson's estimator where there are many."""
+        H, index = self._curvature(records, keep, theta, exact=False), self._network.index
+        ridge = self._penalty(self._count(records, keep))[index]
+        if H.small:
+            block = H.block()
+            floor = FLOOR * float(np.trace(block)) / len(index)
+            inverse = np.linalg.inv(block + floor * np.eye(len(index)))
+            return float(np.clip(len(index) - np.trace(inverse * (ridge + floor)[:, None]), 0.0, len(index)))
+        rng, traces = np.random.default_rng(self._spec.seed), []
+        floor = FLOOR * float(H.diagonal()[index].mean())
+        for _ in range(PROBES):
+            z = rng.choice([-1.0, 1.0], size=len(index))
+            solved = solve(Damped(H, floor), self._whole((ridge + floor) * z), tolerance=1e-2).value
+            traces.append(float(z @ solved[index]))
+        return float(np.clip(len(index) - np.mean(traces), 0.0, len(index)))
 
 
 class TorchPipeline(PipelineModel, TorchModel):
     """A pipeline that ends in a module, plain or in a `TorchClassifier`."""
+
+
+class TorchNumbersPipeline(PipelineModel, TorchNumbers):
+    """A pipeline that ends in a `TorchRegressor`."""

@@ -1,4 +1,4 @@
-"""The Gauss-Newton matrix of a module's training loss, as an operator; it is ∇²L where the logits are linear in θ."""
+"""The Gauss-Newton matrix of a module's training loss, or its Hessian, as an operator."""
 
 from __future__ import annotations
 
@@ -11,31 +11,37 @@ from rain_debug.curvature import factor
 from rain_debug.curvature.operator import Linear
 from rain_debug.data import Design
 from rain_debug.models.linear import MEDIUM
-from rain_debug.models.links import Link
+from rain_debug.models.torch.losses import Loss
 from rain_debug.models.torch.network import Network
+from rain_debug.models.torch.tangents import Tangents
 
-WORK = 2e11
-"""Multiply-adds for which a matrix is still formed: some seconds."""
+WORK = 2e10
+"""Multiply-adds for which a matrix is still formed: about half a second."""
 PROBES = 32
 """Random signs that the diagonal is estimated with."""
 
 
 @dataclass(frozen=True, eq=False)
-class GaussNewton:
-    """G = Σ_i weight_i J_iᵀ S_i J_i + diag(penalty), J_i = ∂margins_i/∂θ, S_i = ∂²ℓ/∂margins²; never negative.
+class ModuleCurvature:
+    """G = Σ_i weight_i J_iᵀ S_i J_i + diag(ridge), J_i = ∂margins_i/∂θ, S_i = ∂²ℓ/∂margins²; never negative.
 
-    Beyond `network.index` it is 0. `limit` bounds the products of a solve, `seed` draws what the diagonal is estimated
+    `exact` adds Σ_i weight_i Σ_k (∂ℓ/∂margin_k) ∇²margin_k, which makes it the Hessian, of any sign; it is 0 where the
+    margins are linear in θ. Beyond `network.index` both are 0. `ridge` (n_params,) is the penalty's second derivative
+    and the module's own damping. `limit` bounds the products of a solve, `seed` draws what the diagonal is estimated
     with.
     """
 
     network: Network
-    link: Link
+    loss: Loss
     X: Design
+    y: np.ndarray
     theta: np.ndarray
     weight: np.ndarray
-    penalty: np.ndarray
+    ridge: np.ndarray
+    tangents: Tangents
     limit: int
     seed: int
+    exact: bool = False
 
     @property
     def n_params(self) -> int:
@@ -46,7 +52,7 @@ class GaussNewton:
     def small(self) -> bool:
         """Whether the part that is not 0 may be formed."""
         k = len(self.network.index)
-        return k <= MEDIUM and len(self.weight) * self.network.n_margins * k * k <= WORK
+        return not self.exact and k <= MEDIUM and len(self.weight) * self.network.n_margins * k * k <= WORK
 
     @property
     def cheap(self) -> bool:
@@ -60,47 +66,50 @@ class GaussNewton:
 
     def matvec(self, v: np.ndarray) -> np.ndarray:
         """G v in one pass over the records, forth and back."""
+        return self.matmat(v[:, None])[:, 0]
+
+    def matmat(self, V: np.ndarray) -> np.ndarray:
+        """G V: the columns share the way through the module, (n_params, m)."""
 
         def curve(rows: slice, Z: np.ndarray, U: np.ndarray) -> np.ndarray:
-            bent = self.link.curve(self.link.probabilities(Z), np.array(U))
-            bent *= self.weight[rows]
-            return bent
+            return self.loss.curve(Z, self.y[rows], U) * self.weight[rows]
 
         index = self.network.index
-        out = np.zeros(self.n_params)
-        out[index] = self.network.round_trip(self.X, self.theta, v[index], curve) + self.penalty[index] * v[index]
+        out = np.zeros(V.shape)
+        out[index] = self.tangents.round_trip(V[index], curve) + self.ridge[index, None] * V[index]
         return out
 
     def dense(self) -> np.ndarray:
         """G."""
-        out = np.zeros((self.n_params, self.n_params))
-        out[np.ix_(self.network.index, self.network.index)] = self.block()
+        out, index = np.zeros((self.n_params, self.n_params)), self.network.index
+        out[np.ix_(index, index)] = self.matmat(np.eye(self.n_params)[:, index])[index] if self.exact else self.block()
         return out
 
     def block(self) -> np.ndarray:
-        """The part of G that is not 0, (n_chosen, n_chosen), from the records' Jacobians, S = R Rᵀ."""
+        """The part of the Gauss-Newton matrix that is not 0, (n_chosen, n_chosen), from the records' Jacobians."""
         index = self.network.index
-        out = np.diag(self.penalty[index])
+        out = np.diag(self.ridge[index])
         Z = self.network.margins(self.X, self.theta)
         for rows, J in self.network.jacobians(self.X, self.theta):
-            P = self.link.probabilities(Z[:, rows])
-            A = _root_transposed(P, J) * np.sqrt(self.weight[rows])[:, None, None]
+            A = self.loss.root_transposed(Z[:, rows], self.y[rows], J) * np.sqrt(self.weight[rows])[:, None, None]
             A = A.reshape(-1, len(index))
             out += A.T @ A
         return out
 
     def diagonal(self) -> np.ndarray:
-        """The diagonal of G, (n_params,): E[(Σ_i J_iᵀ R_i s_i)²] over random signs s, `PROBES` of them."""
+        """The diagonal of the Gauss-Newton matrix, (n_params,): E[(Σ_i J_iᵀ R_i s_i)²] over `PROBES` random signs s."""
         rng = np.random.default_rng(self.seed)
-        scale = np.sqrt(self.weight)
+        scale, shape = np.sqrt(self.weight), (PROBES, self.network.n_margins, len(self.weight))
+        signs = rng.integers(0, 2, size=shape, dtype=np.int8) * 2.0 - 1.0
 
-        def signs(rows: slice, Z: np.ndarray) -> np.ndarray:
-            P = self.link.probabilities(Z)
-            return _root(P, rng.choice([-1.0, 1.0], size=P.shape)) * scale[rows]
+        def drawn(probe: int) -> np.ndarray:
+            def residuals(rows: slice, Z: np.ndarray) -> np.ndarray:
+                return self.loss.root(Z, self.y[rows], signs[probe][:, rows]) * scale[rows]
 
-        squares = [self.network.pull(self.X, self.theta, signs) ** 2 for _ in range(PROBES)]
+            return self.network.pull(self.X, self.theta, residuals) ** 2
+
         out = np.zeros(self.n_params)
-        out[self.network.index] = np.mean(squares, axis=0) + self.penalty[self.network.index]
+        out[self.network.index] = np.mean([drawn(p) for p in range(PROBES)], axis=0) + self.ridge[self.network.index]
         return out
 
     def precondition(self, damping: float) -> Linear:
@@ -129,19 +138,3 @@ class GaussNewton:
     def sharpen(self, damping: float) -> Linear | None:
         """None: there is no better one."""
         return None
-
-
-def _root(P: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """R u, (n_margins, n_rows), where R Rᵀ = S: √(p(1 − p)) for one margin, else diag(√p) − p √pᵀ."""
-    if len(P) == 1:
-        return np.sqrt(P * (1.0 - P)) * u
-    half = np.sqrt(P)
-    return half * u - P * (half * u).sum(axis=0)
-
-
-def _root_transposed(P: np.ndarray, J: np.ndarray) -> np.ndarray:
-    """Rᵀ J for J (n_rows, n_margins, n_chosen)."""
-    p = P.T[:, :, None]
-    if len(P) == 1:
-        return np.sqrt(p * (1.0 - p)) * J
-    return np.sqrt(p) * (J - (p * J).sum(axis=1, keepdims=True))

@@ -6,7 +6,9 @@ Arrays are NumPy's outside and run (n_margins, n_rows), as `links` takes them; �
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,18 +16,23 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from rain_debug.data import Design
-from rain_debug.errors import ModelError, nearest
-from rain_debug.models.torch.classifier import TorchClassifier
+from rain_debug.errors import ModelError
+from rain_debug.models.torch.calls import CELLS, SHARES, Call, array, cores, flat, kernels, level, shared
+from rain_debug.models.torch.choice import Tail, choose, tail
+from rain_debug.models.torch.estimators import TorchEstimator
+from rain_debug.models.torch.tangents import KEPT, Tangents
+from rain_debug.models.torch.twice import twice
 
-CELLS = 1 << 23
-"""Numbers that the layers put out in a block of rows: 256 images of a small convolutional network, where 1,024 took
-twice as long; all rows of a small perceptron, where blocks of 256 took four times as long."""
+SINGLE = 1 << 22
+"""Numbers that the Jacobians of a block of rows hold."""
+FEW = 3
+"""Directions up to which forward mode is the cheaper way, for it goes through the module once for each."""
 
-TAKES = "it takes (n_rows, n_features) and returns (n_rows, n_classes); input_shape=(1, 28, 28) reshapes the rows"
-FORWARD = "its operations must have derivatives in forward mode (torch.func.jvp); write it with those that have"
-SINGLE = "its operations must have derivatives for single rows (torch.func.vmap); write it with those that have"
+TAKES = "it takes (n_rows, n_features) and returns (n_rows, n_margins); input_shape=(1, 28, 28) reshapes the rows"
+TWICE = "its operations must have second derivatives (double backward); write it with those that have"
 
 Residuals = Callable[[slice, np.ndarray], np.ndarray]
 """Rows and their margins (n_margins, n_rows) → what is pulled back from there, of the same shape."""
@@ -37,36 +44,52 @@ class Network:
     `penalised` (n_params,) marks those with two axes or more. `n_margins` is known once `meet` has seen the columns.
     """
 
-    def __init__(self, spec: TorchClassifier, where: str) -> None:
+    def __init__(self, spec: TorchEstimator, where: str) -> None:
         self.where, self._shape = where, spec.input_shape
         self._dtype = torch.float64 if spec.dtype == "float64" else torch.float32
-        self._device, self._threads = _device(spec.device, where), spec.threads
+        self._device = _device(spec.device, where)
+        self._threads = 1 if self._device.type != "cpu" else spec.threads or cores()
         with self._users():
             self._given = copy.deepcopy(spec.module)
-            self._module = copy.deepcopy(spec.module).to(self._device, self._dtype).eval()
-        trained = {n: p.detach() for n, p in self._module.named_parameters() if p.requires_grad}
+            module = twice(copy.deepcopy(spec.module).to(self._device, self._dtype).eval())
+        trained = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
         if not trained:
             raise ModelError(
                 "no parameter of the module requires a gradient: there is nothing to train",
                 where=where,
                 hint="parameter.requires_grad_(True) for those that are to be trained",
             )
-        self._module.requires_grad_(False)
-        self.n_margins, self._rows = 0, 1
+        module.requires_grad_(False)
+        tensors = {id(t): t for t in itertools.chain(module.parameters(), module.buffers())}
+        self._modules = [module, *(copy.deepcopy(module, dict(tensors)) for _ in range(SHARES - 1))]
         self._shapes = {n: p.shape for n, p in trained.items()}
         sizes = [p.numel() for p in trained.values()]
         self.penalised = np.repeat([p.ndim >= 2 for p in trained.values()], sizes)
-        self.start = np.concatenate([_array(p).ravel() for p in trained.values()])
-        self._chosen = _choose(self._module, list(trained), spec.parameters, where)
+        self.start = flat(list(trained.values()))
+        self._chosen = choose(module, list(trained), spec.parameters, where)
         self.index = np.flatnonzero(np.repeat([n in self._chosen for n in trained], sizes))
+        self.n_margins, self._rows, self._width = 0, 1, 1
+        self._plain = self._reverse = self._last = self._loops = False
+        self._tail: Tail | None = None
+        self._inner: dict[int, tuple[Any, np.ndarray, Tensor]] = {}
 
     @property
     def n_params(self) -> int:
         """Length of θ."""
         return len(self.start)
 
+    @property
+    def from_inside(self) -> bool:
+        """Whether passes start at the last layer, for which all rows are known already."""
+        return self._tail is not None
+
+    # ---- what the module is like ----------------------------------------------------------------------------------
+
     def meet(self, columns: int) -> None:
-        """Learn how many logits a row has; `ModelError` where the module does not take rows of so many columns."""
+        """Learn how many logits a row has, and which kinds of passes the module allows.
+
+        `ModelError` where it does not take rows of so many columns, or cannot be differentiated twice.
+        """
         wanted = columns if self._shape is None else int(np.prod(self._shape))
         if wanted != columns:
             raise ModelError(
@@ -74,18 +97,60 @@ class Network:
                 where=self.where,
                 hint="name as many features, or give the shape that the module takes",
             )
-        x, v = np.zeros((2, columns)), np.ones(len(self.index))
+        x = np.zeros((2, columns))
         width = [columns]
 
         def count(layer: Any, given: Any, out: Any) -> None:
             width.append(out.numel() if isinstance(out, Tensor) else 0)
 
-        hooks = [layer.register_forward_hook(count) for layer in self._module.modules()]
+        hooks = [layer.register_forward_hook(count) for layer in self._modules[0].modules()]
         self.n_margins = len(self.margins(x[:1], self.start))
         for hook in hooks:
             hook.remove()
-        self._rows = max(1, CELLS // sum(width))
-        self.round_trip(x, self.start, v, lambda rows, Z, U: U)
+        self._width = sum(width)
+        self._rows = max(1, CELLS // self._width)
+        with self._users():
+            self._tail = tail(self._modules, self._chosen, self._input(x, slice(0, 2)))
+        images = len(self._shape or ()) == 3 and self._dtype == torch.float32
+        self._last = images and self._works(lambda: self.margins(x, self.start), last=True)
+        self._settle(x)
+
+    def _settle(self, x: np.ndarray) -> None:
+        """The quickest kernels and passes that work: as they are, or those that can be differentiated twice.
+
+        Each has to agree with the module's plain derivatives on ⟨r, J v⟩ = ⟨Jᵀ r, v⟩.
+        """
+        rng = np.random.default_rng(0)
+        v, r = rng.normal(size=(len(self.index), 1)), rng.normal(size=(self.n_margins, len(x)))
+        asked = float(self.pull(x, self.start, lambda rows, Z: r[:, rows]) @ v[:, 0])
+
+        def agree(rows: slice, Z: np.ndarray, U: np.ndarray) -> None:
+            found = float((r[:, rows] * U[0]).sum())
+            if np.isfinite(asked) and abs(found - asked) > 1e-2 * abs(asked) + 1e-4:
+                raise ModelError("the module failed: its derivatives disagree", where=self.where, hint=TWICE)
+
+        def twice() -> None:
+            made = self.tangents(x, self.start, r)
+            made.push(v, agree)
+            made.round_trip(v, lambda rows, Z, U: U)
+
+        tries = [(last, plain) for last in dict.fromkeys((self._last, False)) for plain in (False, True)]
+        if not any(self._works(twice, last=last, plain=plain) for last, plain in tries):
+            twice()  # once more, for its error
+        chosen = self._plain
+        kinds = dict.fromkeys((chosen, True))
+        if not any(self._works(lambda: self.push(x, self.start, v, agree), plain=plain) for plain in kinds):
+            self._plain, self._reverse = chosen, True
+
+    def _works(self, attempt: Callable[[], Any], **switches: bool) -> bool:
+        """Whether it raises nothing, with these switches, which stay."""
+        for name, value in switches.items():
+            setattr(self, f"_{name}", value)
+        try:
+            attempt()
+        except ModelError:
+            return False
+        return True
 
     def module(self, theta: np.ndarray) -> Any:
         """A copy of the module as it was given, with these parameters."""
@@ -100,98 +165,196 @@ class Network:
 
     def margins(self, X: Design, theta: np.ndarray) -> np.ndarray:
         """(n_margins, n_rows)."""
-        call, s = self._function(theta, self._chosen)
-        with self._users(), torch.no_grad():
-            parts = [_array(call(s, x)).T for _, x in self._blocks(X)]
+        found: dict[int, np.ndarray] = {}
+        with self._users():
+            call, values, over = self._ranked(X, theta)
+
+            def work(share: int, rows: slice, x: Tensor) -> None:
+                with torch.no_grad():
+                    found[rows.start] = array(call(share, values, x)).T
+
+            over(work)
+        parts = [found[start] for start in sorted(found)]
         return np.concatenate(parts, axis=1) if parts else np.zeros((self.n_margins, 0))
 
-    def push(self, X: Design, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """J v, (n_margins, n_rows), for v along `index`: one forward pass."""
-        call, s = self._function(theta, self._chosen)
-        along, out = self._tensor(v), []
-        with self._users(FORWARD), torch.no_grad():
-            for _, x in self._blocks(X):
-                out.append(_array(torch.func.jvp(lambda t, x=x: call(t, x), (s,), (along,))[1]).T)
-        return np.concatenate(out, axis=1)
+    def push(
+        self, X: Design, theta: np.ndarray, V: np.ndarray, use: Callable[[slice, np.ndarray, np.ndarray], None]
+    ) -> None:
+        """`use` gets rows, their margins (n_margins, n_rows), and J V for V (n_chosen, m) as (m, n_margins, n_rows)."""
+        if self._reverse or V.shape[1] > FEW:
+            self.tangents(X, theta).push(V, use)
+            return
+        with self._users(), kernels(plain=self._plain):
+            call, values, over = self._ranked(X, theta)
+            along = [self._parts(values, v) for v in V.T]
+
+            def work(share: int, rows: slice, x: Tensor) -> None:
+                U = []
+                with torch.no_grad():
+                    for v in along:
+                        duals = [forward_ad.make_dual(t, d) for t, d in zip(values, v, strict=True)]
+                        Z, dZ = forward_ad.unpack_dual(call(share, duals, x))
+                        U.append(np.zeros(Z.T.shape) if dZ is None else array(dZ).T)
+                use(rows, array(Z).T, np.stack(U))
+
+            with level():
+                over(work)
 
     def pull(self, X: Design, theta: np.ndarray, residuals: Residuals, *, every: bool = False) -> np.ndarray:
         """Σ_i J_iᵀ r_i along `index`, or along all of θ; `residuals` gives r where the margins are known."""
-        call, s = self._function(theta, tuple(self._shapes) if every else self._chosen)
-        total = torch.zeros_like(s)
         with self._users():
-            for rows, x in self._blocks(X):
-                Z, back = torch.func.vjp(lambda t, x=x: call(t, x), s)
-                total += back(self._tensor(residuals(rows, _array(Z).T).T))[0]
-        return _array(total)
+            call, values, over = self._entire(X, theta) if every else self._ranked(X, theta)
+            own = [[v.detach().clone().requires_grad_() for v in values] for _ in range(SHARES)]
+            sums = [[torch.zeros_like(v) for v in values] for _ in range(SHARES)]
 
-    def round_trip(self, X: Design, theta: np.ndarray, v: np.ndarray, curve: Callable[..., np.ndarray]) -> np.ndarray:
-        """Σ_i J_iᵀ S_i J_i v along `index`, where `curve` applies S to J v: one pass forth and one back."""
-        call, s = self._function(theta, self._chosen)
-        along, total = self._tensor(v), torch.zeros_like(s)
-        with self._users(FORWARD):
-            for rows, x in self._blocks(X):
+            def work(share: int, rows: slice, x: Tensor) -> None:
+                Z = call(share, own[share], x)
+                r = self._tensor(residuals(rows, array(Z).T).T)
+                if not r.any():
+                    return
+                parts = torch.autograd.grad([Z], own[share], [r], materialize_grads=True)
+                for total, part in zip(sums[share], parts, strict=True):
+                    total += part
 
-                def both(t: Tensor, x: Tensor = x) -> tuple[Tensor, Tensor]:
-                    return torch.func.jvp(lambda u: call(u, x), (t,), (along,))
+            over(work)
+            return np.sum([flat(part) for part in sums], axis=0)
 
-                Z, back, dZ = torch.func.vjp(both, s, has_aux=True)
-                total += back(self._tensor(curve(rows, _array(Z).T, _array(dZ).T).T))[0]
-        return _array(total)
+    def tangents(self, X: Design, theta: np.ndarray, weights: np.ndarray | None = None) -> Tangents:
+        """Products with the Jacobian at θ along `index`, and with the margins' second derivatives at `weights`."""
+        with self._users():
+            call, values, over = self._ranked(X, theta)
+
+        def guarded(work: Callable[[int, slice, Tensor], None]) -> None:
+            with self._users(TWICE), kernels(plain=self._plain):
+                over(work)
+
+        keep = X.shape[0] * (self._width if self._tail is None else self._tail.width) <= KEPT
+        return Tangents(call, values, guarded, self._tensor, weights, keep=keep)
 
     def jacobians(self, X: Design, theta: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """J (n_rows, n_margins, n_chosen) a few rows at a time."""
-        call, s = self._function(theta, self._chosen)
-        one = torch.func.vmap(torch.func.jacrev(lambda t, x: call(t, x[None])[0]), (None, 0))
-        with self._users(SINGLE), torch.no_grad():
-            for rows, x in self._blocks(X, CELLS // (2 * len(s))):
-                yield rows, _array(one(s, x))
+        units = torch.eye(self.n_margins, dtype=self._dtype, device=self._device)
+        yield from self._by_row(X, theta, lambda rows: units.expand(rows.stop - rows.start, -1, -1))
 
     def gradients(self, X: Design, theta: np.ndarray, R: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """J_iᵀ r_i of each row, (n_rows, n_chosen), a few rows at a time; R is (n_margins, n_rows)."""
-        call, s = self._function(theta, self._chosen)
-        one = torch.func.vmap(torch.func.grad(lambda t, x, r: (call(t, x[None])[0] * r).sum()), (None, 0, 0))
-        with self._users(SINGLE), torch.no_grad():
-            for rows, x in self._blocks(X, CELLS // (2 * len(s))):
-                yield rows, _array(one(s, x, self._tensor(R[:, rows].T)))
+        for rows, parts in self._by_row(X, theta, lambda rows: self._tensor(R[:, rows].T)[:, None]):
+            yield rows, parts[:, 0]
+
+    def _by_row(
+        self, X: Design, theta: np.ndarray, along: Callable[[slice], Tensor]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """(n_rows, k, n_chosen) of each row's margins' derivatives along k directions (n_rows, k, n_margins)."""
+        with self._users():
+            call, values, _ = self._ranked(X, theta)
+
+        def one(x: Tensor, r: Tensor) -> Tensor:
+            _, pull = torch.func.vjp(lambda *own: call(0, own, x[None])[0], *values)
+            return torch.stack([torch.cat([g.reshape(-1) for g in pull(each)]) for each in r])
+
+        def alone(x: Tensor, r: Tensor) -> np.ndarray:
+            own = [v.detach().clone().requires_grad_() for v in values]
+            Z = call(0, own, x[None])
+            parts = (torch.autograd.grad([Z], own, [k[None]], retain_graph=True, materialize_grads=True) for k in r)
+            return np.stack([flat(part) for part in parts])
+
+        def work(rows: slice, x: Tensor) -> np.ndarray:
+            r = along(rows)
+            if not self._loops:
+                try:
+                    return array(torch.func.vmap(one)(x, r))
+                except RuntimeError:
+                    self._loops = True  # an operation that takes no single rows: each row is a block then
+            return np.stack([alone(*each) for each in zip(x, r, strict=True)])
+
+        most = max(1, min(self._rows, SINGLE // (self.n_margins * len(self.index))))
+        for begin in range(0, X.shape[0], most):
+            rows = slice(begin, min(X.shape[0], begin + most))
+            with self._users(), kernels(plain=self._plain):
+                part = work(rows, self._rows_of(X, theta, rows))
+            yield rows, part
 
     # ---- tensors --------------------------------------------------------------------------------------------------
 
-    def _function(self, theta: np.ndarray, names: Sequence[str]) -> tuple[Callable[[Tensor, Tensor], Tensor], Tensor]:
-        """Margins (n_rows, n_margins) as a function of the parameters called `names`, and their values."""
+    def _entire(self, X: Design, theta: np.ndarray) -> tuple[Call, list[Tensor], Callable[..., None]]:
+        """Margins as a function of all of θ, its values there, and how a pass goes over the rows."""
         fixed = self._split(theta)
-        s = torch.cat([fixed[n].reshape(-1) for n in names])
-        sizes = [fixed[n].numel() for n in names]
 
-        def call(t: Tensor, x: Tensor) -> Tensor:
-            moved = zip(names, t.split(sizes), strict=True)
-            values: Mapping[str, Tensor] = fixed | {n: part.view(self._shapes[n]) for n, part in moved}
-            inputs = x if self._shape is None else x.reshape(len(x), *self._shape)
-            out = torch.func.functional_call(self._module, values, (inputs,))
-            if not isinstance(out, Tensor) or out.ndim not in (1, 2) or len(out) != len(x):
-                what = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
-                raise RuntimeError(f"it returned {what} for {len(x)} rows")
-            return out[:, None] if out.ndim == 1 else out
+        def over(work: Callable[[int, slice, Tensor], None]) -> None:
+            go = lambda share, rows: work(share, rows, self._input(X, rows))  # noqa: E731
+            shared(X.shape[0], self._rows, self._threads, go)
 
-        return call, s
+        return Call(self._modules, tuple(fixed), {}), list(fixed.values()), over
+
+    def _ranked(self, X: Design, theta: np.ndarray) -> tuple[Call, list[Tensor], Callable[..., None]]:
+        """The same, as a function of what rankings look at; where that is the last layer alone, from its inputs."""
+        fixed = self._split(theta)
+        values = [fixed.pop(n) for n in self._chosen]
+        found = self._tail
+        if found is None:
+            _, _, over = self._entire(X, theta)
+            return Call(self._modules, self._chosen, fixed), values, over
+        inputs = self._into_tail(X, theta)
+
+        def over_tail(work: Callable[[int, slice, Tensor], None]) -> None:
+            go = lambda share, rows: work(share, rows, inputs[rows])  # noqa: E731
+            shared(len(inputs), max(1, CELLS // found.width), self._threads, go)
+
+        rest = {n.removeprefix(found.prefix): t for n, t in fixed.items() if n.startswith(found.prefix)}
+        return Call(found.modules, found.names, rest), values, over_tail
+
+    def _into_tail(self, X: Design, theta: np.ndarray) -> Tensor:
+        """What the last layer gets, (n_rows, …); kept for the last two sets of rows while they live."""
+        known = self._inner.get(id(X))
+        if known is not None and known[0]() is X and np.array_equal(known[1], theta):
+            return known[2]
+        assert self._tail is not None
+        found: dict[int, Tensor] = {}
+        call, values, over = self._entire(X, theta)
+        with self._tail.caught() as inputs:
+
+            def work(share: int, rows: slice, x: Tensor) -> None:
+                with torch.no_grad():
+                    call(share, values, x)
+                found[rows.start] = inputs[share].detach()
+
+            over(work)
+        alive = {i: k for i, k in self._inner.items() if k[0]() is not None and i != id(X)}
+        self._inner = dict(list(alive.items())[-1:])
+        whole = torch.cat([found[start] for start in sorted(found)]) if found else torch.zeros(0)
+        self._inner[id(X)] = (weakref.ref(X), theta.copy(), whole)
+        return whole
+
+    def _rows_of(self, X: Design, theta: np.ndarray, rows: slice) -> Tensor:
+        return self._input(X, rows) if self._tail is None else self._into_tail(X, theta)[rows]
 
     def _split(self, theta: np.ndarray) -> dict[str, Tensor]:
         parts = self._tensor(theta).split([s.numel() for s in self._shapes.values()])
         return {n: part.view(shape) for (n, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
-    def _blocks(self, X: Design, most: int | None = None) -> Iterator[tuple[slice, Tensor]]:
-        count = self._rows if most is None else max(1, min(self._rows, most))
-        for begin in range(0, X.shape[0], count):
-            rows = slice(begin, min(X.shape[0], begin + count))
-            yield rows, self._tensor(X[rows].toarray() if sp.issparse(X) else X[rows])
+    def _parts(self, like: Sequence[Tensor], v: np.ndarray) -> list[Tensor]:
+        parts = self._tensor(v).split([t.numel() for t in like])
+        return [part.view(t.shape) for t, part in zip(like, parts, strict=True)]
+
+    def _input(self, X: Design, rows: slice) -> Tensor:
+        x = self._tensor(X[rows].toarray() if sp.issparse(X) else X[rows])
+        if self._shape is None:
+            return x
+        x = x.reshape(len(x), *self._shape)
+        if not self._last:
+            return x
+        # PyTorch takes images with one channel for channels first, and pools those ten times as slowly.
+        _, c, h, w = x.shape
+        return torch.empty_strided(x.shape, (c * h * w, 1, w * c, c), dtype=x.dtype, device=x.device).copy_(x)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.tensor(values, dtype=self._dtype, device=self._device)
 
     @contextmanager
     def _users(self, hint: str = TAKES) -> Iterator[None]:
-        """The module is the user's: what it raises is reported with its place, and it gets the threads asked for."""
+        """The module is the user's: what it raises is reported with its place. PyTorch's own threads are ours."""
         before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(1)
         try:
             yield
         except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
@@ -203,34 +366,9 @@ class Network:
             torch.set_num_threads(before)
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().to("cpu", torch.float64).numpy()
-
-
 def _device(name: str, where: str) -> torch.device:
     try:
         return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(f"PyTorch has no device '{name}': {first}", where=where, hint="device='cpu'") from None
-
-
-def _choose(module: Any, trained: list[str], wanted: str | Sequence[str], where: str) -> tuple[str, ...]:
-    """Names of parameters, in the module's order: all, the last layer's, or those named, layers for all of theirs."""
-    if wanted == "all":
-        return tuple(trained)
-    if wanted == "last":
-        layers = [n.rpartition(".")[0] for n in trained]
-        return tuple(n for n, layer in zip(trained, layers, strict=True) if layer == layers[-1])
-    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    layers = [n for n, _ in module.named_modules() if n and any(t.startswith(n + ".") for t in trained)]
-    for name in names:
-        if name not in trained and name not in layers:
-            raise ModelError(
-                f"the module trains no parameter or layer '{name}'",
-                where=where,
-                hint=nearest(str(name), [*layers, *trained, "all", "last"]),
-            )
-    if not names:
-        raise ModelError("parameters=() leaves nothing to rank by", where=where, hint="parameters='all'")
-    return tuple(n for n in trained if any(n == name or n.startswith(f"{name}.") for name in names))

@@ -43,7 +43,7 @@ def features(arguments: Sequence[list[Token]], info: ModelInfo | None, reading: 
 def in_order(found: Sequence[Feature], info: ModelInfo, reading: Reading) -> list[list[Token]]:
     """Named features in the model's order; as they stand where none of them is called like a feature."""
     names = {str(f.name).lower(): f for f in found}
-    if all(n.lower() in names for n in info.features) and len(names) == len(info.features):
+    if all(n.lower() in names for n in info.features) and len(found) == len(info.features):
         return [names[n.lower()].tokens for n in info.features]
     known = {n.lower() for n in info.features}
     if len(found) == len(known) and not any(f.given for f in found) and not known & names.keys():
