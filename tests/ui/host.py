@@ -57,6 +57,14 @@ class Host:
         """The requests for one operation, in order."""
         return [request for name, request in self.asked if name == op]
 
+    def last(self, op: str, **said: Any) -> Any:
+        """The latest request for one operation, once it says this: a page may show what it is about to ask for."""
+        for _ in range(1000):
+            if (asked := self.of(op)) and said.items() <= asked[-1].items():
+                return asked[-1]
+            time.sleep(0.01)
+        raise AssertionError(f"{op} never asked with {said}: {self.of(op)}")
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()

@@ -260,6 +260,12 @@ class Shop:
             "total": len(rows),
         }
 
+    def suspects(self, request: Any) -> Any:
+        keys = [i * 11 for i in range(1, 1 + request["limit"])] if request["complaints"] else []
+        rows = [[i, "churn", key, 0.9 / i, "no", "import-17"] for i, key in enumerate(keys, start=1)]
+        names = _columns("rank", "model", "key", "score", "label", "source")
+        return {"ready": True, "doubt": "", "rows": {"columns": names, "rows": rows, "offset": 0, "total": len(rows)}}
+
     def debug(self, request: Any) -> Iterator[Any]:
         yield {"type": "started", "id": RUN, "budget": request["settings"].get("budget", 300)}
         yield {"type": "waiting", "seconds": 0.1, "doing": "training churn"}
@@ -291,7 +297,7 @@ class Shop:
             }
         yield {"type": "done", "run": run_data.run() | {"id": RUN, "request": request}}
 
-    OPS = ("project", "query", "ask", "rows", "place", "describe", "rows_behind", "records_behind")
+    OPS = ("project", "query", "ask", "rows", "place", "describe", "rows_behind", "records_behind", "suspects")
 
 
 def make() -> Host:

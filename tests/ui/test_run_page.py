@@ -136,7 +136,7 @@ def test_the_records_of_a_pattern(opened: Open) -> None:
     page.get_by_role("button", name="Show its records").first.click()
     page.get_by_role("button", name="source is 'import-17'").wait_for()
     page.get_by_role("button", name="Keep all 220 that match").wait_for()
-    assert page.host.of("records")[-1]["pattern"] == 0
+    assert page.host.last("records", pattern=0)
     assert in_focus(page) == "Removed records, in order"
     page.get_by_role("button", name="show all records again").click()
     page.get_by_text("1–100 of 230").wait_for()

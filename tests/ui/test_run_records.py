@@ -30,8 +30,7 @@ def test_sorting_and_searching_ask_the_host(opened: Open) -> None:
     page.get_by_role("button", name="tenure").click()
     page.locator("th[aria-sort=descending]").wait_for()
     page.locator(".records:has(.table[aria-busy=false])").wait_for()
-    asked = page.host.of("records")[-1]
-    assert (asked["sort"], asked["down"]) == ("tenure", True)
+    assert page.host.last("records", sort="tenure", down=True)
     page.get_by_role("searchbox", name="Search").fill("2641")
     settled(page, 1)
     assert "2641" in rows(page).inner_text()
@@ -82,9 +81,10 @@ def test_all_that_match_are_kept_in_one_action(opened: Open) -> None:
     page.get_by_role("button", name="Keep all 32 that match").click()
     expect(kept(page)).to_have_text("32 records kept of 230")
     assert page.host.of("keep") == [{"run": "r7", "text": "relabel", "pattern": None, "kept": None, "keep": True}]
-    page.get_by_role("button", name="Show them").click()
+    with page.expect_response("**/records"):
+        page.get_by_role("button", name="Show them").click()
     settled(page, 32)
-    assert page.host.of("records")[-1]["kept"] is True
+    assert page.host.last("records", kept=True)
     page.get_by_role("button", name="Keep none of them").click()
     page.get_by_text("No record matches.").wait_for()
 

@@ -133,8 +133,7 @@ STATES: dict[str, tuple[Callable[[], Finished], str, Callable[[Any], None] | Non
 }
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("light", ["light", "dark"])
+@pytest.mark.parametrize(("light", "width"), [("light", 1280), ("dark", 390)])
 def test_nothing_for_axe_to_find(opened: Open, page: Any, violations: Any, light: str, width: int) -> None:
     page.emulate_media(color_scheme=light)
     page.set_viewport_size({"width": width, "height": 844})
