@@ -39,7 +39,7 @@ def test_relabelling_finds_the_true_label_and_takes_fewer_records(
     if folder:
         needs(folder)
     made, accuracy = script["SETS"][name](seed), script["accuracy"]
-    how = {"budget": len(made.wrong), "step": max(1, len(made.wrong) // 20), "until": "budget", "progress": False}
+    how = {"budget": len(made.wrong), "step": len(made.wrong) // 10, "until": "budget", "progress": False}
     delete, relabel = (made.db.debug(made.complaints, fix=fix, **how) for fix in ("delete", "relabel"))
     found = [c for r in relabel.rounds for c in r.chosen if c.key in made.wrong]
     assert len(found) >= 0.8 * len(made.wrong)

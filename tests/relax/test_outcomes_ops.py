@@ -167,9 +167,8 @@ def test_normal_tail(op: str, values: str, monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(FORWARD["tail"](w, *attrs), right, atol=0.01)
 
 
-@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("values", ["decimal", "real", "few of many"])
-def test_tail_on_a_fine_lattice(op: str, values: str) -> None:
+def test_tail_on_a_fine_lattice(values: str) -> None:
     """Sums of values without a short lattice, near what worlds drawn at random say, and with the right gradient."""
     rng = np.random.default_rng(8)
     m = 150 if values == "few of many" else 40
@@ -179,16 +178,18 @@ def test_tail_on_a_fine_lattice(op: str, values: str) -> None:
     if values == "decimal":
         value = np.round(value, 2)
     threshold = float(np.round((w * value).sum(), 2))
-    attrs = (cluster, place, 1, value, op, threshold)
-    assert not tail_rule(*attrs[:4], threshold).any()
+    assert not tail_rule(cluster, place, 1, value, threshold).any()
     draw = rng.random((200_000, m))
     first = draw < w[:m]
     second = (draw >= w[:m])[:, ::4] & (draw[:, ::4] < (w[:m][::4] + w[m:]))
     total = np.round(first @ value[:m] + second @ value[m:], 9)
-    np.testing.assert_allclose(FORWARD["tail"](w, *attrs), OPS[op](total, threshold).mean(), atol=0.004)
-    check_gradient("tail", [w], attrs, 0)
     sure = (w > 0.2).astype(float) * (np.arange(len(w)) < m)
-    assert FORWARD["tail"](sure, *attrs).tolist() == exact("tail", sure, *attrs).tolist()
+    for op, holds in OPS.items():
+        attrs = (cluster, place, 1, value, op, threshold)
+        np.testing.assert_allclose(FORWARD["tail"](w, *attrs), holds(total, threshold).mean(), atol=0.004, err_msg=op)
+        if m < 150 or op in (">=", "="):  # of many values a gradient takes seconds
+            check_gradient("tail", [w], attrs, 0)
+        assert FORWARD["tail"](sure, *attrs).tolist() == exact("tail", sure, *attrs).tolist(), op
 
 
 def test_tail_of_null_thresholds_and_empty_places() -> None:
