@@ -29,7 +29,7 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rain"))
 
-pytest_plugins = ("browser",)
+pytest_plugins = ("browser", "registered")
 
 
 def pytest_collection_finish() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,24 +24,12 @@ from rain_debug.datasets import shop
 from rain_debug.errors import ConfigError, DebugError, ModelError, RainError, SQLError
 from rain_debug.models import adapt
 from rain_debug.models.adapt import ADAPTERS
-from rain_debug.rankers import BLIND, OPTIONS, RANKERS, Problem, Ranking
+from rain_debug.rankers import BLIND, RANKERS, Problem, Ranking
 from rain_debug.rankers.known import OWN
 from rain_debug.relax import functions
-from rain_debug.relax.ops import EXACT, FORWARD, GRADIENT
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "extend"
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test registers is gone after it."""
-    known: tuple[Any, ...] = (RANKERS, OPTIONS, ADAPTERS, FORWARD, EXACT, GRADIENT, functions._REGISTERED, BLIND)
-    before = [kept.copy() for kept in known]
-    yield
-    for kept, was in zip(known, before, strict=True):
-        kept.clear()
-        kept.update(was)
 
 
 # ---- the examples ---------------------------------------------------------------------------------------------------
