@@ -196,6 +196,13 @@ class Runner:
         )
 
 
+def attempt(mutants: list[Mutant], log: Log, minutes: float) -> None:
+    """Try each in a fork; asserts stay plain, or pytest gives modules named for their doctests other code."""
+    names = sorted({t.partition("::")[0] for m in mutants for t in m.tests})
+    options = ["-q", "-s", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    in_child(lambda: int(pytest.main([*options, *names], [Runner(mutants, log, minutes)])))
+
+
 class Log:
     """What came of each mutant, a line each; a later line of the same mutant counts."""
 
@@ -261,9 +268,7 @@ def main() -> int:
     every = [m for turn in itertools.zip_longest(*samples) for m in turn if m is not None]
     todo = [m for m in every if not log.knows(m)]
     if todo:
-        names = sorted({t.partition("::")[0] for m in todo for t in m.tests})
-        options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        in_child(lambda: int(pytest.main([*options, *names], [Runner(todo, log, args.minutes)])))
+        attempt(todo, log, args.minutes)
         log = Log(path, tests)
     shares, report = covered.shares(), {}
     for room in rooms:

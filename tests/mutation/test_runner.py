@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mutation.changes import changed, changes
+from mutation.covered import ROOT
 from mutation.run import Log, Mutant, put
 
 TEXT = '''
@@ -88,6 +93,29 @@ def test_the_functions_that_are_there_get_the_changed_code(tmp_path: Path) -> No
     assert kept(3)
     with pytest.raises(AssertionError, match="no function has this code"):
         apply("lambda: x * 2 → x / 2")
+
+
+ATTEMPT = """
+import sys
+from pathlib import Path
+from mutation.changes import changes
+from mutation.covered import SRC
+from mutation.run import Log, Mutant, attempt
+
+path = SRC / "sql" / "plan.py"
+text = path.read_text()
+test = "src/rain_debug/sql/plan.py::rain_debug.sql.plan.Relation.row_of"
+change = next(c for c in changes(text) if c.function == "row_of" and c.after == "return None")
+attempt([Mutant("sql", path, text, change, (test,), 1.0)], Log(Path(sys.argv[1]), ""), 1.0)
+"""
+
+
+def test_a_function_with_an_assert_is_tried_against_its_own_doctest(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    path = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))
+    command = [sys.executable, "-c", ATTEMPT, str(log)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True)
+    assert json.loads(log.read_text())["found"] == "killed"
 
 
 def test_what_is_killed_stays_so_and_survivors_are_tried_again(tmp_path: Path) -> None:
