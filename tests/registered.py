@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
-from rain_debug.models.adapt import ADAPTERS
-from rain_debug.rankers import BLIND, OPTIONS, RANKERS
-from rain_debug.relax import functions
-from rain_debug.relax.ops import EXACT, FORWARD, GRADIENT
 
-KNOWN: tuple[Any, ...] = (RANKERS, OPTIONS, ADAPTERS, FORWARD, EXACT, GRADIENT, functions._REGISTERED, BLIND)
+@cache
+def known() -> tuple[Any, ...]:
+    """The sets and dictionaries that are registered in; looked up in the processes that run tests alone."""
+    from rain_debug.models.adapt import ADAPTERS
+    from rain_debug.rankers import BLIND, OPTIONS, RANKERS
+    from rain_debug.relax import functions
+    from rain_debug.relax.ops import EXACT, FORWARD, GRADIENT
+
+    return RANKERS, OPTIONS, ADAPTERS, FORWARD, EXACT, GRADIENT, functions._REGISTERED, BLIND
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """What a test registers is gone after it."""
-    before = [known.copy() for known in KNOWN]
+    before = [kept.copy() for kept in known()]
     yield
-    for known, was in zip(KNOWN, before, strict=True):
-        if known != was:
-            known.clear()
-            known.update(was)
+    for kept, was in zip(known(), before, strict=True):
+        if kept != was:
+            kept.clear()
+            kept.update(was)
