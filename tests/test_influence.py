@@ -103,6 +103,21 @@ def test_removed_records_have_no_score() -> None:
     assert not influence.scores(along, keep)[:5].any() and influence.scores(along, keep)[5:].all()
 
 
+def test_scores_stay_where_the_records_are() -> None:
+    """A model that scores elsewhere is asked; of another the products come here."""
+    model, records, _ = build(1, 40, 2)
+    keep, direction = np.arange(40) >= 5, np.ones(model.n_params)
+    theta = model.fit(records, keep).theta
+    here = influence.scored(model, records, keep, theta, direction)
+    np.testing.assert_array_equal(
+        here, influence.scores(influence.products(model, records, keep, theta, direction), keep)
+    )
+    asked: list[Any] = []
+    model.scored = lambda *given: asked.append(given) or here[:3]  # type: ignore[attr-defined, func-returns-value]
+    assert influence.scored(model, records, keep, theta, direction).tolist() == here[:3].tolist()
+    assert asked == [(records, keep, theta, direction)]
+
+
 def test_self_influence_is_the_loss_a_removal_adds() -> None:
     model, records, _ = build(3, 200, 3, C=0.1)
     keep = np.ones(200, dtype=bool)

@@ -180,6 +180,18 @@ def test_a_ranker_that_fails_says_so_by_its_name() -> None:
         small_debug(ranker="mine")
 
 
+def test_what_a_ranker_refuses_stays_in_its_words() -> None:
+    said = ModelError("no distance between texts", hint="encode them")
+
+    def refuses(problem: Problem) -> Ranking:
+        raise said
+
+    extend.ranker("mine")(refuses)
+    with pytest.raises(ModelError) as caught:
+        small_debug(ranker="mine")
+    assert caught.value is said
+
+
 # ---- a function -----------------------------------------------------------------------------------------------------
 
 
