@@ -191,7 +191,7 @@ def test_null_counts_as_violated_and_its_relaxed_value_stands_in() -> None:
     assert made.term(NAN, 4.0) == Term(6.0, -1.0, True)
     least = goal(N.at_least(3), NAN, 4.0, scale="none")
     assert least.term(NAN, 4.0) == Term(0.0, -1.0, True)
-    assert goal(N.at_least(4), NAN, 5.0).term(NAN, 5.0) == Term(0.0, -0.25, True)
+    assert goal(N.at_least(4), NAN, 5.0).term(NAN, 5.0) == Term(0.0, -0.2, True)
     assert goal(N.too_low(), NAN, 4.0).scale == 4.0
     with pytest.raises(ComplaintError, match="the cell is NULL"):
         goal(N.too_low(by=3), NAN, 4.0)
