@@ -123,6 +123,8 @@ class DuckDB(DuckDBWords):
         if not re.fullmatch(r'("([^"]|"")+"|\w+)(\.("([^"]|"")+"|\w+)){0,2}', name):
             return name
         parts = [p.strip('"').lower() for p in re.findall(r'"(?:[^"]|"")+"|\w+', name)]
+        if len(parts) == 1:
+            return parts[0]
         here = self.table("SELECT current_database() AS d, current_schema() AS s")
         for home in (here["d"].values[0], here["s"].values[0]):
             if len(parts) > 1 and parts[0] == str(home).lower():
