@@ -152,9 +152,6 @@ class Runner:
         self.mutants, self.log, self.until = mutants, log, time.monotonic() + 60 * minutes
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        for path in {m.path for m in self.mutants}:  # what is imported on first use has no functions before
-            name = ".".join(("rain_debug", *path.relative_to(SRC).with_suffix("").parts))
-            importlib.import_module(name.removesuffix(".__init__"))
         items = {item.nodeid: item for item in session.items}
         for number, mutant in enumerate(self.mutants, 1):
             started = time.monotonic()
@@ -200,7 +197,15 @@ def attempt(mutants: list[Mutant], log: Log, minutes: float) -> None:
     """Try each in a fork; asserts stay plain, or pytest gives modules named for their doctests other code."""
     names = sorted({t.partition("::")[0] for m in mutants for t in m.tests})
     options = ["-q", "-s", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    in_child(lambda: int(pytest.main([*options, *names], [Runner(mutants, log, minutes)])))
+
+    def act() -> int:
+        # What is imported on first use has no functions before, and what pytest imports first is there twice.
+        for path in sorted({m.path for m in mutants} | {ROOT / n for n in names if n.startswith("src/")}):
+            name = ".".join(("rain_debug", *path.relative_to(SRC).with_suffix("").parts))
+            importlib.import_module(name.removesuffix(".__init__"))
+        return int(pytest.main([*options, *names], [Runner(mutants, log, minutes)]))
+
+    in_child(act)
 
 
 class Log:

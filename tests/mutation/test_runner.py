@@ -98,24 +98,28 @@ def test_the_functions_that_are_there_get_the_changed_code(tmp_path: Path) -> No
 ATTEMPT = """
 import sys
 from pathlib import Path
+
 from mutation.changes import changes
 from mutation.covered import SRC
 from mutation.run import Log, Mutant, attempt
 
-path = SRC / "sql" / "plan.py"
+path = SRC / "lineage" / "exports.py"
 text = path.read_text()
-test = "src/rain_debug/sql/plan.py::rain_debug.sql.plan.Relation.row_of"
-change = next(c for c in changes(text) if c.function == "row_of" and c.after == "return None")
-attempt([Mutant("sql", path, text, change, (test,), 1.0)], Log(Path(sys.argv[1]), ""), 1.0)
+first = {c.function: c for c in reversed(changes(text)) if c.after == "return None"}
+doctest = "src/rain_debug/lineage/exports.py::rain_debug.lineage.exports.kind_of"
+about_axes = "tests/lineage/test_exports.py::test_axes_stand_for_conditions_and_groups_too"
+tried = [("kind_of", doctest), ("_interval", doctest), ("kind_of", about_axes)]
+attempt([Mutant("lineage", path, text, first[f], (test,), 1.0) for f, test in tried], Log(Path(sys.argv[1]), ""), 1.0)
 """
 
 
-def test_a_function_with_an_assert_is_tried_against_its_own_doctest(tmp_path: Path) -> None:
+def test_a_module_is_there_once_and_its_asserts_stay_plain_beside_its_own_doctests(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     path = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))
     command = [sys.executable, "-c", ATTEMPT, str(log)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True)
-    assert json.loads(log.read_text())["found"] == "killed"
+    found = [json.loads(line)["found"] for line in log.read_text().splitlines()]
+    assert found == ["killed", "survived", "survived"]
 
 
 def test_what_is_killed_stays_so_and_survivors_are_tried_again(tmp_path: Path) -> None:
