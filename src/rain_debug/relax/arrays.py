@@ -33,7 +33,8 @@ def where(condition: Array, yes: Any, no: Any) -> Array:
 
 def scaled(g: Array, by: Array) -> Array:
     """g · by, and 0 where g is 0: no gradient comes from a place whose value is NULL."""
-    return where(g == 0, 0.0, g * by)
+    with np.errstate(invalid="ignore"):
+        return where(g == 0, 0.0, g * by)
 
 
 def rest(mass: Array) -> Array:

@@ -81,7 +81,10 @@ class Expressions(ABC):
 
     def known(self, e: Expr) -> int | None:
         """The probability that `e` is not NULL, given that the row is there; None where it has no rule."""
-        return None
+        if e.op == "not":
+            return self.known(e.args[0])
+        inverse = _inverse(e) if self.leaf(e) is None else None
+        return None if inverse is None else self.b.op("add", self.condition(e), self.condition(inverse))
 
     def aggregate(self, e: Expr) -> Number:
         """One aggregate."""
@@ -123,13 +126,14 @@ class Expressions(ABC):
                     self.loose = self.loose or b.depends(x)
                     node = b.op("null_to", x, node)
                     continue
-                x = b.op("given", x, known) if arg.name == "sum" else x
+                x = b.op("given", x, known) if arg.name == "sum" or arg.op != "agg" else x
                 node = b.op("select", known, x, node)
             return node
         if e.op == "nullif":
-            at = self.constant(e.args[1])
+            at, x = self.constant(e.args[1]), self.number(e.args[0])
             if at is not None:
-                return b.op("null_at", self.number(e.args[0]), attrs=(at,))
+                self.loose = self.loose or b.depends(x)
+                return b.op("null_at", x, attrs=(at,))
         if e.op in ("round", "cast", "other", "nullif"):
             self.loose = self.loose or not (e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")))
         if e.op == "round":
@@ -137,7 +141,8 @@ class Expressions(ABC):
         if e.op == "cast":
             return self._cast(e)
         if e.op in ("=", "<>", "<", "<=", ">", ">=", "and", "or", "not", "is_null"):
-            return self.condition(e)
+            chance, known = self.condition(e), self.known(e)
+            return chance if known is None else b.op("defined", chance, known)
         if e.op == "other" and (function := operation(e.name, len(e.args))) is not None:
             self.rules.append(f"{e.name.upper()} by value")
             return b.op(function, *[self.number(a) for a in e.args])

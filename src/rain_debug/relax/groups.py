@@ -68,7 +68,9 @@ class Groups(Expressions):
         return self.read(self._aggregates[e.sql])
 
     def known(self, e: Expr) -> int | None:
-        if e.op != "agg" or e.name not in ("sum", "avg", "min", "max", "bool_and", "bool_or") or not e.args:
+        if e.op != "agg":
+            return super().known(e)
+        if e.name not in ("sum", "avg", "min", "max", "bool_and", "bool_or") or not e.args:
             return None
         if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
             return None

@@ -110,7 +110,8 @@ def _safe_divide(a: Array, b: Array) -> Array:
 def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
     ok = (b != 0) & ~np.isnan(b) & ~np.isnan(a)
     inverse = np.where(ok, 1 / np.where(ok, b, 1.0), 0.0)
-    return _unbroadcast(g * inverse, a), _unbroadcast(-g * _where(ok, a, 0.0) * inverse**2, b)
+    by_b = -_where(ok, a, 0.0) * inverse**2
+    return _unbroadcast(_scaled(g, inverse), a), _unbroadcast(_scaled(g, by_b), b)
 
 
 def _split(g: Array, sizes: list[int]) -> tuple[Array, ...]:

@@ -1,0 +1,217 @@
+"""What many cells are worth where predictions are unsure: numbers to six digits, of exact and of approximate rules.
+
+An exact one is the expectation over all worlds too; all lie in their bounds, and have the gradient of differences.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rain_debug as rain
+from laws.worlds import fixed
+from rain_debug.engines.table import Table
+from rain_debug.relax import Target
+
+CHANCE = np.array([0.5, 0.25, 0.75, 0.6, 0.9, 0.4])
+"""Of class 1, row by row."""
+BELOW = """SELECT u.g, count(*) AS n, sum(u.x) AS s, avg(u.x) AS m, max(u.x) AS top, min(u.y) AS low
+FROM t u WHERE predict(k, u) = 1 GROUP BY u.g"""
+
+N = Target("value", "n", ())
+
+GROUPS = [
+    ("count(*)", 1.5, 1.9), ("sum(x)", 4.413793, 0.819672), ("avg(x)", 2.793103, 0.894737),
+    ("min(x)", 2.068966, 0.421053), ("max(x)", 3.551724, 1.368421), ("var_pop(x)", 0.971264, 0.710526),
+    ("var_samp(x)", 3.375, 4.5), ("stddev_pop(x)", 0.985527, 0.842927), ("stddev_samp(x)", 1.837117, 2.12132),
+    ("count(x)", 1.5, 1.0), ("sum(DISTINCT x)", 4.413793, 0.819672), ("avg(DISTINCT x)", 2.666667, 0.8),
+    ("count(DISTINCT x)", 1.655172, 1.02459), ("bool_or(x > 1)", 0.896552, 0.789474),
+    ("bool_and(x > 1)", 0.448276, 0.473684), ("sum(x) > count(*)", 0.896552, 0.028033),
+    ("sum(x) * count(*) > 3", 0.802448, 0.276703), ("sum(x) / count(*) > avg(y)", 0.607613, 0.018349),
+    ("avg(x) > avg(y)", 0.773071, 0.100572), ("var_pop(x) > 1", 0.482722, 0.411202),
+    ("var_samp(x) > count(*)", 0.713235, 1.0), ("stddev_pop(x) < 1", 0.517152, 0.58134),
+    ("stddev_samp(x) > 0.5", 0.952, 1.0), ("max(x) >= count(*)", 0.931236, 0.267645),
+    ("min(x) < count(*)", 0.39498, 0.637329), ("max(x) - min(x) > 1", 0.613632, 0.489144),
+    ("abs(sum(x)) > count(*)", 0.900207, 0.198458), ("sqrt(count(*)) > 1.2", 0.610893, 0.764749),
+    ("exp(count(*)) > 4", 0.617232, 0.715074), ("ln(count(*)) > 0.5", 0.503262, 0.665823),
+    ("greatest(sum(x), count(*)) > 2", 0.886264, 0.480604), ("least(sum(x), count(*)) > 2", 0.431556, 0.140631),
+    ("CASE WHEN count(*) > 1 THEN sum(x) ELSE max(y) END > 2", 0.807511, 0.410496),
+    ("coalesce(sum(x), 5) > count(*)", 0.900207, 0.496153), ("coalesce(max(x), 5) > max(y)", 0.815629, 0.28551),
+    ("-max(x) < -2", 0.939084, 0.302788), ("floor(sum(x)) > max(y)", 0.819279, 0.088715),
+    ("round(avg(x)) > min(y)", 0.853447, 0.411344), ("count(DISTINCT x) > 1", 0.796373, 0.514157),
+    ("sum(DISTINCT x) > count(*)", 0.900207, 0.198458), ("avg(DISTINCT x) > count(*)", 0.840466, 0.185271),
+    ("bool_or(x > 1) AND bool_and(y > 1)", 0.649227, 0.04787), ("count(*) <> count(DISTINCT x)", 0.654721, 0.742405),
+    ("count(x) = count(DISTINCT y)", 0.345279, 0.257595), ("max(x) > 2", 0.827586, 0.0),
+    ("max(x) >= 2", 0.896552, 0.614754), ("max(x) = 2", 0.068966, 0.614754), ("max(x) <> 2", 0.931034, 0.163934),
+    ("max(x) < 2", 0.103448, 0.163934), ("max(x) <= 2", 0.172414, 0.778689), ("min(x) > 1", 0.448276, 0.368852),
+    ("min(x) >= 1", 1.0, 0.368852), ("min(x) = 1", 0.551724, 0.0), ("min(x) <> 1", 0.448276, 0.778689),
+    ("min(x) < 2", 0.551724, 0.409836), ("min(x) <= 2", 0.689655, 0.778689), ("avg(x) > 2", 0.827586, 0.0),
+    ("avg(x) = 2", 0.034483, 0.368852), ("sum(x) / count(*) >= 2", 0.862069, 0.036885),
+    ("sum(x) / sum(y) >= 1", 0.862069, 0.0), ("sum(x) > 2", 0.862069, 0.0), ("sum(x) + sum(y) > 6", 0.551724, 0.456),
+    ("sum(x) - sum(y) > 0", 0.551724, 0.0), ("2 * sum(x) > 5", 0.862069, 0.0), ("sum(x) / 2 > 1", 0.862069, 0.0),
+    ("sum(x) IS NULL", 0.0, 0.221311), ("(sum(x) > 2) IS NULL", 0.0, 0.221311), ("max(x) IS NOT NULL", 1.0, 0.778689),
+    ("nullif(count(*), 2)", 1.655172, 1.946721), ("sum(x) FILTER (WHERE y > 1)", 3.862069, 0.819672),
+    ("count(*) FILTER (WHERE y > 1) > 1", 0.413793, 0.245902), ("NOT (max(x) > 2)", 0.172414, 0.778689),
+    ("NOT (max(x) > 2 OR count(*) > 1)", 0.077289, 0.21382), ("CAST(avg(x) AS FLOAT) > 1", 0.896552, 0.368852),
+    ("CAST(sum(x) AS DECIMAL(9,1)) > 2", 0.862069, 0.0), ("(max(x) > 2 AND count(*) > 0) IS NULL", 0.0, 0.221311),
+    ("(NOT bool_or(x > 1)) IS NULL", 0.0, 0.221311), ("coalesce(sum(x) > 2, 1 > 0)", 0.862069, 0.221311),
+    ("coalesce(avg(x), -1)", 2.793103, 0.47541), ("coalesce(sum(x), -1)", 4.413793, 0.598361),
+    ("coalesce(sum(x) / count(*), 7)", 2.666667, 0.421053),
+    ("CASE WHEN sum(x) IS NULL THEN 1 ELSE 0 END", 0.0, 0.221311), ("bool_or(x > 1) IS NULL", 0.0, 0.221311),
+    ("sum(x) <= count(*)", 0.103448, 0.750656), ("avg(x) <= 2", 0.172414, 0.778689),
+    ("sum(x) < 2 AND count(*) > 1", 0.057075, 0.297299), ("count(*) - 2 * count(x) < 0", 1.0, 0.29918),
+    ("count(*) * 2 = 4", 0.448276, 0.504098), ("0 - count(*) > -2", 0.448276, 0.27459),
+    ("4 / count(*) > 2", 0.448276, 0.27459), ("count(*) > 1.5", 0.551724, 0.72541),
+    ("sum(x) = 2", 0.034483, 0.368852), ("sum(x) <> 2", 0.965517, 0.409836),
+    ("sum(x) <> 2 OR avg(y) > 2", 0.979786, 0.772642), ("exp(avg(x)) > 5", 0.838267, 0.16239),
+    ("sqrt(sum(y)) > 2", 0.410817, 0.626047), ("ln(sum(y)) > 1", 0.711098, 0.850166),
+    ("ceil(avg(x)) > 1", 0.994639, 0.460441), ("stddev_pop(y) > 0.5", 0.456319, 0.98666),
+    ("var_samp(y) > 1", 0.350972, 0.922498), ("sum(x) / avg(y) > 1", 0.84695, 0.08903),
+    ("max(x) * min(y) > 2", 0.942477, 0.426977), ("nullif(sum(y), 3) > 2", 0.812852, 0.85552),
+    ("CAST(avg(x) AS INTEGER) > 1", 0.994639, 0.460441), ("bool_and(x > 1) OR count(*) > 2", 0.505351, 0.508533),
+]  # fmt: skip
+"""A value of the groups a and b, given that they are there."""
+OVER = [
+    ("sum(p.n)", 3.4), ("avg(p.n)", 1.806349), ("max(p.n)", 1.946721), ("min(p.n)", 1.655172),
+    ("count(p.n)", 1.88225), ("count(*)", 1.88225), ("var_pop(p.n)", 0.021221), ("stddev_samp(p.n)", 0.212778),
+    ("sum(p.m)", 3.404513), ("avg(p.top)", 2.41962), ("sum(p.n) > 2", 0.87798), ("avg(p.n) > 1.5", 0.706647),
+    ("max(p.n) > 2", 0.472589), ("min(p.n) > avg(p.s)", 0.266181), ("sum(p.s) > sum(p.n)", 0.690666),
+    ("var_samp(p.n) > 1", 0.003235), ("stddev_pop(p.s) > 1", 0.74871), ("count(p.s) > 1", 0.996317),
+    ("sum(p.n) / count(*)", 1.806349), ("sum(p.n * p.low)", 4.999576), ("sum(p.n) > 2 * avg(p.s)", 0.264175),
+    ("sum(CASE WHEN p.n > 1 THEN 1 ELSE 0 END)", 1.208), ("count(*) FILTER (WHERE p.n > 1)", 1.208),
+    ("sum(abs(p.s))", 4.8), ("avg(p.s + p.n)", 4.356488), ("sum(-p.m)", -3.404513), ("sum(coalesce(p.s, 1))", 4.8),
+    ("sum(nullif(p.n, 2))", 3.4), ("sum(round(p.m))", 3.404513), ("max(p.s) > 2", 0.928755),
+    ("sum(CAST(p.m AS INTEGER))", 3.404513), ("sum(p.n) > sum(p.low)", 0.639818), ("count(*) = 2", 0.8845),
+    ("max(p.top) - min(p.low) > 1", 0.844206), ("avg(p.n) - avg(p.s) > 0", 0.288296),
+    ("sum(p.n * p.n) > 4", 0.766872), ("sum(sqrt(p.n)) > 2", 0.816131), ("sum(p.n) IS NULL", 0.0),
+    ("max(p.n) IS NULL", 0.0), ("coalesce(max(p.n), 0)", 1.946721), ("bool_or(p.n > 1)", 0.911862),
+    ("avg(p.n * 2)", 3.612698), ("max(-p.n)", -1.655172), ("min(p.top)", 1.368421), ("avg(p.low) > 1", 0.836278),
+    ("max(p.low) <= 2", 0.598041), ("var_pop(p.m) > 1", 0.467623), ("count(p.m)", 1.88225),
+    ("sum(p.n) FILTER (WHERE p.g = 'a')", 1.5), ("sum(p.s * p.s)", 18.31091), ("sum(p.s / p.n) > 2", 0.665723),
+    ("sum(p.n + p.low) > 4", 0.889413), ("sum(exp(p.n)) > 9", 0.647767), ("sum(ln(p.n)) > 1", 0.5683),
+    ("sum(greatest(p.n, p.low)) > 4", 0.359462), ("sum(CASE WHEN p.n > 1 THEN p.s ELSE p.low END) > 2", 0.728375),
+    ("sum(coalesce(p.m, p.n)) > 2", 0.82678), ("avg(p.m) > 1 AND sum(p.n) > 3", 0.556188), ("min(p.m) < 1", 0.542279),
+    ("sum(p.top) - sum(p.low) > 2", 0.45193),
+]  # fmt: skip
+"""A value over both groups, numbers that predictions move."""
+WHERE = [
+    ("p.n > 1", 1.208), ("p.n >= 2", 1.208), ("p.n = 1", 0.67425), ("p.n <> 1", 1.208), ("p.s > 2", 0.78125),
+    ("p.m > 1.5", 1.14125), ("p.m <= 2", 0.91625), ("p.top > 2", 0.75), ("p.top <= 2", 0.91625), ("p.low < 2", 1.15),
+    ("p.low = 1", 1.15), ("2 < p.s", 0.78125), ("1 = p.n", 0.67425), ("p.n > p.low", 1.130838),
+    ("p.s > p.n", 0.763688), ("p.s / p.n > 2", 0.75), ("p.n > 1 AND p.s > 3", 0.413793),
+    ("p.n > 1 OR p.top > 2", 1.544207), ("NOT (p.n > 1)", 0.67425), ("p.n IS NOT NULL", 1.88225),
+    ("p.s IS NULL", 0.216), ("p.n BETWEEN 1 AND 2", 1.5725), ("p.n IN (1, 3)", 0.882663),
+    ("CAST(p.n AS DOUBLE) > 1", 1.208), ("abs(p.s) > 1", 1.290639), ("p.n + 1 > 2", 1.208),
+    ("p.n > (SELECT avg(q.n) FROM below q)", 0.942856),
+    ("CASE WHEN p.n > 1 THEN p.s ELSE p.m END > 2", 0.893343), ("coalesce(p.s, 0) > 1", 1.286284),
+    ("greatest(p.n, p.s) > 2", 1.272247), ("p.n * p.s > 3", 0.997281), ("p.g = 'a'", 0.90625), ("p.s < p.n", 0.46816),
+    ("p.m > p.low", 1.086058), ("p.top - p.low > 1", 0.942779), ("sqrt(p.s) > 1", 1.324192),
+    ("p.n > 1 AND p.g = 'a'", 0.5), ("p.s BETWEEN 1 AND 3", 0.623463), ("p.top <> 2", 1.00375), ("p.top = 4", 0.75),
+    ("p.low <> 1", 0.73225), ("p.low > 1", 0.73225), ("p.low >= 2", 0.73225), ("p.n / 2 > 1", 0.30975),
+    ("p.s - p.n >= 1", 0.763688), ("-p.n < -1", 1.208), ("2 * p.n + 1 = 5", 0.89825),
+    ("p.n > 1 OR p.s IS NULL", 1.267311), ("nullif(p.n, 2) > 1", 1.595303), ("p.s IS NULL OR p.m > 2", 0.966),
+    ("(p.s > 2) IS NULL", 0.216),
+]  # fmt: skip
+"""A condition on such groups, and how many meet it."""
+ROWS = [
+    ("predict_proba(k, u, 1) > 0.55", 3.159208, 4.469776, 2.269128),
+    ("predict_proba(k, u, 1) <= 0.3", 1.646481, 1.97814, 2.149982),
+    ("0.45 < predict_proba(k, u, 0)", 2.840792, 3.530224, 2.300298),
+    ("predict_proba(k, u, 1) > 0.55 AND predict(k, u) = 1", 2.075646, 2.98377, 2.064713),
+    ("predict(k, u) = 1 AND u.x > 1", 1.6, 4.7, 2.966216), ("predict(k, u) <> 1", 2.6, 3.2, 2.271347),
+    ("predict(k, u) = 1 OR u.x > 2", 3.65, 5.8, 2.276358),
+    ("NOT (predict(k, u) = 1 AND u.x > 1)", 3.5, 3.3, 2.374687),
+    ("EXISTS (SELECT 1 FROM t v WHERE v.g <> u.g AND predict(k, v) = 1)", 5.64675, 7.73825, 2.310031),
+    ("NOT EXISTS (SELECT 1 FROM t v WHERE v.y = u.x AND predict(k, v) = 1)", 3.375, 3.675, 1.769417),
+    ("u.id IN (SELECT v.id FROM t v WHERE predict(k, v) = 1)", 3.4, 4.8, 2.298641),
+    ("u.x NOT IN (SELECT v.y FROM t v WHERE predict(k, v) = 1)", 2.37725, 3.675, 2.096637),
+    ("u.y > (SELECT avg(v.y) FROM t v WHERE predict(k, v) = 1)", 2.341875, 3.56625, 3.778872),
+    ("u.y < (SELECT count(*) FROM t v WHERE v.g = u.g AND predict(k, v) = 1)", 1.51775, 1.159, 1.169241),
+    ("predict(k, u) = 1 AND EXISTS (SELECT 1 FROM t v WHERE v.y = u.y AND v.id <> u.id AND predict(k, v) = 1)",
+     1.05, 1.35, 1.580772),
+    ("u.x > (SELECT max(v.y) FROM t v WHERE v.g <> u.g AND predict(k, v) = 1) AND predict(k, u) = 0",
+     0.2685, 0.725, 1.518319),
+    ("u.y = (SELECT count(*) FROM t v WHERE predict(k, v) = 1)", 0.864375, 1.163, 2.778236),
+]  # fmt: skip
+"""A condition on rows, and the COUNT(*), SUM(x) and AVG(y) of those that meet it."""
+
+
+@functools.cache
+def database() -> Any:
+    """Table t (id, g, x, y, f) with a NULL in x, and model k, whose chances `worth` gives."""
+    found = rain.connect(
+        {
+            "t": Table.of(
+                id=np.arange(6),
+                g=np.array(list("aaabbb"), dtype=object),
+                x=np.array([1.0, 2.0, 4.0, 2.0, np.nan, -1.0]),
+                y=np.array([3.0, 1.0, 2.0, 5.0, 1.0, 2.0]),
+                f=np.arange(6.0),
+            )
+        }
+    )
+    found.create_model("k", fixed((0, 1)))
+    return found
+
+
+def worth(sql: str, targets: Sequence[Target]) -> list[float]:
+    """The relaxed values of cells, once their program has kept the laws."""
+    capture = database().query(sql).capture(targets)
+    program: Any = capture.program
+    chances = [CHANCE[np.asarray(block.table["f"].values, dtype=int)] for block in capture.blocks]
+    P = [np.column_stack([1 - p, p]) for p in chances]
+    value, bounds = program.relaxed(P), program.bounds()
+    assert ((value >= bounds[:, 0] - 1e-9) & (value <= bounds[:, 1] + 1e-9)).all()
+    if not all(program.approximate):
+        total, known, there = np.zeros((3, len(targets)))
+        for world in itertools.product((0, 1), repeat=sum(map(len, P))):
+            codes = np.split(np.array(world), np.cumsum([len(p) for p in P])[:-1])
+            chance = math.prod(float(p[range(len(p)), c].prod()) for p, c in zip(P, codes, strict=True))
+            cells = program.exact(P, codes)
+            total, known = total + chance * np.nan_to_num(cells), known + chance * ~np.isnan(cells)
+        for i, t in enumerate(targets):  # the first of a row asks how likely it is there
+            there[i] = total[next(j for j, first in enumerate(targets) if first.where == t.where)]
+        readings = np.stack([total, total / np.maximum(known, 1e-9), total / there])  # NULL: nothing, left out, or 0
+        far = np.abs(readings - value).min(axis=0) > 1e-9
+        assert not [t for t, off, loose in zip(targets, far, program.approximate, strict=True) if off and not loose]
+    rng = np.random.default_rng(0)
+    weights, direction = rng.normal(size=len(targets)), [rng.normal(size=p.shape) for p in P]
+    up, down = (program.relaxed([p + s * 1e-5 * d for p, d in zip(P, direction, strict=True)]) for s in (1, -1))
+    slope = sum(float((g * d).sum()) for g, d in zip(program.gradient(P, weights), direction, strict=True))
+    assert slope == pytest.approx(float((up - down) @ weights) / 2e-5, rel=1e-5, abs=1e-5)
+    return [float(v) for v in value]
+
+
+@pytest.mark.parametrize(("at", "group"), [(1, "a"), (2, "b")])
+def test_values_of_a_group(at: int, group: str) -> None:
+    names, row = [str(cell[0]) for cell in GROUPS], (("g", group),)
+    values = ", ".join(f"{name} AS a{i}" for i, name in enumerate(names))
+    targets = [Target("present", None, row), *(Target("value", f"a{i}", row) for i in range(len(names)))]
+    found = worth(f"SELECT g, {values} FROM t u WHERE predict(k, u) = 1 GROUP BY g", targets)[1:]
+    near = {name: pytest.approx(value, abs=1e-6) for name, value in zip(names, found, strict=True)}
+    assert near == {cell[0]: cell[at] for cell in GROUPS}
+
+
+@pytest.mark.parametrize(("value", "expected"), OVER)
+def test_values_over_groups(value: str, expected: float) -> None:
+    found = worth(f"SELECT {value} AS n FROM ({BELOW}) p", [N])
+    assert found == pytest.approx([expected], abs=1e-6)
+
+
+@pytest.mark.parametrize(("condition", "expected"), WHERE)
+def test_conditions_on_groups(condition: str, expected: float) -> None:
+    found = worth(f"WITH below AS ({BELOW}) SELECT count(*) AS n FROM below p WHERE {condition}", [N])
+    assert found == pytest.approx([expected], abs=1e-6)
+
+
+@pytest.mark.parametrize(("condition", "count", "total", "mean"), ROWS)
+def test_conditions_on_rows(condition: str, count: float, total: float, mean: float) -> None:
+    sql = f"SELECT count(*) AS n, sum(u.x) AS s, avg(u.y) AS m FROM t u WHERE {condition} AND 1 = 1"
+    found = worth(sql, [N, Target("value", "s", ()), Target("value", "m", ())])
+    assert found == pytest.approx([count, total, mean], abs=1e-6)
