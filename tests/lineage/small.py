@@ -48,7 +48,7 @@ def database() -> Database:
 
 def query(sql: str) -> Any:
     """The query as planned: `plan` of one block, or `nested`."""
-    found: Query = database().query(sql)
+    found: Query = database().query(sql, name="query")
     return found
 
 

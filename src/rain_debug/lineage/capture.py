@@ -143,7 +143,7 @@ def placed(table: Table, found: Whereabouts) -> tuple[Table, Array]:
     """The tuples that belong to a place, and its number for each (n,)."""
     if found.item is None:
         return table, np.zeros(table.n_rows, dtype=np.int64)
-    number = table["place"].values.astype(np.int64, copy=False)
+    number = np.asarray(table["place"].values, np.int64)
     there = number >= 0
     return (table.take(there), number[there]) if found.loose and not there.all() else (table, number)
 
@@ -182,7 +182,7 @@ def number_blocks(plan: Plan, calls: Sequence[tuple[Atom, Mapping[str, Array]]])
         same = [(a, r) for a, r in calls if a.identity == identity]
         groups: dict[tuple[str, ...], Array] = {}
         for atom, rids in same:
-            groups.setdefault(atom.aliases, _side_by_side([rids[x].astype(np.int64, copy=False) for x in atom.aliases]))
+            groups.setdefault(atom.aliases, _side_by_side([np.asarray(rids[x], np.int64) for x in atom.aliases]))
         distinct, numbers = number_variables(list(groups.values()))
         for atom, _ in same:
             rows[atom.index] = numbers[list(groups).index(atom.aliases)]

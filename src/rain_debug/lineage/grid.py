@@ -50,7 +50,7 @@ class Grid:
 def plain(values: Array, null: Array | None = None) -> Grid:
     """A value in which no probability occurs as a number."""
     missing = np.zeros((1,) * values.ndim, dtype=bool) if null is None else null
-    return Grid({(): np.where(missing, 0.0, values) if missing.any() else values.astype(float, copy=False)}, missing)
+    return Grid({(): np.where(missing, 0.0, values) if missing.any() else np.asarray(values, float)}, missing)
 
 
 def both(a: Grid, b: Grid) -> Grid:

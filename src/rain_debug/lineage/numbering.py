@@ -32,4 +32,4 @@ def numbered(values: Array) -> tuple[Array, Array]:
     distinct = np.flatnonzero(there)
     number = np.empty(width, dtype=np.int64)
     number[distinct] = np.arange(len(distinct))
-    return (distinct + low).astype(values.dtype, copy=False), number[offset]
+    return np.asarray(distinct + low, values.dtype), number[offset]

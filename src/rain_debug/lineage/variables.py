@@ -98,7 +98,7 @@ def fetch_rows(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], 
 def fetch_along(plan: Plan, engine: Engine, atom: Atom, features: Sequence[str], rids: Array, rows_sql: str) -> Block:
     """The variables at `rids` (n_variables, 1) with the features of their rows, which are among those of `rows_sql`."""
     found = engine.table(f"{plan.with_sql} SELECT {atom.rids[0]} AS __v, {feature_list(atom, features)} {rows_sql}")
-    there, wanted = found["__v"].values.astype(np.int64, copy=False), rids[:, 0]
+    there, wanted = np.asarray(found["__v"].values, np.int64), rids[:, 0]
     table = found.select([n for n in found if n != "__v"])
     if not np.array_equal(there, wanted):
         order = np.argsort(there, kind="stable")
