@@ -79,3 +79,200 @@ def test_the_rules_of_many_cells(cells: list[tuple[str, str, bool]]) -> None:
     program = query.capture([Target("value", f"a{i}", ()) for i in range(len(cells))]).program
     found = [(value, *said) for (value, _, _), said in zip(cells, program.rules(), strict=True)]
     assert found == cells
+
+
+YES = "predict(k, u) = 1"
+GROUPS = f"SELECT u.g, count(*) AS n, sum(u.x) AS s FROM t u WHERE {YES} GROUP BY u.g"
+WORDS = {
+    "yes": YES, "groups": GROUPS, "others": GROUPS.replace("= 1", "= 0"),
+    "pairs": "t u JOIN s v ON predict(k, u) = predict(k, v)",
+}  # fmt: skip
+SAID = [
+    ("SELECT u.x, u.f FROM t u WHERE {yes}", "present", ("x", 1.0), "1 − Π(1 − w)", False),
+    ("SELECT u.x, predict(k, u) AS c FROM t u", "is", ("x", 1.0), "probability of the class", False),
+    ("SELECT u.x, predict(k, u) AS c FROM t u", "present", ("x", 1.0), "always there", False),
+    ("SELECT count(*) AS a FROM t u WHERE {yes}", "present", None, "always there", False),
+    ("SELECT u.g, count(*) AS a FROM t u WHERE {yes} GROUP BY u.g", "present", ("g", 0), "1 − Π(1 − w)", False),
+    ("SELECT u.g, sum(predict_proba(k, u, 1)) AS a FROM t u GROUP BY u.g", "present", ("g", 0), "always there", False),
+    ("SELECT u.x, predict_proba(k, u, 1) AS a FROM t u WHERE {yes}", "value", ("x", 1.0), "value", False),
+    (
+        "SELECT u.g, count(*) AS a FROM t u JOIN t v ON u.g = v.g WHERE {yes} AND predict(k, v) = 1 GROUP BY u.g",
+        "present",
+        ("g", 0),
+        "1 − Π(1 − w)",
+        True,
+    ),
+    (
+        "SELECT u.g, avg(v.x) AS a FROM t u JOIN t v ON u.g = v.g WHERE {yes} AND predict(k, v) = 1 GROUP BY u.g",
+        "value",
+        ("g", 0),
+        "AVG as a corrected ratio",
+        True,
+    ),
+    (
+        "SELECT count(*) AS a FROM t u WHERE predict_proba(k, u, 1) > 0.4",
+        "value",
+        None,
+        "COUNT by linearity; a threshold on a probability by its odds",
+        True,
+    ),
+    (
+        "SELECT u.g, count(*) AS a FROM t u WHERE predict_proba(k, u, 1) > 0.4 GROUP BY u.g",
+        "present",
+        ("g", 0),
+        "1 − Π(1 − w); a threshold on a probability by its odds",
+        True,
+    ),
+    ("SELECT count(*) AS a FROM {pairs}", "value", None, "COUNT by linearity, pairs contracted", False),
+    ("SELECT avg(v.x) AS a FROM {pairs}", "value", None, "AVG as a corrected ratio, pairs contracted", True),
+    (
+        "SELECT coalesce(sum(v.x), 0) AS a FROM {pairs}",
+        "value",
+        None,
+        "SUM by linearity, arithmetic by value, pairs contracted",
+        True,
+    ),
+    ("SELECT sum(u.x) AS a FROM {pairs} AND u.x < v.x", "value", None, "SUM by linearity, pairs contracted", False),
+    (
+        "SELECT max(u.x) AS a FROM t u JOIN t v ON u.g = v.g WHERE {yes} AND predict(k, v) = 1",
+        "value",
+        None,
+        "tuples that share predictions as if independent; MAX over independent tuples",
+        True,
+    ),
+    (
+        "SELECT u.g, count(*) AS a, max(u.x) AS b FROM t u JOIN t v ON u.g = v.g WHERE {yes} AND predict(k, "
+        "v) = 1 GROUP BY u.g",
+        "value",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); tuples that share predictions as if independent",
+        True,
+    ),
+    (
+        "SELECT count(*) AS a FROM t u JOIN t v ON u.g = v.g WHERE {yes} AND predict(k, v) = 1 AND EXISTS "
+        "(SELECT 1 FROM s w WHERE w.g = u.g)",
+        "value",
+        None,
+        "COUNT by linearity",
+        False,
+    ),
+    (
+        "SELECT u.g, count(*) AS a FROM t u WHERE {yes} GROUP BY u.g HAVING count(*) > 0 AND sum(u.x) > 1",
+        "value",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); comparison as the tail of a Poisson-binomial; conditions of HAVING "
+        "as if independent",
+        True,
+    ),
+    (
+        "SELECT sum(p.n) AS a FROM ({groups}) p",
+        "value",
+        None,
+        "a group is there: 1 − Π(1 − w); SUM of expectations",
+        False,
+    ),
+    ("SELECT count(*) AS a FROM ({groups}) p", "value", None, "a group is there: 1 − Π(1 − w)", False),
+    ("SELECT p.g, p.n + 1 AS a FROM ({groups}) p", "present", ("g", 0), "a group is there: 1 − Π(1 − w)", False),
+    ("SELECT p.g, p.n + 1 AS a FROM ({groups}) p", "value", ("g", 0), "a group is there: 1 − Π(1 − w)", False),
+    (
+        "SELECT p.g, p.n AS a FROM ({groups} UNION ALL {others}) p",
+        "value",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); weighted by presence",
+        True,
+    ),
+    (
+        "SELECT u.g FROM t u WHERE {yes} UNION SELECT v.g FROM s v WHERE predict(k, v) = 1",
+        "present",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); UNION as 1 − Π(1 − w)",
+        True,
+    ),
+    (
+        "SELECT u.g FROM t u WHERE {yes} INTERSECT SELECT v.g FROM s v WHERE predict(k, v) = 1",
+        "present",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); INTERSECT as a product",
+        True,
+    ),
+    (
+        "SELECT u.g FROM t u WHERE {yes} EXCEPT SELECT v.g FROM s v WHERE predict(k, v) = 1",
+        "present",
+        ("g", 0),
+        "a group is there: 1 − Π(1 − w); EXCEPT as w · Π(1 − w)",
+        True,
+    ),
+    (
+        "SELECT count(*) AS a FROM t u WHERE EXISTS (SELECT 1 FROM s v WHERE v.g = u.g AND predict(k, v) = 1)",
+        "value",
+        None,
+        "EXISTS as 1 − Π(1 − w); a group is there: 1 − Π(1 − w)",
+        False,
+    ),
+    (
+        "SELECT sum(u.x) AS a FROM t u WHERE {yes} AND EXISTS (SELECT 1 FROM s v WHERE v.g = u.g AND "
+        "predict(k, v) = 1)",
+        "value",
+        None,
+        "EXISTS as 1 − Π(1 − w); a group is there: 1 − Π(1 − w); conditions on subqueries as if independent "
+        "of the rest; SUM by linearity",
+        True,
+    ),
+    (
+        "SELECT count(*) AS a FROM t u WHERE u.x > (SELECT avg(v.x) FROM s v WHERE predict(k, v) = 1)",
+        "value",
+        None,
+        "AVG as a corrected ratio; a subquery's number as if independent of its row; comparison as the tail "
+        "of a Poisson-binomial",
+        True,
+    ),
+    (
+        "SELECT sum((SELECT count(*) FROM s v WHERE v.g = u.g AND predict(k, v) = 1)) AS a FROM t u WHERE {yes}",
+        "value",
+        None,
+        "a subquery's number as if independent of its row; SUM of expectations",
+        True,
+    ),
+    (
+        "SELECT p.g, sum(p.n) OVER (ORDER BY p.g) AS a FROM ({groups}) p",
+        "value",
+        ("g", 1),
+        "a group is there: 1 − Π(1 − w); SUM OVER by linearity",
+        True,
+    ),
+    (
+        "SELECT p.g, rank() OVER (ORDER BY p.n) AS a FROM ({groups}) p",
+        "value",
+        ("g", 1),
+        "a group is there: 1 − Π(1 − w); RANK by the exact answer",
+        True,
+    ),
+    (
+        "SELECT p.g, p.n AS a FROM ({groups}) p QUALIFY rank() OVER (ORDER BY p.n) < 2",
+        "value",
+        ("g", 1),
+        "a group is there: 1 − Π(1 − w); QUALIFY on ranks by the exact answer; RANK by the exact answer",
+        True,
+    ),
+    (
+        "SELECT u.x, avg(predict_proba(k, u, 1)) OVER (ORDER BY u.x ROWS 1 PRECEDING) AS a FROM t u",
+        "value",
+        ("x", 2.0),
+        "AVG OVER by linearity",
+        False,
+    ),
+]
+"""A query, what is asked of it, at which place, its rule, and whether that is only an approximation."""
+
+
+@pytest.mark.parametrize(("sql", "kind", "place", "rule", "loose"), SAID)
+def test_the_rule_of_a_row_or_a_value(
+    sql: str, kind: str, place: tuple[str, float] | None, rule: str, loose: bool
+) -> None:
+    numbers = {"x": np.array([1.0, 2.0, 4.0]), "g": np.array([0, 0, 1]), "f": np.array([0.0, 1.0, 2.0])}
+    db = rain.connect({"t": numbers, "s": numbers})
+    db.create_model("k", fixed((0, 1)))
+    column, value = {"value": ("a", None), "is": ("c", 1), "present": (None, None)}[kind]
+    target = Target(kind, column, () if place is None else (place,), value)
+    program = db.query(sql.format(**WORDS)).capture([target]).program
+    assert program.rules() == [(rule, loose)]
