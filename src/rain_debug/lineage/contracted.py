@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rain_debug.engines import Engine
 from rain_debug.lineage.sides import Split, side_of, split_sides
 from rain_debug.sql import Expr, Plan, render
+from rain_debug.sql.nodes import quote
 
 SIDES = ("__l", "__r")
 
@@ -81,7 +82,7 @@ class _Contraction:
             token = f"__agg{len(put)}__"
             text = text.replace(key, token)
             put[token] = groups[key]
-        if "RAIN_ATOM" in text or any(f'"{s.alias}".' in text or f"{s.alias}." in text for s in self.plan.sources):
+        if "RAIN_ATOM" in text or any(f"{quote(s.alias)}." in text or f"{s.alias}." in text for s in self.plan.sources):
             return None
         for token, new in put.items():
             text = text.replace(token, new)

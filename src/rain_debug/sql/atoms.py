@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError, nearest
 from rain_debug.sql.convert import ATOM, Converter
+from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, Source
 from rain_debug.sql.rewrite import enclosing, sources_of
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
@@ -257,8 +258,7 @@ def _features(
 
 def _column_sql(alias: str, name: str) -> str:
     """What sqlglot writes for a qualified column, without its detour: models may have thousands of features."""
-    quoted = name.replace('"', '""')
-    return f'"{alias}"."{quoted}"'
+    return f"{quote(alias)}.{quote(name)}"
 
 
 def _column(source: Source, name: str, several: bool) -> list[str]:
