@@ -43,7 +43,8 @@ some of users by "p"."__rain_rid": x is ("u"."x" * 2), y
 
 sql: SELECT count(*) AS n FROM (SELECT u.plan, avg(u.x) AS x, max(u.y) AS y FROM users u GROUP BY u.plan) p WHERE
 predict(churn, p) = 'yes';
-class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all
+class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all of
+(SELECT "u"."plan" AS "plan", AVG("u"."x") AS "x", MAX("u"."y") AS "y" FROM users AS "u" GROUP BY "u"."plan")
 computed once of __rain_made by "p".rowid: plan, x, y
 
 sql: SELECT count(*) AS n FROM users u JOIN users v ON predict(churn, u) = predict(churn, v) AND u.id < v.id;
@@ -81,13 +82,14 @@ class churn("p"."x", "p"."y") of "p"."__rain_rid": churn, users, "$0"."x", "$0".
 
 sql: SELECT count(*) AS n FROM (SELECT u.id, u.x, u.y FROM users u JOIN orders o ON o.uid = u.id) p WHERE
 predict(churn, p) = 'yes';
-class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all
-computed once of __rain_made by "p".rowid: id, x, y
+class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all of
+(SELECT "u"."id" AS "id", "u"."x" AS "x", "u"."y" AS "y" FROM users AS "u" JOIN orders AS "o" ON "o"."uid" =
+"u"."id") computed once of __rain_made by "p".rowid: id, x, y
 
 sql: SELECT count(*) AS n FROM users u, (SELECT 1 AS x, 2 AS y) p WHERE predict(churn, p) = 'yes';
 class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" u: users AS "u", all of users
-by "u".rowid: id, name, plan, fee, joined, x, y p: __rain_made AS "p", all computed once of __rain_made by
-"p".rowid: x, y
+by "u".rowid: id, name, plan, fee, joined, x, y p: __rain_made AS "p", all of (SELECT 1 AS "x", 2 AS "y")
+computed once of __rain_made by "p".rowid: x, y
 
 sql: SELECT count(*) AS n FROM (SELECT * FROM users AS q(k)) p WHERE predict(churn, p) = 'yes' AND p.k > 1;
 class churn("p"."x", "p"."y") of "p"."__rain_rid": churn, users, "$0"."x", "$0"."y" p: (SELECT "q"."k" AS "k",
@@ -108,8 +110,9 @@ grade, orders, "$0"."z" u: users AS "u", all of users by "u".rowid: id, name, pl
 AS "o", all of orders by "o".rowid: oid, uid, amount, z
 
 sql: SELECT count(*) AS n FROM (SELECT DISTINCT x, y FROM users) p WHERE predict(churn, p) = 'yes';
-class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all
-computed once of __rain_made by "p".rowid: x, y
+class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all of
+(SELECT DISTINCT "users"."x" AS "x", "users"."y" AS "y" FROM users AS "users") computed once of __rain_made by
+"p".rowid: x, y
 
 sql: SELECT predict(churn, u) AS c, count(*) AS n FROM users u WHERE u.id IN (SELECT o.uid FROM orders o WHERE
 predict(grade, o) = 2) GROUP BY c;
@@ -125,6 +128,23 @@ lookup () of : lookup, __rain_event_0 event () of : event, __rain_event_1 class 
 x0, "u"."x" AS x1, "u".rowid AS x2 FROM users AS "u") AS "__rain_event_0", all of users by "__rain_event_0".x2:
 x0 is id, x1 is x o: orders AS "o", all of orders by "o".rowid: oid, uid, amount, z u: users AS "u", all of
 users by "u".rowid: id, name, plan, fee, joined, x, y
+
+sql: WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3) SELECT count(*) AS n FROM (SELECT i
+AS x, i AS y FROM r) p WHERE predict(churn, p) = 'yes';
+class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all of
+(WITH RECURSIVE "r"("i") AS (SELECT 1 AS "i" UNION ALL SELECT "r"."i" + 1 AS "i" FROM "r" AS "r" WHERE "r"."i" <
+3) SELECT "r"."i" AS "x", "r"."i" AS "y" FROM "r" AS "r") computed once of __rain_made by "p".rowid: x, y
+
+sql: WITH q AS (SELECT plan, avg(x) AS x, avg(y) AS y FROM users GROUP BY plan) SELECT count(*) AS n FROM q WHERE
+predict(churn, q) = 'yes' AND q.x > 0;
+class churn("q"."x", "q"."y") of "q".rowid: churn, __rain_made, "$0"."x", "$0"."y" q: __rain_made AS "q", all of
+(WITH "q" AS (SELECT "users"."plan" AS "plan", AVG("users"."x") AS "x", AVG("users"."y") AS "y" FROM users AS
+"users" GROUP BY "users"."plan") SELECT "users"."plan" AS "plan", AVG("users"."x") AS "x", AVG("users"."y") AS
+"y" FROM users AS "users" GROUP BY "users"."plan") computed once of __rain_made by "q".rowid: plan, x, y
+
+sql: SELECT sum(predict(churn, 1, p.y)= 'yes') AS n FROM users p;
+class churn(1, "p"."y") of "p".rowid: churn, users, 1, "$0"."y" p: users AS "p", all of users by "p".rowid: id,
+name, plan, fee, joined, x, y
 """
 """A query; its predictions: of which rows, and what calls with the same ones share; its sources and their columns."""
 
@@ -150,7 +170,11 @@ def of_atom(a: Atom) -> str:
 def of_source(s: Source) -> str:
     """A source's rows and columns, those that have another name in the table below with that."""
     columns = [c if s.base_column(c) == c else f"{c} is {s.base_column(c)}" for c in s.columns]
-    words = ["all" if s.is_whole else "some", *["computed once"] * bool(s.materialised), *["nullable"] * s.nullable]
+    words = [
+        "all" if s.is_whole else "some",
+        *[f"of ({s.relation}) computed once"] * bool(s.materialised),
+        *["nullable"] * s.nullable,
+    ]
     return f"{s.alias}: {s.from_sql}, {' '.join(words)} of {s.identity} by {s.rid}: {', '.join(columns)}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rain_debug.sql import Expr
+from rain_debug.sql import Expr, plan_nested
 from sql.test_sql_files import database
 
 UNDERLINED = """
@@ -285,3 +285,20 @@ def test_what_each_part_underlines(sql: str, expected: str) -> None:
 @pytest.mark.parametrize(("sql", "expected"), cases(ANSWERS))
 def test_the_answer_as_one_text(sql: str, expected: str) -> None:
     assert planned(sql).answer == " ".join(expected.split())
+
+
+LIMITED = {
+    "SELECT u.id FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.id LIMIT 2 OFFSET 1": True,
+    "SELECT u.id FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.id OFFSET 1": True,
+    "SELECT u.id FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.id LIMIT 2": True,
+    "SELECT u.id FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.id": False,
+}
+
+
+@pytest.mark.parametrize("sql", LIMITED)
+def test_the_answer_without_its_limit(sql: str) -> None:
+    nested = plan_nested(sql, database(Path(__file__).with_name("nested.test"), "duckdb"))
+    whole = """SELECT "u"."id" AS o0 FROM __rain_reader_0 AS "u" WHERE RAIN_ATOM(0) = 'yes' ORDER BY "u"."id\""""
+    assert nested.unlimited == whole
+    assert nested.answer == whole + sql.partition("u.id")[2].partition("ORDER BY u.id")[2]
+    assert nested.limited == LIMITED[sql]

@@ -297,6 +297,8 @@ def _is_class(value: Any, classes: Sequence[Any], exact: bool) -> bool:
     ([True, False, False], True)
     >>> [_is_class(v, [0, 1], True) for v in ("1", 2, "one")], _is_class(2, [0, 1], False)
     ([True, False, False], True)
+    >>> [_is_class(v, [False, True], True) for v in ("true", "F", "t", "no", 1, 2)]
+    [True, True, True, False, True, False]
     """
     first = classes[0]
     if isinstance(first, str):
