@@ -22,6 +22,7 @@ INSERT INTO s VALUES (1, 0.5, 'a', 2), (2, 2.5, 'b', 0), (3, 1.5, NULL, 2), (4, 
 MODELS = {
     "m": (("no", "yes"), ("x",), [[1.0]], [-1.5]),
     "k": ((0, 1, 2), ("z",), [[-1.0], [0.0], [1.0]], [1.0, 0.0, -2.0]),
+    "g": ((0, 1), ("x", "n"), [[1.0, -1.0]], [0.5]),
     "b": ((False, True), ("x",), [[-1.0]], [0.5]),
 }
 """Name → classes, features, coefficients, intercepts; `w` is a regressor of x: 10 + 2 · x."""

@@ -19,6 +19,7 @@ from rain_debug.engines import Table
 from rain_debug.errors import EngineError, RainError
 from rain_debug.lineage import (
     Block,
+    Lineage,
     Place,
     Plane,
     Predictor,
@@ -113,7 +114,22 @@ def tuples(sql: str, *rows: Mapping[str, Any]) -> list[str]:
         for i in range(lineage.n)
     )
     blocks = [f"blocks {dict(lineage.block_of)}", *variables(lineage.blocks)]
+    lines += [f"copies {lineage.arguments.copies.tolist()}", *summed(lineage, plan)]
     return [*engine.lines, "-> " + lineage.sql, f"-> {lineage.tuples} tuples", *lines, *blocks]
+
+
+def summed(lineage: Lineage, plan: Plan) -> list[str]:
+    """What aggregates read of captured tuples."""
+    lines = []
+    for a in aggregates(plan):
+        for e in a.args:
+            if a.name != "count":
+                grid = lineage.arguments.sums(e)
+                lines += [f"sums of {e.sql}: {m} {c.tolist()}" for m, c in grid.terms.items()]
+                lines.append(f"NULL {grid.null.tolist()}")
+            if a.name != "sum":
+                lines.append(f"known of {a.sql}: {lineage.arguments.known(a).tolist()}")
+    return lines
 
 
 def sums(sql: str, *rows: Mapping[str, Any]) -> list[str]:
@@ -129,16 +145,8 @@ def sums(sql: str, *rows: Mapping[str, Any]) -> list[str]:
     if lineage is None:
         return [*engine.lines, "-> none"]
     asked = lineage.arguments.asked.columns  # type: ignore[attr-defined]
-    lines = [f"asked {asked}", *([f"copies {lineage.arguments.copies.tolist()}"] if "count(*)" in asked else [])]
-    for a in aggregates(plan):
-        for e in a.args:
-            if a.name != "count":
-                grid = lineage.arguments.sums(e)
-                lines += [f"sums of {e.sql}: {m} {c.tolist()}" for m, c in grid.terms.items()] + [
-                    f"NULL {grid.null.tolist()}"
-                ]
-            if a.name != "sum":
-                lines.append(f"known of {a.sql}: {lineage.arguments.known(a).tolist()}")
+    copies = [f"copies {lineage.arguments.copies.tolist()}"] if "count(*)" in asked else []
+    lines = [f"asked {asked}", *copies, *summed(lineage, plan)]
     each = [f"place {values(lineage.place)}", *(f"p{k} {values(r)}" for k, r in lineage.rows.items())]
     return [*engine.lines, f"-> {lineage.tuples} tuples", *each, *lines, *variables(lineage.blocks)]
 
@@ -198,7 +206,7 @@ def tree(sql: str, *rows: Mapping[str, Any], readable: bool = False) -> list[str
                 for x in part.literals
             }
             moving = {f"p{k} {x.kind} {'/'.join(map(str, x.source))} {x.block}": x for k, x in part.numbers.items()}
-            lines += [f"kinds {dict(part.kinds)}", f"texts {dict(part.texts)}"]
+            lines += [f"bag {part.block.bag}", f"kinds {dict(part.kinds)}", f"texts {dict(part.texts)}"]
             each = []
             for i in range(len(part.row)):
                 cells = [f"row {part.row[i]}", *(f"{n} {x.rows[i]} is {x.codes[i]}" for n, x in named.items())]

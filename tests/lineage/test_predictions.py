@@ -102,6 +102,25 @@ def test_the_margin_of_a_plane() -> None:
     text = query("SELECT u.id FROM t u WHERE predict(m, u.seg) = 'yes' AND predict(b, u.flag)").plan
     kinds = {a.model: all_numbers(text, ENGINE, [(a, 't AS "u"')]) for a in text.atoms}
     assert kinds == {"m": False, "b": True}
+    both = query("SELECT u.id FROM t u WHERE predict(g, u) = 1").plan
+    assert all_numbers(both, ENGINE, [(both.atoms[0], 't AS "u"')])
+    terms = ["0.0e0", '1.0e0 * CAST("u"."x" AS DOUBLE)', '-1.0e0 * CAST("u"."n" AS DOUBLE)']
+    assert margin(both, ENGINE, both.atoms[0], Plane((1.0, -1.0), 0.0)) == " + ".join(terms)
+
+
+def test_rows_of_subqueries_are_each_predicted_once() -> None:
+    parts = (
+        "(SELECT * FROM t WHERE x > 0) a JOIN (SELECT * FROM t WHERE n > 0) b ON a.id < b.id JOIN t c ON c.id = b.id"
+    )
+    plan = query(
+        f"SELECT count(*) AS n FROM {parts} WHERE predict(m, a) = predict(m, b) AND predict(m, c) = 'yes'"
+    ).plan
+    found = {atom.aliases[0]: text for atom, text in row_sources(plan, plan.atoms[0])}
+    ids = {
+        alias: sorted(ENGINE.table(f"SELECT {alias}.id FROM {text}")["id"].to_list()) for alias, text in found.items()
+    }
+    assert sorted(i for each in ids.values() for i in each) == [1, 2, 3, 4]
+    assert len(ids) == 3
 
 
 class OutOfRange:

@@ -101,7 +101,7 @@ def _plain(body: Merge, parts: list[Rows], engine: Engine) -> dict[tuple[int, in
                 kind = kind_of(dict(engine.types(f"SELECT {name} AS x FROM {made.table}"))["x"])
                 text = as_double(engine, *((name, kind) if kind in ("number", "bool") else ("NULL", "number")))
                 column = engine.table(f"SELECT {text} AS x FROM {made.table} ORDER BY {ROW}")["x"]
-                known = np.ones(len(column), dtype=bool) if column.valid is None else column.valid
+                known = True if column.valid is None else column.valid
                 found[i, j] = np.where(known, column.values, np.nan).astype(float)
     return found
 
