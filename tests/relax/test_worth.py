@@ -141,6 +141,49 @@ ROWS = [
 ]  # fmt: skip
 """A condition on rows, and the COUNT(*), SUM(x) and AVG(y) of those that meet it."""
 
+OVER_ROWS = [
+    ("sum({p}) OVER (ORDER BY u.y, u.id)", [2.8, 0.25, 1.9, 3.4, 1.15, 2.3]),
+    ("sum({p}) OVER (ORDER BY u.y)", [2.8, 1.15, 2.3, 3.4, 1.15, 2.3]),
+    ("sum({p}) OVER (PARTITION BY u.g ORDER BY u.id ROWS 1 PRECEDING)", [0.5, 0.75, 1.0, 0.6, 1.5, 1.3]),
+    ("sum({p}) OVER (ORDER BY u.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)", [0.75, 1.5, 1.6, 2.25, 1.9, 1.3]),
+    (
+        "avg({p}) OVER (ORDER BY u.id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)",
+        [0.566667, 0.58, 0.6625, 0.633333, 0.65, 0.4],
+    ),
+    ("avg({p}) OVER (PARTITION BY u.g)", [0.5, 0.5, 0.5, 0.633333, 0.633333, 0.633333]),
+    ("sum({p}) OVER (ORDER BY u.id ROWS BETWEEN 3 PRECEDING AND 2 PRECEDING)", [0.0, 0.0, 0.5, 0.75, 1.0, 1.35]),
+    (
+        "sum({p}) OVER (ORDER BY u.y RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)",
+        [2.8, 1.15, 2.3, 3.4, 1.15, 2.3],
+    ),
+    ("lag({p}) OVER (ORDER BY u.id)", [0.0, 0.5, 0.25, 0.75, 0.6, 0.9]),
+    ("lead({p}) OVER (PARTITION BY u.g ORDER BY u.y DESC, u.id)", [0.75, 0.0, 0.25, 0.4, 0.0, 0.9]),
+    ("first_value({p}) OVER (PARTITION BY u.g ORDER BY u.id)", [0.5, 0.5, 0.5, 0.6, 0.6, 0.6]),
+    ("last_value({p}) OVER (ORDER BY u.y)", [0.5, 0.9, 0.4, 0.6, 0.9, 0.4]),
+    ("{p} - avg({p}) OVER (PARTITION BY u.g)", [0.0, -0.25, 0.25, -0.033333, 0.266667, -0.233333]),
+    ("sum({p} * 2) OVER (ORDER BY u.id) + 1", [2.0, 2.5, 4.0, 5.2, 7.0, 7.8]),
+    ("{p} / sum({p}) OVER (PARTITION BY u.g)", [0.333333, 0.166667, 0.5, 0.315789, 0.473684, 0.210526]),
+    ("coalesce(lag({p}) OVER (ORDER BY u.id), 7)", [7.0, 0.5, 0.25, 0.75, 0.6, 0.9]),
+    ("sum({p}) OVER (ORDER BY u.x NULLS FIRST)", [1.8, 2.65, 3.4, 2.65, 0.9, 1.3]),
+    ("count(*) OVER (ORDER BY u.id) * {p}", [0.5, 0.5, 2.25, 2.4, 4.5, 2.4]),
+    ("sum({p}) OVER (ORDER BY u.id ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING)", [1.6, 2.25, 1.9, 1.3, 0.4, 0.0]),
+    (
+        "CASE WHEN sum({p}) OVER (ORDER BY u.id) > 1 THEN {p} ELSE 0 END",
+        [0.079328, 0.088182, 0.552342, 0.528925, 0.881685, 0.394374],
+    ),
+]
+"""A window over the chances {p} of all six rows, and its value at each of them."""
+OVER_BELOW = [
+    ("sum(p.n) OVER (ORDER BY p.g)", [1.655172, 3.601894]),
+    ("lag(p.n) OVER (ORDER BY p.g)", [0.0, 1.655172]),
+    ("avg(p.s) OVER ()", [2.616733, 2.616733]),
+    ("p.n - first_value(p.n) OVER (ORDER BY p.g DESC)", [-0.291549, 0.0]),
+    ("row_number() OVER (ORDER BY p.g)", [1.0, 2.0]),
+    ("count(*) OVER (ORDER BY p.g)", [1.0, 2.0]),
+    ("p.n / sum(p.n) OVER ()", [0.459528, 0.540472]),
+]
+"""The same over the groups a and b."""
+
 
 @functools.cache
 def database() -> Any:
@@ -215,3 +258,15 @@ def test_conditions_on_rows(condition: str, count: float, total: float, mean: fl
     sql = f"SELECT count(*) AS n, sum(u.x) AS s, avg(u.y) AS m FROM t u WHERE {condition} AND 1 = 1"
     found = worth(sql, [N, Target("value", "s", ()), Target("value", "m", ())])
     assert found == pytest.approx([count, total, mean], abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "expected"), OVER_ROWS)
+def test_windows_over_chances(value: str, expected: list[float]) -> None:
+    sql = f"SELECT u.id, {value.format(p='predict_proba(k, u, 1)')} AS n FROM t u"
+    assert worth(sql, [Target("value", "n", (("id", i),)) for i in range(6)]) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "expected"), OVER_BELOW)
+def test_windows_over_groups(value: str, expected: list[float]) -> None:
+    found = worth(f"SELECT p.g, {value} AS n FROM ({BELOW}) p", [Target("value", "n", (("g", g),)) for g in "ab"])
+    assert found == pytest.approx(expected, abs=1e-6)
