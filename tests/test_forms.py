@@ -107,6 +107,9 @@ GOLDEN = {
         ("MODEL(churn)!PREDICT(u.age, u.visits):output_feature_0", "predict(churn, u.age, u.visits)"),
         ("MODEL(churn, v2)!PREDICT(u.age, u.visits):label::text", "CAST(predict(churn, u.age, u.visits) AS TEXT)"),
         ("churn!PREDICT(INPUT_DATA => {*})", "predict(churn, *)"),
+        ("MODEL(churn)!PREDICT(u.*)", "predict(churn, u.*)"),
+        ("churn!PREDICT(INPUT_DATA => {*}):probabilities:no", "predict_proba(churn, *, 'no')"),
+        ("churn!PREDICT_PROBA(u.*)['no']", "predict_proba(churn, u.*, 'no')"),
         ("churn!PREDICT(INPUT_DATA => {u.*}):class", "predict(churn, u.*)"),
         ("churn!PREDICT(INPUT_DATA => {*}):probability:yes", "predict_proba(churn, *, 'yes')"),
         ("churn!PREDICT(INPUT_DATA => {*})['probability']['yes']", "predict_proba(churn, *, 'yes')"),
@@ -121,6 +124,7 @@ GOLDEN = {
         ("ai_query('churn', named_struct('visits', u.v, 'age', u.a))", "predict(churn, u.a, u.v)"),
         ("ai_query('churn', struct(u.age, u.visits), 'STRING')", "predict(churn, u.age, u.visits)"),
         ("ai_query('churn', struct(*))", "predict(churn, *)"),
+        ("ai_query('churn', struct(u.*), 'STRING', 'more')", "predict(churn, u.*)"),
         (
             "ai_query(endpoint => 'churn', request => named_struct('age', u.a, 'visits', u.v), returnType => 'STRING')",
             "predict(churn, u.a, u.v)",
@@ -129,6 +133,12 @@ GOLDEN = {
     ],
     "DuckDB": [
         ("infera_predict('churn', u.age, u.visits)", "predict(churn, u.age, u.visits)"),
+        ("ml_predict('churn', [u.age, u.visits]::FLOAT[])", "predict(churn, u.age, u.visits)"),
+        ("ml_predict('churn', u.age::INT, u.visits)", "predict(churn, CAST(u.age AS INT), u.visits)"),
+        (
+            "ml_predict((SELECT model FROM models WHERE name = 'churn'), u.age, u.visits)",
+            "predict(churn, u.age, u.visits)",
+        ),
         ("infera_predict_multi('churn', u.age, u.visits)[2]", "predict_proba(churn, u.age, u.visits, 'yes')"),
         ("ml_predict('churn', [u.age, u.visits])", "predict(churn, u.age, u.visits)"),
         ("ml_predict('churn', {'visits': u.v, 'age': u.a})", "predict(churn, u.a, u.v)"),
@@ -155,6 +165,7 @@ GOLDEN = {
     ],
     "Trino": [
         ("classify(features(u.age, u.visits), churn)", "predict(churn, u.age, u.visits)"),
+        ("regress(features(u.age, u.visits), price)", "predict(price, u.age, u.visits)"),
     ],
 }
 """System → (expression, its canonical form)."""
@@ -400,6 +411,32 @@ REFUSED = [
     ),
     ("SELECT `a FROM u", "this SQL cannot be read: a backtick is not closed", "`", "second"),
     (
+        "SELECT ml_predict('churn', {'visits': u.v}) FROM u",
+        "model 'churn' needs the feature 'age', which is not given",
+        "u.v",
+        "age, visits",
+    ),
+    (
+        "SELECT churn!PREDICT(a, b):probability FROM u",
+        "these are the probabilities of all classes: choose one",
+        "churn!PREDICT(a, b)",
+        "no, yes",
+    ),
+    (
+        "SELECT (SELECT p.score FROM UNNEST(predicted_churned_probs) AS p WHERE p.label = 'yes') AS r "
+        "FROM ML.PREDICT(MODEL churn, TABLE users)",
+        "predicted_churned_probs holds the probabilities of all classes: choose one",
+        "predicted_churned_probs",
+        "WHERE label = 'yes'",
+    ),
+    (
+        "SELECT (SELECT p.prob FROM UNNEST(predicted_churned_probs) AS p WHERE p.prob = 'yes') AS r "
+        "FROM ML.PREDICT(MODEL churn, TABLE users)",
+        "predicted_churned_probs holds the probabilities of all classes: choose one",
+        "predicted_churned_probs",
+        "WHERE label = 'yes'",
+    ),
+    (
         "SELECT ai_query('churn') FROM u",
         "ai_query needs an endpoint and a request",
         "ai_query('churn')",
@@ -407,6 +444,30 @@ REFUSED = [
     ),
 ]
 """Query, message, the underlined fragment, and a part of the hint."""
+
+RESULTS = (
+    "class", "label", "prediction", "predictions", "predicted", "predicted_label", "result", "response", "LABEL",
+)  # fmt: skip
+ENDINGS = ("bin", "cbm", "joblib", "json", "onnx", "pickle", "pkl", "pmml", "pt", "txt", "ubj")
+SPELLINGS = [f"/models/v1/churn.{ending}" for ending in ENDINGS] + [
+    "churn", "CHURN", "shop.churn", "d.shop.churn", "models:/churn/3", "models:/churn@best", r"c:\\models\\churn.onnx",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_prediction_s_one_field_is_the_prediction(name: str) -> None:
+    head = "SELECT count(*) AS n FROM users AS u WHERE"
+    plain = canonical(f"{head} predict(churn, u.age, u.visits) = 'yes'")
+    for call in ("churn(u.age, u.visits)", "ai_query('churn', struct(u.age, u.visits))"):
+        assert canonical(f"{head} {call}.{name} = 'yes'", catalog=Models()) == plain
+    assert canonical(f"{head} lower(u.name).{name} = 'yes'", catalog=Models()).endswith(f".{name} = 'yes'")
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_model_is_found_by_its_file_or_its_schema(name: str) -> None:
+    found = canonical(f"SELECT ml_predict('{name}', u.age, u.visits) AS c FROM users AS u", catalog=Models())
+    assert found == "SELECT predict(churn, u.age, u.visits) AS c FROM users AS u"
+
 
 EXPRESSIONS = [(system, form, text) for system, pairs in GOLDEN.items() for form, text in pairs]
 
