@@ -241,7 +241,27 @@ FETCHED = {
 }
 
 
+FETCHED_RAW = {
+    CLASS: [],
+    "u.seg": ['"u"."seg"'],
+    f"CASE WHEN {CLASS} = 'yes' THEN u.seg END": [
+        """CASE WHEN 'no' = 'yes' THEN "u"."seg" END""",
+        """CASE WHEN 'yes' = 'yes' THEN "u"."seg" END""",
+    ],
+    f"CASE WHEN {P} > 0.5 AND u.flag THEN u.seg WHEN {CLASS} = 'no' THEN {CLASS} ELSE s.seg END": [
+        '"u"."flag"',
+        '"u"."seg"',
+        '"s"."seg"',
+    ],
+}
+
+
 def test_columns_are_asked_for_once_each() -> None:
+    for text, columns in FETCHED_RAW.items():
+        _, exports, (e,) = read(text)
+        exports.want_raw(e)
+        exports.want_raw(e)
+        assert list(exports.columns) == columns, text
     for text, columns in FETCHED.items():
         _, exports, (e,) = read(text)
         exports.want(e)
