@@ -11,6 +11,7 @@ import pytest
 from lineage.small import database, infos, query
 from rain_debug.errors import SQLError
 from rain_debug.lineage import Axis
+from rain_debug.lineage import exports as exports_module
 from rain_debug.lineage.exports import Exports, Reading, as_double, kind_of
 from rain_debug.sql import Expr, Plan, render
 
@@ -399,3 +400,18 @@ def test_constants_are_asked_for_once_and_kept_by_the_engine_unless_they_vary(mo
         asked.clear()
         exports.scalar(e)
         assert asked == [], text
+
+
+def test_few_combinations_of_classes_are_columns_and_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, exports, (mixed, alone) = read(f"abs(u.n - {GRADE} - {TRUE}::INT)", f"abs({GRADE} - {TRUE}::INT)")
+    monkeypatch.setattr(exports_module, "MAX_COMBINATIONS", 6)
+    exports.want(mixed)
+    assert len(exports.columns) == 6 and exports.class_only(alone)
+    monkeypatch.setattr(exports_module, "MAX_COMBINATIONS", 5)
+    with pytest.raises(SQLError) as caught:
+        exports.want(mixed)
+    assert caught.value.message == "this expression mixes columns with predictions of too many classes"
+    assert caught.value.fragment == plan.sql[mixed.start : mixed.end]
+    for most in (6, 5):
+        monkeypatch.setattr(exports_module, "MAX_TABLE", most)
+        assert exports.class_only(alone) == (most == 6)
