@@ -58,3 +58,13 @@ def test_how_many_pairs_are_expected() -> None:
     assert worth(f"SELECT count(*) AS n FROM t u JOIN t v ON {SAME}", n) == pytest.approx([yes.sum()])
     below = worth(f"SELECT count(*) AS n FROM t u JOIN t v ON {SAME} AND u.id < v.id", n)
     assert below == pytest.approx([np.triu(yes, 1).sum()])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("coalesce(sum(v.y), 9)", 0.5 + 0.5 * 9), ("coalesce(avg(v.y), 9)", 1.0 * 0.5 + 0.5 * 9), ("avg(v.y)", 1.0)],
+)
+def test_what_stands_for_nothing_where_there_may_be_no_pair(value: str, expected: float) -> None:
+    """Of one pair, which is there with 1/2, and whose y is 1."""
+    found = worth(f"SELECT {value} AS n FROM t u JOIN t v ON {SAME} AND u.id = 0 AND v.id = 1", columns()[:1])
+    assert found == pytest.approx([expected])
