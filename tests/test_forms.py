@@ -22,6 +22,7 @@ class Models:
         ModelInfo("churn", ("age", "visits"), ("no", "yes"), "churned"),
         ModelInfo("digit", ("img",), (0, 1, 2)),
         ModelInfo("price", ("age", "visits"), (), "fee"),
+        ModelInfo("flag", ("img",), (False, True)),
     )
     aliases = {
         "predict_churn": "churn",
@@ -100,6 +101,8 @@ GOLDEN = {
             "predict_proba(churn, u.age, u.visits, 'yes')",
         ),
         ("pgml.predict_proba('digit', ARRAY[u.img])[1]", "predict_proba(digit, u.img, 0)"),
+        ("pgml.predict_proba('flag', ARRAY[u.img])[1]", "predict_proba(flag, u.img, FALSE)"),
+        ("pgml.predict_proba('flag', ARRAY[u.img])[2]", "predict_proba(flag, u.img, TRUE)"),
     ],
     "Snowflake": [
         ("churn!PREDICT(u.age, u.visits)", "predict(churn, u.age, u.visits)"),

@@ -252,6 +252,20 @@ SAID = [
         True,
     ),
     (
+        "SELECT p.g, dense_rank() OVER (ORDER BY p.n) AS a FROM ({groups}) p",
+        "value",
+        ("g", 1),
+        "a group is there: 1 − Π(1 − w); DENSE_RANK by the exact answer",
+        True,
+    ),
+    (
+        "SELECT p.g, row_number() OVER (ORDER BY p.n) AS a FROM ({groups}) p",
+        "value",
+        ("g", 1),
+        "a group is there: 1 − Π(1 − w); ROW_NUMBER by the exact answer",
+        True,
+    ),
+    (
         "SELECT p.g, p.n AS a FROM ({groups}) p QUALIFY rank() OVER (ORDER BY p.n) < 2",
         "value",
         ("g", 1),
