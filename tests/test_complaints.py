@@ -239,6 +239,8 @@ def test_contradictions_are_refused(pair: tuple[Complaint, Complaint]) -> None:
         (N.at_least(60), N.at_most(80)),
         (N.too_low(), N.at_most(60)),
         (N.too_low(), N.at_least(60)),
+        (N.too_low(), N.should_be(60)),
+        (N.too_high(), N.should_be(40)),
         (N.should_be(60), Cell(QUERY, "n", (("week", "2026-11-02"),)).should_be(70)),
         (N.should_be(60), Cell(object(), "n", WEEK).should_be(70)),
         (ROW.should_exist(), N.at_least(60)),
@@ -258,7 +260,17 @@ def test_already_met() -> None:
     assert caught.value.message == (
         "the complaint is met before anything is removed: n where week = '2026-11-09' should be 50, and it is 50"
     )
-    assert "judge='relaxed'" in (caught.value.hint or "")
+    assert caught.value.hint == (
+        "complain about a value that is wrong, or lower the tolerance; "
+        "judge='relaxed' compares the expected answer instead of the exact one"
+    )
+    with pytest.raises(ComplaintError) as caught:
+        refuse_met(made, [50.0, 0.75], [50.0, 0.75], "relaxed")
+    assert caught.value.message == (
+        "all 2 complaints are met before anything is removed: n where week = '2026-11-09' should be 50, and it is 50; "
+        "share should be at least 0.5, and it is 0.75"
+    )
+    assert caught.value.hint == "complain about a value that is wrong"
 
 
 def test_value_text() -> None:

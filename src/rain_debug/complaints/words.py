@@ -17,8 +17,8 @@ ROUNDING = 1e-9
 def number_text(value: float) -> str:
     """A number for a sentence: whole numbers with thousands, others to four significant digits.
 
-    >>> [number_text(value) for value in (2400.0, 0.123456, 2400.125, float("nan"), float("inf"), -float("inf"))]
-    ['2,400', '0.1235', '2,400.12', 'NULL', 'infinity', '-infinity']
+    >>> [number_text(value) for value in (2400.0, 0.123456, 999.75, 1000.5, float("nan"), float("inf"), -float("inf"))]
+    ['2,400', '0.1235', '999.8', '1,000.50', 'NULL', 'infinity', '-infinity']
     """
     if math.isnan(value):
         return "NULL"
