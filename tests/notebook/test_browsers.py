@@ -92,6 +92,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> Iterator[str]:
 
 def test_jupyterlab(lab: str, browser_page: Any, violations: Any) -> None:
     page = browser_page
+    # A dialog of JupyterLab's own, as of a kernel that starts slowly, would be in the way: it gets its default answer.
+    page.add_locator_handler(page.locator(".jp-Dialog"), lambda dialog: dialog.locator(".jp-mod-accept").first.click())
     page.goto(lab)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
