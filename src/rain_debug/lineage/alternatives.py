@@ -118,6 +118,7 @@ class _Capture:
             tables[block.event_table] = events_table[0]
         query = BlockQuery(block, self.engine, self.models, tables, places, rows_are_places)
         sql = query.sql()
+        # Rows of one source are no more than it has; what is joined, predicted or not, may multiply them.
         most = MAX_NUMBERS // (query.width + 2) if " JOIN " in plan.from_sql else None
         whole = sql + (f" LIMIT {most + 1}" if most is not None else "")
         numbered = rows_are_places or events_table is not None or (plan.group_by == () and not readable)
