@@ -55,12 +55,11 @@ class Outcomes:
         elif columns:
             ids = np.stack(columns, axis=1)
             states = np.stack(codes, axis=1)
-            order = np.argsort(ids, axis=1, kind="stable")
+            order = np.argsort(ids)
             ids, states = np.take_along_axis(ids, order, axis=1), np.take_along_axis(states, order, axis=1)
-            twice = np.zeros_like(ids, dtype=bool)
-            twice[:, 1:] = (ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] != 0)
+            twice = np.diff(ids, prepend=0) == 0
             ids, states = np.where(twice, 0, ids), np.where(twice, 0, states)
-            again = np.argsort(ids, axis=1, kind="stable")
+            again = np.argsort(ids)
             ids, states = np.take_along_axis(ids, again, axis=1), np.take_along_axis(states, again, axis=1)
         else:
             ids = states = np.zeros((n, 0), dtype=np.int64)
@@ -100,7 +99,7 @@ class Outcomes:
         return self.cluster, self.cluster_place, self.n_places
 
     def _by_outcome(self, values: Array) -> Array:
-        return np.bincount(self.index, weights=values, minlength=len(self.cluster))
+        return np.bincount(self.index, weights=values)
 
     def any(self, mask: Array | None = None) -> int:
         """The probability (n_places,) that something happens (of the alternatives in `mask`)."""
@@ -148,9 +147,9 @@ class Outcomes:
     def _a_value(self, n: Array, s: Array) -> Array:
         """For each outcome (m,), the mean s / n of one outcome at its place."""
         place, known = self.cluster_place[self.cluster], np.flatnonzero(n > 0)
-        first = np.zeros(self.n_places)
-        first[place[known[::-1]]] = (s[known] / n[known])[::-1]
-        found: Array = first[place]
+        one = np.zeros(self.n_places)
+        one[place[known]] = s[known] / n[known]
+        found: Array = one[place]
         return found
 
     def tail(self, values: Array, op: str, threshold: Array) -> int:
