@@ -14,10 +14,10 @@ from relax.outcomes import Clusters, expectation
 
 Array = np.ndarray
 PLACE = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1])
-ONE = np.array([1, 1, 2, 4, 1, 2, 3, 5, 5, 5, 1, 3])
+ONE = np.array([1, 1, 2, 4, 1, 2, 3, 5, 5, 5, 4, 3])
 TWO = np.array([0, 0, 3, 4, 2, 1, 0, 6, 6, 0, 0, 0])
-FIRST = np.array([0, 1, 1, 2, 0, 0, 1, 2, 2, 0, 1, 1])
-SECOND = np.array([0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0, 0])
+FIRST = np.array([0, 1, 1, 2, 0, 0, 1, 2, 2, 0, 2, 1])
+SECOND = np.array([0, 0, 2, 2, 0, 1, 0, 0, 1, 0, 0, 0])
 """Alternatives that presume classes FIRST and SECOND of the variables ONE and TWO; 0 is no variable."""
 SPREAD = np.array([2.0, -1.0, 0.5, 3.0, 1.0, 1.5, -2.0, 4.0, 0.25, 1.0, 2.5, 0.75])
 CHANCES = np.random.default_rng(3).dirichlet(np.ones(3), 7)
@@ -151,8 +151,8 @@ def test_equal_values_have_a_mean_that_does_not_vary() -> None:
     """Not even by what rounding leaves, whatever the values of other places are."""
     b = Builder([(7, 3)])
     o = outcomes(b)
-    n = np.array([1.0, 0, 2, 0, 1, 3, 1, 1, 1, 0, 2, 1])
-    found = read(b, o.mean_variance(n, n * np.array([1e9 / 3, 0.1, 7e-9])[PLACE]), 4)
+    n = np.array([2.0, 0, 4, 0, 2, 3, 4, 2, 3, 0, 2, 5])
+    found = read(b, o.mean_variance(n, n * np.array([1e9 / 3, 0.75, 7e-9])[PLACE]), 4)
     assert found.tolist()[:3] == [0, 0, 0]
     assert np.isnan(found[3])
 

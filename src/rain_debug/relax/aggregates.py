@@ -118,12 +118,12 @@ def _second_order(clusters: Tuples, n_table: Array, s_table: Array) -> int:
 def _quadrature(clusters: Tuples, n_table: Array, s_table: Array) -> int:
     """E[S·N⁻¹; N > 0] / P(N > 0) = ∫ Σ_t E[s_t x^(n_t−1)] Π_{u≠t} E[x^(n_u)] dx / (1 − Π P(n_t = 0))."""
     b, m = clusters.builder, clusters.n_places
-    x, weights = points(float(_most(clusters, n_table).max(initial=1)))
+    x, weights = points(float(_most(clusters, n_table).max()))
     whole: int | None = None
     for node, weight in zip(x, weights, strict=True):
         powers = power(node, n_table)
         each = clusters.expectation(powers)
-        rest = clusters.expectation(np.where(n_table > 0, s_table * powers / node, 0.0))
+        rest = clusters.expectation(s_table * powers / node)
         product = b.op("segment_prod", each, attrs=(clusters.place, m))
         inner = clusters.by_place(b.op("div", rest, each))
         part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))

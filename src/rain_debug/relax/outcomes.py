@@ -235,7 +235,7 @@ class Outcomes:
 
     def _quadrature(self, n: Array, s: Array) -> int:
         b, k = self.builder, len(self.cluster_place)
-        x, weights = points(float(self._most(n).max(initial=1)))
+        x, weights = points(float(self._most(n).max()))
 
         def each(values: Array) -> int:
             return b.op("segment_sum", b.op("mul", self.weight, b.const(values)), attrs=(self.cluster, k))
@@ -245,7 +245,7 @@ class Outcomes:
         for node, weight in zip(x, weights, strict=True):
             powers = power(node, n)
             factor = b.op("add", idle, each(powers))
-            rest = each(np.where(n > 0, s * powers / node, 0.0))
+            rest = each(s * powers / node)
             product = b.op("segment_prod", factor, attrs=(self.cluster_place, self.n_places))
             inner = b.op("segment_sum", b.op("div", rest, factor), attrs=(self.cluster_place, self.n_places))
             part = b.op("mul", b.op("mul", product, inner), b.const(np.full(1, weight)))
@@ -261,7 +261,7 @@ def _number(first: Array, columns: Array) -> Array:
         return key.astype(np.int64)
     for j in range(columns.shape[1]):
         code = numbered(columns[:, j])[1]
-        key = numbered(key * (int(code.max(initial=0)) + 1) + code)[1]
+        key = numbered(key * (int(code.max()) + 1) + code)[1]
     return key.astype(np.int64)
 
 
@@ -270,18 +270,11 @@ def _shared(place: Array, cluster: Array, ids: Array, n_places: int) -> Array:
     found = np.zeros(n_places, dtype=bool)
     if ids.shape[1] < 2 or not len(place):  # by one variable alone, clusters of a place are told apart by it
         return found
-    first = np.zeros(int(cluster.max(initial=-1)) + 1, dtype=np.int64)
+    first = np.zeros(int(cluster.max()) + 1, dtype=np.int64)
     first[cluster] = np.arange(len(cluster))
     there = ids[first] != 0
-    variables = ids[first][there]
+    distinct, variables = numbered(ids[first][there])
     places = np.broadcast_to(place[first][:, None], there.shape)[there]
-    if not len(variables):
-        return found
-    low = int(variables.min())
-    width = int(variables.max()) - low + 1
-    if width * (int(places.max()) + 1) >= 2**62:
-        variables, low = numbered(variables)[1], 0
-        width = int(variables.max()) + 1
-    met = np.sort(places * width + (variables - low))
-    found[met[1:][met[1:] == met[:-1]] // width] = True
+    met = np.sort(places * len(distinct) + variables)
+    found[met[1:][met[1:] == met[:-1]] // len(distinct)] = True
     return found
