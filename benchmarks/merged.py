@@ -63,7 +63,7 @@ def measured(db: Any, prefix: str, repeats: int) -> dict[str, float]:
     runs: dict[str, list[tuple[float, ...]]] = {"tuples": [], "merged": []}
     values: dict[str, np.ndarray] = {}
     for _ in range(repeats + 1):
-        for kind, limits in (("tuples", (float("inf"), 0)), ("merged", (0.0, 0))):
+        for kind, limits in (("tuples", (float("inf"), 10**9)), ("merged", (0.0, 0))):
             merged.FAN_OUT, merged.FEW = limits
             fetched: list[Table] = []
             db.engine.table = lambda sql, kept=fetched: kept.append(plain(sql)) or kept[-1]

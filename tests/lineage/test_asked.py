@@ -139,7 +139,7 @@ def sums(sql: str, *rows: Mapping[str, Any]) -> list[str]:
     kept = merged.FEW, merged.FAN_OUT
     merged.FEW, merged.FAN_OUT = 0, 0.0
     try:
-        lineage = capture_merged(plan, engine, infos(found), places(plan, rows), aggregates(plan), [])  # type: ignore[arg-type]
+        lineage = capture_merged(plan, engine, infos(found), places(plan, rows), aggregates(plan), [], [])  # type: ignore[arg-type]
     finally:
         merged.FEW, merged.FAN_OUT = kept
     if lineage is None:

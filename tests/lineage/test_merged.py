@@ -13,7 +13,7 @@ from rain_debug.database.capture import Capture
 from rain_debug.database.cells import all_targets
 from rain_debug.database.nested import NestedQuery
 from rain_debug.engines import Table
-from rain_debug.errors import LineageError, SQLError
+from rain_debug.errors import SQLError
 from rain_debug.lineage import capture, may_fan_out, merged, totals
 from rain_debug.relax import Target
 from servers import Server
@@ -164,8 +164,9 @@ def test_an_argument_of_too_many_combinations_stays_one_by_one(shop: Any, monkey
         assert (found.merged < found.tuples) == merges
 
 
-def test_a_large_fan_out_is_merged_and_a_small_one_is_not() -> None:
+def test_a_large_fan_out_is_merged_and_a_small_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     n = 30_000
+    monkeypatch.setattr(merged, "FEW", 3 * n)
     data = {"c": {"id": np.arange(n), "x": np.linspace(-3, 3, n)}}
     for name, each in (("few", 4), ("many", 6)):
         data[name] = {"c": np.repeat(np.arange(n), each), "v": np.ones(n * each)}
@@ -181,14 +182,25 @@ def test_a_large_fan_out_is_merged_and_a_small_one_is_not() -> None:
     assert sizes == {"few": (4 * n, 4 * n), "many": (6 * n, n)}
 
 
+def test_few_tuples_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    db = rain.connect({"c": {"id": np.arange(9), "x": np.arange(9.0)}, "t": {"c": np.repeat(np.arange(9), 20)}})
+    db.create_model("m", LogisticRegression(), {"x": np.arange(4.0), "y": [0, 1, 0, 1]}, label="y")
+    query = db.query("SELECT count(*) AS n FROM c JOIN t ON t.c = c.id WHERE predict(m, c) = 1")
+    table = db.engine.table
+    monkeypatch.setattr(db.engine, "table", lambda sql: asked.append(sql) or table(sql))
+    for few, joins in ((180, 1), (179, 3)):  # those that are too many, how many there are, and their sums
+        asked.clear()
+        monkeypatch.setattr(merged, "FEW", few)
+        query.capture([query.cell("n").target])
+        assert sum('"t"' in sql for sql in asked) == joins, asked
+
+
 def test_more_tuples_than_fit_in_memory_are_merged(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     query = shop.query(MERGED[0])
     targets = all_targets(query)
     known = query.capture(targets, contract=False)
     monkeypatch.setattr(capture, "MAX_NUMBERS", 1_400)  # some 350 tuples; there are 400
-    with pytest.raises(LineageError, match="do not fit in memory"):
-        query.capture(targets, contract=False)
-    monkeypatch.setattr(merged, "FEW", 0)
     found = query.capture(targets, contract=False)
     assert known.merged == 400 > found.merged
     P = [np.full((b.n, 2), 0.5) for b in found.blocks]

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rain_debug.engines import Engine
-from rain_debug.errors import ComplaintError, LineageError
+from rain_debug.errors import ComplaintError
 from rain_debug.lineage import (
     FEW_PAIRS,
     Block,
     Lineage,
     Place,
+    capture_few,
     capture_merged,
     capture_sides,
     capture_tuples,
-    collect_exports,
     may_fan_out,
     split_sides,
 )
@@ -163,11 +163,9 @@ def _part(
         split = split_sides(plan, [*numbers, *raws], places)
         sides = None
         if split is not None and split.may_be_few:
-            try:
-                few = capture_tuples(plan, engine, models, places, numbers, raws, FEW_PAIRS)
+            few = capture_few(plan, engine, models, places, numbers, raws, FEW_PAIRS)
+            if few is not None:
                 return _one_by_one(plan, few, places, wanted, targets, members)
-            except LineageError:
-                pass  # the sides are less than their pairs
         if split is not None:
             sides = capture_sides(plan, engine, models, split, places, numbers, raws)
         if sides is not None:
@@ -188,13 +186,13 @@ def _merged(
     numbers: Sequence[Expr],
     raws: Sequence[Expr],
 ) -> Lineage | None:
-    """The tuples as the engine merges them; None where each one has to be seen."""
+    """The tuples, merged by the engine where they are many; None where each of many has to be seen."""
     if not plan.is_aggregate or not may_fan_out(plan) or any(w.kind == "is" for w in wanted):
         return None
-    collect_exports(plan, engine, models, places, numbers, raws)  # refuses what cannot be read of tuples one by one
     read = {e.sql: e for w in wanted if w.expr is not None for e in leaves(w.expr)}.values()
     aggregates = [e for e in read if e.op == "agg"]
-    return capture_merged(plan, engine, models, places, aggregates, [e for e in read if e.op != "agg"])
+    beside = [e for e in read if e.op != "agg"]
+    return capture_merged(plan, engine, models, places, aggregates, beside, numbers, raws)
 
 
 def _one_by_one(

@@ -2,7 +2,7 @@
 
 from rain_debug.lineage.alternatives import capture_forest
 from rain_debug.lineage.answer import DOUBT, answer_sql, nested_answer, one_pass_sql
-from rain_debug.lineage.capture import Lineage, capture_tuples, collect_exports
+from rain_debug.lineage.capture import Lineage, capture_few, capture_tuples, collect_exports
 from rain_debug.lineage.exports import Axis
 from rain_debug.lineage.forest import Forest
 from rain_debug.lineage.merged import capture_merged, may_fan_out
@@ -23,6 +23,7 @@ __all__ = [
     "SplitLineage",
     "Forest",
     "answer_sql",
+    "capture_few",
     "capture_forest",
     "capture_merged",
     "find_places",

@@ -65,6 +65,22 @@ def capture_tuples(
     return Lineage(read, OneByOne(read), found.place, numbering.rows, numbering.block_of, blocks, found.sql, n)
 
 
+def capture_few(
+    plan: Plan,
+    engine: Engine,
+    models: Mapping[str, ModelInfo],
+    places: Sequence[Place],
+    numbers: Sequence[Expr],
+    raws: Sequence[Expr],
+    most: int,
+) -> Lineage | None:
+    """What `capture_tuples` finds where there are at most so many; None where there are more, or they are refused."""
+    try:
+        return capture_tuples(plan, engine, models, places, numbers, raws, most)
+    except LineageError:
+        return None
+
+
 def collect_exports(
     plan: Plan,
     engine: Engine,
@@ -107,8 +123,10 @@ def fetch_tuples(
     """Tuples that may belong to a place: columns `rid_0`, … per alias of `plan.sources`, exports, `items`."""
     where_from = find_places(plan, engine, places)
     body = from_where(plan, where_from)
-    most = most or most_tuples(plan, exports)
-    limit = f" LIMIT {most + 1}" if len(plan.sources) > 1 else ""
+    limited = len(plan.sources) > 1 or (most is not None and not plan.sources[0].is_whole)
+    fitting = most_tuples(plan, exports)
+    most = fitting if most is None else min(most, fitting)
+    limit = f" LIMIT {most + 1}" if limited else ""
     selected = [*columns_of(plan, where_from), *exports.select_list(), *items] or ["1 AS one"]
     sql = f"{plan.with_sql} SELECT {', '.join(selected)} {body}{one_group_a_row(plan, engine.dialect)}"
     table = engine.table(sql + limit)

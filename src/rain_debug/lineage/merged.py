@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from rain_debug.engines import Engine
 from rain_debug.lineage.capture import (
     Lineage,
+    capture_few,
     collect_exports,
     columns_of,
     fetch_blocks,
@@ -27,8 +28,8 @@ from rain_debug.sql import Expr, ModelInfo, Plan
 
 FAN_OUT = 5.0
 """From so many tuples for one on the engine merges them; measured in benchmarks/merged.py."""
-FEW = 100_000
-"""Fewer tuples than this are fetched as they are."""
+FEW = 400_000
+"""Up to so many tuples are fetched as they are: to ask first how many there are takes as long."""
 SAMPLE = 2_000
 """Rows of a predicted source whose tuples say how many there are for one."""
 
@@ -40,11 +41,16 @@ def capture_merged(
     places: Sequence[Place],
     aggregates: Sequence[Expr],
     beside: Sequence[Expr],
+    numbers: Sequence[Expr],
+    raws: Sequence[Expr] = (),
 ) -> Lineage | None:
     """The tuples of `places` merged by variables, to read COUNT, SUM and AVG, and `beside`, pure expressions.
 
-    None where merging saves little, or where the sums of an argument do not tell an aggregate's value.
+    Where they are few, as `capture_tuples` fetches them to read `numbers` and `raws`. None where merging saves little,
+    or where the sums of an argument do not tell an aggregate's value.
     """
+    if (few := capture_few(plan, engine, models, places, numbers, raws, FEW)) is not None:
+        return few
     filters = [a.filter for a in aggregates if a.filter is not None]
     exports = collect_exports(plan, engine, models, places, [*beside, *filters])
     asked = Asked(exports, engine)
@@ -53,7 +59,7 @@ def capture_merged(
     found = find_places(plan, engine, places)
     tuples, merged = _sizes(plan, engine, exports, found)
     most = most_tuples(plan, exports)
-    if tuples < FEW or merged > most or (tuples < FAN_OUT * merged and tuples <= most):
+    if merged > most or (tuples < FAN_OUT * merged and tuples <= most):
         return None
     sql = _grouped(plan, found, exports, [f"{text} AS {name}" for text, name in asked.columns.items()])
     table, place = placed(engine.table(f"{sql} ORDER BY {_positions(plan, found, exports)}"), found)
