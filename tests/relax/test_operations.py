@@ -153,6 +153,9 @@ def test_intervals_of_a_chance() -> None:
     assert (state @ np.arange(5)).tolist() == [0, 1, 3, 3, 4]
     assert state.sum(axis=1).tolist() == [1] * 5
     check_gradient("bins", [np.array([0.1, 0.2, 0.5, 0.97])], (CUTS,), 0)
+    never = ((-0.5, True), (0.0, False), (1.0, True), (1.5, False))
+    assert FORWARD["bins"](np.array([0.0, 0.5, 1.0]), never).tolist() == [[0, 0, 1, 0, 0]] * 3
+    assert not GRADIENT["bins"](np.ones((3, 5)) * np.arange(5), np.array([0.0, 0.5, 1.0]), never)[0].any()
 
 
 @pytest.mark.parametrize(

@@ -90,21 +90,22 @@ def test_which_axes_may_be_one_variable(other: Axis, alike: bool) -> None:
     assert found == {str(groups): np.flatnonzero(rows).tolist() for rows, groups in expected if rows.any()}
 
 
-def test_three_of_one_variable() -> None:
-    """Which of three positions are one: all, the first and the last, the last two, or none."""
-    rows = {0: np.array([1, 1, 0, 0]), 1: np.array([1, 0, 2, 1]), 2: np.array([1, 1, 2, 2])}
-    axes = tuple(Axis(k, "class", 3) for k in range(3))
-    b = Builder([(3, 3)])
-    tuples = Tuples(b, axes, np.zeros(4, dtype=int), 1, rows, {0: 0, 1: 0, 2: 0}, dict.fromkeys(range(3)))
-    found = {str(groups): chosen.tolist() for chosen, groups in tuples._patterns([0, 1, 2])}
-    assert found == {"[[0, 1, 2]]": [0], "[[0, 2], [1]]": [1], "[[0], [1, 2]]": [2], "[[0], [1], [2]]": [3]}
-    table, p = RNG.normal(size=(4, 3, 3, 3)), P[0]
-    expected = [
-        np.einsum("aaa,a", table[0], p[1]), np.einsum("aba,a,b", table[1], p[1], p[0]),
-        np.einsum("abb,a,b", table[2], p[0], p[2]), np.einsum("abc,a,b,c", table[3], p[0], p[1], p[2]),
-    ]  # fmt: skip
-    program = b.program([(tuples.expectation(table), i) for i in range(4)])
-    np.testing.assert_allclose(program.relaxed([p]), expected, rtol=1e-12)
+def test_four_of_one_variable() -> None:
+    """Whichever of four positions are one variable: all, pairs, the last three, the last two, none."""
+    rows = np.array([[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0], [2, 1, 1, 1], [0, 1, 2, 2], [0, 1, 2, 3], [3, 0, 0, 3]])
+    axes = tuple(Axis(k, "class", 2) for k in range(4))
+    b = Builder([(4, 2)])
+    own = {k: rows[:, k] for k in range(4)}
+    tuples = Tuples(b, axes, np.zeros(7, dtype=int), 1, own, dict.fromkeys(own, 0), dict.fromkeys(own))
+    found = {int(i): groups for chosen, groups in tuples._patterns([0, 1, 2, 3]) for i in chosen}
+    for i, row in enumerate(rows.tolist()):
+        assert found[i] == [[j for j in range(4) if row[j] == v] for v in dict.fromkeys(row)]
+    table, p, expected = RNG.normal(size=(7, 2, 2, 2, 2)), RNG.dirichlet(np.ones(2), 4), np.zeros(7)
+    for world in itertools.product((0, 1), repeat=4):
+        chance = np.prod(p[range(4), world])
+        expected += chance * np.array([table[(i, *np.array(world)[row])] for i, row in enumerate(rows)])
+    program = b.program([(tuples.expectation(table), i) for i in range(7)])
+    np.testing.assert_allclose(program.relaxed([p]), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("product", [False, True])
@@ -124,6 +125,13 @@ def test_tuples_of_equal_variables_are_merged(product: bool, axes: tuple[int, ..
             rows = np.stack([old[0 if len(old) == 1 else i] for i in mine])
             expected = rows.prod(axis=0) if product else rows.sum(axis=0)
             np.testing.assert_allclose(new[0 if len(new) == 1 else j], expected, rtol=1e-12)
+
+
+def test_places_without_the_first() -> None:
+    """Tuples of one place are one, whichever place comes first."""
+    some = made().take(np.array([4, 6, 5]))
+    found, (merged,) = some.merged([np.array([2.0, 3.0, 5.0]).reshape(3, 1, 1, 1, 1)])
+    assert (found.place.tolist(), merged.reshape(-1).tolist()) == ([1, 2], [3, 7])
 
 
 def test_no_tuples_at_all() -> None:
@@ -163,6 +171,7 @@ VALUES = np.array([2.0, -1.0, 4.0, 0.5, 3.0, 7.0, 1.0]).reshape(7, 1, 1, 1, 1)
 ONE = (RNG.random((7, 3, 1, 1, 1)) > 0.4).astype(float)
 """Weights of the first prediction alone: tuples are clusters by their variable."""
 ONE[6] = 0.0
+TWO = (RNG.random((7, 3, 3, 1, 1)) > 0.4).astype(float)
 
 
 def grid(values: Array, null: Array | None = None) -> Grid:
@@ -215,11 +224,13 @@ def test_means_of_few(weight: Array, counts: Array) -> None:
 
 
 @pytest.mark.parametrize("counts", [np.ones(7), np.array([1, 0, 2, 1, 3, 1, 1])], ids=str)
-def test_a_mean_lies_between_the_ends_of_its_values(counts: Array) -> None:
+@pytest.mark.parametrize("weight", [ONE, TWO], ids=["one", "two"])
+def test_a_mean_lies_between_the_ends_of_its_values(weight: Array, counts: Array) -> None:
+    """Whether a tuple is there by one prediction or by two, which may be one."""
     tuples, shape = made(), (7, 1, 1, 1, 1)
     known = grid(np.where(counts > 0, VALUES.reshape(-1), 9.0).reshape(shape), (counts == 0).reshape(shape))
-    node = aggregates.mean(tuples, ONE, known, counts.reshape(shape).astype(float))
-    there = [[i for i in range(7) if PLACE[i] == place and counts[i] and ONE[i].any()] for place in range(4)]
+    node = aggregates.mean(tuples, weight, known, counts.reshape(shape).astype(float))
+    there = [[i for i in range(7) if PLACE[i] == place and counts[i] and weight[i].any()] for place in range(4)]
     each = [[VALUES.flat[i] / counts[i] for i in mine] or [0.0] for mine in there]
     bounds = tuples.builder.program([(node, i) for i in range(4)]).bounds()
     np.testing.assert_allclose(bounds, [[min(x), max(x)] for x in each], rtol=1e-12)

@@ -20,7 +20,7 @@ def total(tuples: Tuples, weight: Array, value: Grid | None) -> int:
         if len(known) == 1 and coefficient.size == len(coefficient):
             # A number of its own for each tuple, and weights that are the same for all: no table of both.
             chance = tuples.expectation(known, monomial)
-            each = tuples.builder.op("mul", chance, tuples.builder.const(coefficient.reshape(-1)))
+            each = tuples.builder.op("mul", chance, tuples.builder.const(coefficient.ravel()))
             part = tuples.by_place(each)
         else:
             part = tuples.by_place(tuples.expectation(known * coefficient, monomial))
@@ -34,7 +34,7 @@ def presence(tuples: Tuples, weight: Array) -> int:
     b = tuples.builder
     if not tuples.used(weight):
         there = np.zeros(tuples.n_places)
-        np.maximum.at(there, tuples.place, np.broadcast_to(weight.reshape(-1), (tuples.n,)))
+        np.maximum.at(there, tuples.place, np.broadcast_to(weight.ravel(), (tuples.n,)))
         return b.const(there)
     clusters, (absent,) = tuples.merged([1.0 - weight], product=True)
     return _some(clusters, 1.0 - absent)

@@ -181,7 +181,7 @@ def layout(cluster: Array, cluster_place: Array, n_places: int, value: Array, th
     kinds, kind = np.unique(_rough(sizes[chosen]), axis=0, return_inverse=True)
     buckets = []
     for k in range(len(kinds)):
-        places = chosen[kind.reshape(-1) == k]
+        places = chosen[kind.ravel() == k]
         n, w, cap = sizes[places].max(axis=0).tolist()
         per = max(1, 2**21 // (n * w))
         buckets += [

@@ -146,7 +146,7 @@ class _Lowering:
         value = self.reading.number(e)
         out = np.full(self.tuples.n_places, np.nan)
         place, first = np.unique(self.tuples.place, return_index=True)
-        values = np.broadcast_to(value.plain.reshape(-1), (max(self.tuples.n, 1),))
+        values = np.broadcast_to(value.plain.ravel(), (max(self.tuples.n, 1),))
         out[place] = values[first] if len(values) > 1 else values[0]
         return out
 

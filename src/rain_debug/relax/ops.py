@@ -43,14 +43,12 @@ def contract(table: Array, *factors: Array) -> Array:
 
 
 def _contract_vjp(g: Array, table: Array, *factors: Array) -> tuple[Array, ...]:
+    if len(factors) == 1:
+        return (g[:, None] * table,)
     grads = []
     for j in range(len(factors)):
         others = [f if k != j else None for k, f in enumerate(factors)]
-        if len(factors) == 1:
-            grads.append(g[:, None] * table)
-            continue
-        operands = _operands(table, others)
-        partial = np.einsum(*operands, [0, j + 1], optimize=True)
+        partial = np.einsum(*_operands(table, others), [0, j + 1], optimize=True)
         grads.append(g[:, None] * partial)
     return tuple(grads)
 

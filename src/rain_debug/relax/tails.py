@@ -75,7 +75,7 @@ def _tail_vjp(
         event = _events(op, root, bucket, o, t)
         likely = (root * event).sum(axis=0) > 0.5  # the smaller of the two has the smaller rounding
         event = where(likely, _events(COMPLEMENT[op], root, bucket, o, t), event)
-        worth = (lattice.worth(tree, event)[:, : bucket.shape[1]] * where(likely, -1.0, 1.0)).reshape(-1)
+        worth = (lattice.worth(tree, event)[:, : bucket.shape[1]] * where(likely, -1.0, 1.0)).ravel()
         idle = np.zeros(len(cluster_place))
         idle[bucket.clusters] = worth[bucket.idle]
         at = bucket.outcomes

@@ -43,7 +43,7 @@ class Tuples:
         """A node (n,): the expectation of `table` over the tuple's own variables, times a product of probabilities."""
         axes = self.used(table)
         if not axes:
-            node = self.builder.const(np.broadcast_to(table.reshape(-1), (self.n,)))
+            node = self.builder.const(np.broadcast_to(table.ravel(), (self.n,)))
         else:
             sizes = [table.shape[1 + i] for i in axes]
             node = self._contract(table.reshape([len(table), *sizes]), axes)
@@ -70,7 +70,7 @@ class Tuples:
         merged = []
         for table in tables:
             full = np.broadcast_to(table, (self.n, *table.shape[1:]))
-            merged.append(merge.reduceat(full[order], starts, axis=0) if self.n else full)
+            merged.append(merge.reduceat(full[order], starts) if self.n else full)
         return self.take(order[starts]), merged
 
     def take(self, chosen: Array) -> Tuples:
@@ -124,7 +124,7 @@ class Tuples:
         a, b = self.axes[i], self.axes[j]
         if self.block_of[a.atom] != self.block_of[b.atom] or a.kind != b.kind:
             return False
-        return a.kind == "class" or (a.cuts == b.cuts and self.class_code[a.atom] == self.class_code[b.atom])
+        return a.cuts == b.cuts and self.class_code[a.atom] == self.class_code[b.atom]
 
     def _factor(self, axis: int, rows: Array) -> int:
         a = self.axes[axis]

@@ -68,7 +68,7 @@ def _samples(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: A
         mine, number = np.unique(cluster[chosen], return_inverse=True)
         return Sample(
             chosen,
-            number.reshape(-1),
+            number.ravel(),
             cluster_place[mine],
             n_places,
             place[chosen],
