@@ -66,6 +66,8 @@ CASES: list[Case] = [
 ]  # fmt: skip
 """An operation, its operands, its attributes, and what it gives relaxed and exact."""
 NO_SLOPE = {"hard", "not_null"}
+ASIDE = {("defined", 1), ("hidden", 1), ("segment_extreme", 1)}
+"""Operands that no gradient goes to."""
 EDGES = {"mean", "fill", "null_at", "there", "known", "or_zero", "null_to", "least", "greatest", "select"}
 """Operations that are not smooth at some of the operands above: see what follows."""
 
@@ -81,6 +83,7 @@ def test_values(case: Case) -> None:
     if name in NO_SLOPE:
         assert found == (None,) * len(args)
     elif name not in EDGES:
+        assert [g is None for g in found] == [(name, i) in ASIDE for i in range(len(args))]
         check_gradient(name, args, attrs, 0)
 
 
@@ -138,6 +141,45 @@ def test_contractions(sizes: tuple[int, ...], own: bool) -> None:
     np.testing.assert_allclose(contract(table, *factors), expected, rtol=1e-12)
     np.testing.assert_allclose(FORWARD["contract"](*factors, table), expected, rtol=1e-12)
     check_gradient("contract", factors, (table,), 1)
+
+
+COMPARED: list[tuple[float, float, float, str, float, float]] = [
+    (2.0, 1.0, 2.0, ">", 0.691462, 1), (2.0, 1.0, 2.0, "<=", 0.308538, 0), (1.0, 1.0, 2.0, ">=", 0.5, 1),
+    (1.0, 1.0, 2.0, "<", 0.5, 0), (1.0, 1.0, 0.0, ">=", 1, 1), (1.0, 1.0, 0.0, ">", 0, 0), (2.0, 1.0, 0.0, "<", 0, 0),
+    (1.0 + 1e-13, 1.0, 0.0, ">", 0, 0), (1.0 + 1e-11, 1.0, 0.0, ">", 1, 1), (1e12, 1e12 + 0.5, 0.0, "<", 0, 0),
+    (-5.0, -5.0 - 1e-12, 0.0, "<=", 1, 1), (0.0, 0.0, 0.0, "<=", 1, 1),
+    (NAN, 1.0, 2.0, ">", 0, 0), (1.0, NAN, 2.0, "<", 0, 0), (NAN, 1.0, 0.0, "<", 0, 0), (1.0, NAN, 0.0, ">=", 0, 0),
+]  # fmt: skip
+"""Two numbers, their spread, an operation, and how likely it is relaxed and exact; a rounding apart is equal."""
+
+
+@pytest.mark.parametrize(("a", "b", "spread", "op", "relaxed", "right"), COMPARED)
+def test_comparisons(a: float, b: float, spread: float, op: str, relaxed: float, right: float) -> None:
+    one, two, by = np.array([a]), np.array([b]), np.array([spread])
+    for attrs in ((by, op), (op, spread)):
+        assert FORWARD["compare"](one, two, *attrs).tolist() == pytest.approx([relaxed], abs=1e-6)
+        assert exact("compare", one, two, *attrs).tolist() == [right]
+        density = np.exp(-((a - b) ** 2) / 8) / np.sqrt(8 * np.pi) if spread and not np.isnan(a + b) else 0.0
+        slope = density if op in (">", ">=") else -density
+        slopes = [slope, -slope, -slope * (a - b) / 2 if slope else 0.0][: 3 if attrs[0] is by else 2]
+        found = GRADIENT["compare"](np.array([10.0]), one, two, *attrs)
+        assert np.concatenate(found).tolist() == pytest.approx([10 * s for s in slopes])
+    assert exact("hard", one, two, op, 0.0).tolist() == [right]
+
+
+def test_nothing_warns() -> None:
+    """What is not a number is NULL, not a word on the user's screen."""
+    zero, bad = np.zeros(2), np.array([-1.0, 0.0])
+    with np.errstate(all="raise"):
+        assert np.isnan(FORWARD["div"](np.array([0.0, np.nan]), zero)).all()
+        assert FORWARD["div"](np.array([1.0, -1.0]), zero).tolist() == [INF, -INF]
+        assert np.isnan(FORWARD["power"](bad, -0.5)).all()
+        assert FORWARD["compare"](bad, zero, zero, ">").tolist() == [0, 0]
+        assert not np.concatenate(GRADIENT["compare"](np.ones(2), bad, zero, zero, ">")).any()
+        assert not np.concatenate(GRADIENT["div"](np.ones(2), bad, zero)).any()
+        assert not np.concatenate([GRADIENT[name](np.ones(2), bad)[0] for name in ("ln", "sqrt")]).any()
+        assert GRADIENT["mul"](np.zeros(1), np.array([2.0]), np.array([INF]))[0].tolist() == [0]
+        assert exact("compare", np.array([INF]), np.array([INF]), ">=", 0.0).tolist() == [1]
 
 
 CUTS = ((0.0, True), (0.2, True), (0.5, False), (1.0, False))

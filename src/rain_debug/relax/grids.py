@@ -100,7 +100,7 @@ def steps_of(value: Array, place: Array, n_places: int) -> Array:
 
 def rules(cluster: Array, cluster_place: Array, n_places: int, value: Array, threshold: Any) -> Rules:
     """Each place's rule; `threshold` (n_places,) or None where it is not known."""
-    value, place = np.nan_to_num(value, nan=0.0), cluster_place[cluster]
+    value, place = np.nan_to_num(value), cluster_place[cluster]
     step = steps_of(value, place, n_places)
     lattice = ~np.isnan(step)
     own = where(lattice, step, 1.0)
@@ -115,7 +115,7 @@ def rules(cluster: Array, cluster_place: Array, n_places: int, value: Array, thr
         width = np.ones(n_places)
         np.maximum.at(width, cluster_place, high - low + 1)
         if threshold is not None:
-            needed = np.maximum(np.nan_to_num(np.floor(threshold / grid + 1e-9), nan=0.0) + margin, 2)
+            needed = np.maximum(np.nan_to_num(np.floor(threshold / grid + 1e-9)) + margin, 2)
             states = where(base == 0, np.minimum(states, needed), states)
         return low, base, np.stack([size, np.minimum(width, states), states])
 

@@ -161,7 +161,7 @@ class Groups(Expressions):
 
     def _distinct(self, e: Expr, values: Array, known: Array, name: str) -> Number:
         b, exports = self.b, self.rows.exports
-        ids = exports[f"{name}_id"].values if f"{name}_id" in exports else np.nan_to_num(values, nan=0.0)
+        ids = exports[f"{name}_id"].values if f"{name}_id" in exports else np.nan_to_num(values)
         chosen = np.flatnonzero(known > 0)
         each, number = numbered(np.asarray(ids)[chosen])
         pairs, place = numbered(self.rows.row[chosen] * max(1, len(each)) + number)

@@ -37,7 +37,7 @@ def _at_vjp(g: Array, p: Array, rows: Array, codes: Array) -> Array:
     n, c = p.shape
     if not n:
         return np.zeros((n, c))
-    flat = rows * c + np.where(codes < 0, 0, codes)
+    flat = rows * c + np.maximum(codes, 0)
     return np.bincount(flat, weights=where(codes < 0, 0.0, g), minlength=n * c).reshape(n, c)
 
 
@@ -63,12 +63,12 @@ def select(cond: Array, a: Array, b: Array) -> Array:
     >>> select(np.array([0.25, 1.0, np.nan]), np.array([4.0, 5.0, 6.0]), np.array([0.0, np.nan, 2.0])).tolist()
     [1.0, 5.0, 2.0]
     """
-    c = np.nan_to_num(cond, nan=0.0)
+    c = np.nan_to_num(cond)
     return where(c == 0, 0.0, c * a) + where(c == 1, 0.0, (1 - c) * b)
 
 
 def _select_vjp(g: Array, cond: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    c = np.nan_to_num(cond, nan=0.0)
+    c = np.nan_to_num(cond)
     lift = where(np.isnan(cond) | np.isnan(a) | np.isnan(b), 0.0, a - b)
     to_a, to_b = where(np.isnan(a), 0.0, c), where(np.isnan(b), 0.0, 1 - c)
     parts = (scaled(g, lift), scaled(g, to_a), scaled(g, to_b))
@@ -122,7 +122,7 @@ def _level(a: Array, b: Array) -> Array:
 
 def _options(rest: tuple[Any, ...]) -> tuple[Array, str]:
     spread, op = (rest[1], rest[0]) if isinstance(rest[0], str) else rest
-    return np.asarray(spread, dtype=float), op
+    return np.asarray(spread), op
 
 
 def _best(sign: float, xs: tuple[Array, ...], skip: bool) -> tuple[Array, Array]:
@@ -130,7 +130,6 @@ def _best(sign: float, xs: tuple[Array, ...], skip: bool) -> tuple[Array, Array]
     stack = np.stack(np.broadcast_arrays(*xs))
     null = np.isnan(stack)
     which = np.where(null, -np.inf, sign * stack).argmax(axis=0)
-    which = np.where(null.all(axis=0), 0, which)
     best = np.take_along_axis(stack, which[None], axis=0)[0]
     return (best if skip else where(null.any(axis=0), np.nan, best)), which
 

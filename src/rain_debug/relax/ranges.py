@@ -52,7 +52,7 @@ class _Reading:
 
     def _made(self, node: Node) -> Interval:
         if node.op == "const":
-            plain = np.nan_to_num(node.attrs[0], nan=0.0, posinf=np.inf, neginf=-np.inf)
+            plain = np.nan_to_num(node.attrs[0], posinf=np.inf, neginf=-np.inf)
             return plain, plain
         if node.op in ("classes", "probabilities"):
             n, width = self.shapes[node.attrs[0]]
@@ -140,7 +140,7 @@ def _hull(*parts: Interval) -> Interval:
 
 
 def _corners(operation: Callable[[Array, Array], Array], a: Interval, b: Interval) -> Interval:
-    found = [np.nan_to_num(operation(x, y), nan=0.0, posinf=np.inf, neginf=-np.inf) for x in a for y in b]
+    found = [np.nan_to_num(operation(x, y), posinf=np.inf, neginf=-np.inf) for x in a for y in b]
     return np.minimum.reduce(found), np.maximum.reduce(found)
 
 
@@ -245,7 +245,7 @@ def _each(operation: Callable[[Array], Array]) -> Callable[..., Interval]:
     """For an operation that only rises."""
 
     def rule(args: list[Interval], *attrs: object) -> Interval:
-        low, high = (np.nan_to_num(operation(x), nan=0.0, posinf=np.inf, neginf=-np.inf) for x in args[0])
+        low, high = (np.nan_to_num(operation(x), posinf=np.inf, neginf=-np.inf) for x in args[0])
         return low, high
 
     return rule

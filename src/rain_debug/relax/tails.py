@@ -109,7 +109,7 @@ def hard_tail(
     w: Array, cluster: Array, cluster_place: Array, n_places: int, value: Array, op: str, threshold: Any
 ) -> Array:
     """Σ w · value op threshold as 0/1, equal within 1e-12 of Σ |value|."""
-    value, place = np.nan_to_num(value, nan=0.0), cluster_place[cluster]
+    value, place = np.nan_to_num(value), cluster_place[cluster]
     total = np.bincount(place, weights=w * value, minlength=n_places)
     tolerance = SAME * np.bincount(place, weights=np.abs(value), minlength=n_places)
     return _event(op, total, np.broadcast_to(np.asarray(threshold, dtype=float), (n_places,)), tolerance)
