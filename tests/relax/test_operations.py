@@ -62,6 +62,7 @@ CASES: list[Case] = [
     ("segment_extreme", [[3.0, 5.0, 4.0, NAN, 2.0, 7.0], [1.0, 0.4, 0.5, 1.0, 1.0, 0.2]],
      (np.array([0, 0, 0, 1, 1, 2]), 4, 1.0), [4, 2, NAN, NAN], BOTH),
     ("segment_extreme", [[3.0, 5.0, 4.0, -1.0], [1.0, 1.0, 1.0, 0.4]], (np.array([1, 0, 1, 1]), 2, -1.0), [5, 3], BOTH),
+    ("segment_extreme", [[3.0, 5.0, 4.0], [0.2, 1.0, 1.0]], (np.array([0, 1, 1]), 3, 1.0), [NAN, 5, NAN], BOTH),
     ("at", [[[0.9, 0.1], [0.3, 0.7]]], (np.array([1, 0, 1]), np.array([0, 1, -1])), [0.3, 0.1, 1], BOTH),
 ]  # fmt: skip
 """An operation, its operands, its attributes, and what it gives relaxed and exact."""
@@ -208,18 +209,20 @@ def test_halves_are_rounded_away_from_zero(x: float, digits: int, expected: floa
     assert half_away(np.array([x]), digits)[0] == pytest.approx(expected)
 
 
-X, Y = np.array([2.0, 7.0, 7.0, 1.0, 9.0, NAN, 3.0]), np.array([1.0, 5.0, 4.0, 1.0, 1.0, 1.0, 1.0])
-PARTITION = np.array([0, 0, 0, 0, 0, 0, 1])
-THERE = np.array([1.0, 1.0, 1.0, 0.5, 0.4, 1.0, 1.0])
+X, Y = np.array([2.0, 7.0, 7.0, 1.0, 9.0, NAN, 3.0, 5.0]), np.array([1.0, 5.0, 4.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+PARTITION = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+THERE = np.array([1.0, 1.0, 1.0, 0.5, 0.4, 1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(
     ("values", "descending", "kind", "expected"),
     [
-        ([X], (False,), "rank", [2, 3, 3, 1, 6, 5, 1]), ([X], (True,), "rank", [3, 1, 1, 4, 6, 5, 1]),
-        ([X], (True,), "dense_rank", [2, 1, 1, 3, 5, 4, 1]), ([X], (True,), "row_number", [3, 1, 2, 4, 6, 5, 1]),
-        ([X, Y], (True, False), "rank", [3, 2, 1, 4, 6, 5, 1]), ([X, Y], (True, True), "rank", [3, 1, 2, 4, 6, 5, 1]),
-        ([Y, X], (False, False), "rank", [2, 5, 4, 1, 6, 3, 1]), ([Y], (False,), "dense_rank", [1, 3, 2, 1, 4, 1, 1]),
+        ([X], (False,), "rank", [2, 3, 3, 1, 6, 5, 1, 2]), ([X], (True,), "rank", [3, 1, 1, 4, 6, 5, 2, 1]),
+        ([X], (True,), "dense_rank", [2, 1, 1, 3, 5, 4, 2, 1]), ([X], (True,), "row_number", [3, 1, 2, 4, 6, 5, 2, 1]),
+        ([X, Y], (True, False), "rank", [3, 2, 1, 4, 6, 5, 2, 1]),
+        ([X, Y], (True, True), "rank", [3, 1, 2, 4, 6, 5, 2, 1]),
+        ([Y, X], (False, False), "rank", [2, 5, 4, 1, 6, 3, 1, 2]),
+        ([Y], (False,), "dense_rank", [1, 3, 2, 1, 4, 1, 1, 2]),
     ],
 )  # fmt: skip
 def test_ranks(values: list[Array], descending: tuple[bool, ...], kind: str, expected: list[int]) -> None:
@@ -227,7 +230,7 @@ def test_ranks(values: list[Array], descending: tuple[bool, ...], kind: str, exp
     found = FORWARD["rank_by"](*values, THERE, PARTITION, descending, kind)
     there = THERE >= 0.5
     assert found[there].tolist() == [e for e, here in zip(expected, there, strict=True) if here]
-    turn = np.array([6, 3, 1, 2, 5, 0, 4])  # rows 1 and 2 keep their order: ties by row number alone
+    turn = np.array([6, 3, 1, 2, 7, 5, 0, 4])  # rows 1 and 2 keep their order: ties by row number alone
     again = FORWARD["rank_by"](*[v[turn] for v in values], THERE[turn], PARTITION[turn], descending, kind)
     assert again.tolist() == found[turn].tolist()
     none = np.zeros(0)

@@ -82,13 +82,13 @@ def rank_by(*operands: Any) -> Array:
     new = new_part.copy()
     for v in signed:
         new[1:] |= v[order][1:] != v[order][:-1]
-    start = np.maximum.accumulate(np.where(new_part, np.arange(n), 0)) if n else np.arange(0)
+    start = np.maximum.accumulate(np.where(new_part, np.arange(n), 0))
     position = np.arange(n) - start + 1
     if kind == "rank":
-        position = np.maximum.accumulate(np.where(new, np.arange(n), 0)) - start + 1 if n else position
+        position = np.maximum.accumulate(np.where(new, np.arange(n), 0)) - start + 1
     elif kind == "dense_rank":
         counts = np.cumsum(new)
-        position = counts - counts[start] + 1 if n else position
+        position = counts - counts[start] + 1
     out = np.empty(n)
     out[order] = position
     return out
