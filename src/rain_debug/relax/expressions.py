@@ -26,6 +26,8 @@ INVERSE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "=", "an
 
 def _inverse(e: Expr) -> Expr | None:
     """What is true where `e` is false, and not where it is NULL; None where `e` is no comparison or a few of them."""
+    if e.op == "not":
+        return e.args[0]
     if e.op not in INVERSE:
         return None
     args = tuple(replace(a, op="not", args=(a,), sql=f"NOT ({a.sql})") for a in e.args)
@@ -189,7 +191,8 @@ class Expressions(ABC):
         if e.op == "not" and (inverse := _inverse(e.args[0])) is not None:
             return self.condition(inverse)
         if e.op == "not":
-            return b.op("sub", b.const(np.ones(1)), self.condition(e.args[0]))
+            known = self.known(e.args[0])
+            return b.op("sub", b.const(np.ones(1)) if known is None else known, self.condition(e.args[0]))
         if e.op == "is_null":
             known = self.known(e.args[0])
             if known is None:
