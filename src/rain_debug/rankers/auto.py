@@ -42,7 +42,7 @@ def auto(problem: Problem) -> Ranking:
 
 def alternatives(found: Repair) -> float:
     """log of how many alternatives a changed prediction has: log(number of smallest repairs) / changes."""
-    return found.log_count / max(1, found.n_changes)
+    return found.log_count / found.n_changes
 
 
 def _decide(evidence: Evidence, options: TwoStepOptions, seed: int) -> tuple[bool, str]:

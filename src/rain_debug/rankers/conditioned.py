@@ -29,7 +29,7 @@ def conditioned(problem: Problem, question: Question, wanted: float) -> Ranking:
     """Scores (n_records,): ℓ°(z) − ℓ*(z) over the number of records, for θ° that lowers q by `wanted`, > 0."""
     p, weight = problem, np.ones(problem.records.n_records)
     unit = p.model.residual_spread(p.records, p.keep, p.theta) ** 2
-    unit = unit if np.isfinite(unit) and unit > 0 else 1.0
+    unit = unit if unit > 0 else 1.0
     pull = question.weights(question.values(p.theta))
     before = np.nan_to_num(question.values(p.theta)) @ pull
     losses = p.model.losses(p.records, p.theta, p.keep)
@@ -45,11 +45,10 @@ def conditioned(problem: Problem, question: Question, wanted: float) -> Ranking:
             if not steepness > 0:
                 break
             # Back to the weighted optimum, and from there as far along the complaint as is still wanted.
-            drift = p.model.gradient(records, p.keep, theta)
-            back = solve(H, drift, tolerance=TOLERANCE).value if np.abs(drift).max() > 1e-12 else np.zeros_like(theta)
+            back = solve(H, p.model.gradient(records, p.keep, theta), tolerance=TOLERANCE).value
             left = wanted - (before - np.nan_to_num(question.values(theta)) @ pull)
             left /= STEPS - step if turn == 0 else 1
             theta = theta - back - max(0.0, (left - slope @ back) / steepness) * along.value
         rise = p.model.losses(p.records, theta, p.keep) - losses
         weight = np.exp(-np.maximum(rise, 0.0) / unit)
-    return Ranking(np.where(p.keep, rise / max(1, int(p.keep.sum())), 0.0))
+    return Ranking(np.where(p.keep, rise, 0.0) / p.keep.sum())

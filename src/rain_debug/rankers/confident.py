@@ -23,9 +23,9 @@ def confident(problem: Problem) -> Ranking:
     scores = np.zeros(p.records.n_records)
     if folds < 2:
         return Ranking(scores, "one record is left: there is nothing to compare it with")
-    for taught, asked in kind(folds, shuffle=True, random_state=p.seed).split(kept, labels):
-        keep = np.zeros(p.records.n_records, dtype=bool)
-        keep[kept[taught]] = True
+    for _, asked in kind(folds, shuffle=True, random_state=p.seed).split(kept, labels):
+        keep = p.keep.copy()
+        keep[kept[asked]] = False
         theta = p.model.fit(p.records, keep, p.theta).theta
         scores[kept[asked]] = p.model.losses(p.records, theta, keep)[kept[asked]]
     return Ranking(scores)

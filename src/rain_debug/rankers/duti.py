@@ -66,8 +66,8 @@ def duti(problem: Problem) -> Ranking:
         evidence.memory["duti"] = _moved(problem, DutiOptions(**problem.options))
     code, moved, slope = evidence.memory["duti"]
     scores = np.where(problem.keep, moved, 0.0)
-    last = np.argsort(np.argsort(slope, kind="stable"), kind="stable") / len(slope)  # the steepest descent first
-    priority = np.where(moved > 0, 2.0 + moved, 1.0 - last)
+    later = slope - slope.min()  # the steepest descent first
+    priority = np.where(moved > 0, 2.0 + moved, 1.0 - later / (later.max() or 1.0))
     return Ranking(scores, priority=priority, along=holistic(problem).along, relabel=Relabels(code, moved))
 
 
@@ -76,8 +76,8 @@ def _moved(problem: Problem, options: DutiOptions) -> tuple[np.ndarray, np.ndarr
     labels = Bilevel.of(problem, options.trust)
     delta, total = np.zeros(problem.records.n_records), np.zeros(problem.records.n_records)
     at = labels.at(delta, problem.theta)
-    price = float(np.maximum(-at.slope, 0.0).max(initial=0.0))
-    for _ in range(options.prices if price > 0 else 0):
+    price = -float(at.slope.min())
+    for _ in range(options.prices):
         price /= 2
         for _ in range(options.steps):
             at, done = labels.step(at, price)
@@ -121,15 +121,15 @@ class Bilevel:
         slopes = -p.records.weight[:, None] * np.log(P) - p.model.class_jvp(p.records, p.theta, v)
         slopes[np.arange(len(slopes)), p.records.y] = np.inf
         other = slopes.argmin(axis=1)
-        X = sp.vstack([p.records.X] * 2, format="csr") if sp.issparse(p.records.X) else np.vstack([p.records.X] * 2)
-        both, keys = np.concatenate([p.records.y, other]), np.arange(2 * len(other))
-        weight = np.concatenate([p.records.weight] * 2)
-        twice = replace(p.records, X=X, y=both, weight=weight, keys=keys, cache={})
+        X, y, weight = p.records.X, np.concatenate([p.records.y, other]), p.records.weight
+        X = sp.vstack([X, X]) if sp.issparse(X) else np.vstack([X, X])
+        weight, keys = np.concatenate([weight, weight]), np.arange(len(y))
+        twice = replace(p.records, X=X, y=y, weight=weight, keys=keys, cache={})
         return Bilevel(p, question, twice, other, trust)
 
     def at(self, delta: np.ndarray, start: np.ndarray) -> Point:
         """F and its slope where the labels are moved by `delta`, by a fit from `start` and one solve."""
-        p, n = self.problem, max(1, int(self.problem.keep.sum()))
+        p, n = self.problem, int(self.problem.keep.sum())
         keep = np.concatenate([p.keep, p.keep])
         mixed = replace(self.twice, weight=self.twice.weight * np.concatenate([1 - delta, delta]))
         theta = p.model.fit(mixed, keep, start).theta
@@ -149,8 +149,8 @@ class Bilevel:
 
     def step(self, at: Point, price: float) -> tuple[Point, bool]:
         """One projected-gradient step that lowers F at this price; the same point and True where none does."""
-        n = max(1, int(self.problem.keep.sum()))
-        slope = at.slope + price * self.problem.keep
+        n = int(self.problem.keep.sum())
+        slope = at.slope + price
         free = ((slope < 0) & (at.delta < 1)) | ((slope > 0) & (at.delta > 0))
         if not free.any():
             return at, True
@@ -174,9 +174,10 @@ def verified(question: Question, theta: np.ndarray) -> tuple[float, np.ndarray]:
         if not np.isfinite(value):
             continue
         if goal.complaint.target.kind != "value":
-            p = value if goal.direction > 0 else 1 - value
-            total -= np.log(max(p, TINY))
-            weights[i] = -goal.direction / max(p, TINY)
+            wanted = goal.direction or np.sign(goal.before - 0.5)  # what is right is to stay as it is
+            p = max(value if wanted == 1 else 1 - value, TINY)
+            total -= np.log(p)
+            weights[i] = -wanted / p
         elif goal.open:
             total -= goal.direction * value / goal.scale
             weights[i] = -goal.direction / goal.scale

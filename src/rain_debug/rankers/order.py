@@ -47,16 +47,15 @@ def head(scores: np.ndarray, keep: np.ndarray, count: int, unit: float) -> np.nd
     n = len(scores)
     if n < MANY or count > n // 4:
         return np.flatnonzero(keep)
-    step = max(1, n // SAMPLE)
+    step = n // SAMPLE
     sample = np.sort(scores[::step][keep[::step]])
     # Nearly always a little below where the count-th score lies.
     share = (count + 3 * np.sqrt(count * step) + step) / max(1, int(keep.sum()))
     cut = sample[max(0, int((1 - share) * len(sample)) - 1)] if len(sample) else 0.0
     best = np.flatnonzero((scores >= cut) & keep)
-    down = np.sort(scores[best].astype(np.float64))[::-1]
+    behind = np.sort(-scores[best].astype(np.float64))[max(0, count - 1) :]
     # A tie that the cut may have parted is for the whole order to settle, and so is what is no number.
-    parted = len(down) <= count or not np.any(down[count - 1 : -1] - down[count:] > unit)
-    return np.flatnonzero(keep) if parted else best
+    return best if np.any(np.diff(behind) > unit) else np.flatnonzero(keep)
 
 
 def unit_of(scores: np.ndarray) -> float:
@@ -72,16 +71,12 @@ def unit_of(scores: np.ndarray) -> float:
 def _ordered(scores: np.ndarray, keys: np.ndarray, kept: np.ndarray, unit: float) -> np.ndarray:
     """`kept` positions, best first, scores within `unit` of each other by key."""
     values = numbers(scores[kept])
-    by_key = order_of(keys[kept])
-    # A stable sort of records in key order: from here on only the score moves them.
-    down = by_key[np.argsort(-values[by_key], kind="stable")]
+    down = np.argsort(-values)
     tiers = chains(values[down], unit)
-    if not len(kept) or tiers[-1] == len(kept) - 1:
-        return np.asarray(kept[down])
-    rank = np.empty(len(kept), dtype=np.int64)
-    rank[by_key] = np.arange(len(kept))
-    out: np.ndarray = kept[down[np.lexsort((rank[down], tiers))]]
-    return out
+    if not np.diff(tiers).all():
+        rank = np.argsort(order_of(keys[kept]))
+        down = down[np.lexsort((rank[down], tiers))]
+    return np.asarray(kept[down])
 
 
 def numbers(scores: np.ndarray) -> np.ndarray:
@@ -91,11 +86,8 @@ def numbers(scores: np.ndarray) -> np.ndarray:
 
 def chains(down: np.ndarray, unit: float) -> np.ndarray:
     """The number of the tie each of the descending scores belongs to; a tie is a chain of neighbours within `unit`."""
-    if not len(down):
-        return np.zeros(0, dtype=np.int64)
     with np.errstate(invalid="ignore", over="ignore"):
-        gaps = down[:-1] - down[1:]
-    return np.concatenate([[0], np.cumsum(gaps > unit)])
+        return np.cumsum(np.diff(down, prepend=down[:1]) < -unit)
 
 
 def order_of(keys: np.ndarray) -> np.ndarray:
@@ -106,6 +98,4 @@ def order_of(keys: np.ndarray) -> np.ndarray:
     try:
         return np.array(sorted(range(len(values)), key=values.__getitem__), dtype=np.int64)
     except TypeError:
-        return np.array(
-            sorted(range(len(values)), key=lambda i: (type(values[i]).__name__, str(values[i]))), dtype=np.int64
-        )
+        return np.array(sorted(range(len(values)), key=lambda i: (type(values[i]).__name__, str(values[i]))))

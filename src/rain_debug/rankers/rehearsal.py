@@ -30,13 +30,11 @@ def rehearse(problem: Problem, question: Question, scorer: Scorer, count: int, s
     """Remove `count` records, `step` between two refits, as `scorer` has it."""
     p, keep, theta, start = problem, problem.keep.copy(), problem.theta, problem.start
     removed: list[int] = []
+    gone: list[int] = []
     short: list[float] = []
-    needed = -1
     while True:
-        values = question.values(theta)
-        short.append(float(question.short(values).sum()))
-        if needed < 0 and short[-1] <= 0:
-            needed = len(removed)
+        gone.append(len(removed))
+        short.append(float(question.short(question.values(theta)).sum()))
         if len(removed) >= count:
             break
         ranking = scorer(replace(p, keep=keep, theta=theta, start=start), question)
@@ -48,14 +46,15 @@ def rehearse(problem: Problem, question: Question, scorer: Scorer, count: int, s
         removed += chosen.tolist()
         keep[chosen] = False
         theta = p.model.fit(p.records, keep, theta).theta
+    needed = next((n for n, s in zip(gone, short, strict=True) if s <= 0), len(removed))
     progress = 1.0 - float(np.mean(short)) / (short[0] or 1.0)
-    return Rehearsal(np.array(removed, dtype=np.int64), needed if needed >= 0 else len(removed), progress)
+    return Rehearsal(np.array(removed, dtype=np.int64), needed, progress)
 
 
 def _spare(problem: Problem, keep: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """`chosen` without those whose removal would leave a class without a record (a regressor: with one alone)."""
     codes = problem.records.y if problem.model.classes else np.zeros(problem.records.n_records, dtype=np.int64)
-    left = np.bincount(codes[keep], minlength=len(problem.model.classes) or 1)
+    left = np.bincount(codes[keep])
     last = 1 if problem.model.classes else 2
     out = []
     for position in chosen.tolist():
