@@ -104,6 +104,16 @@ def test_its_gradient(kind: str, few: int, small: None, monkeypatch: pytest.Monk
     check_gradient("sample_variance", [c.w], (*c.where, c.n, s, q, kind), 0, rel=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 1 / 3, 0.45, 0.7])
+@pytest.mark.parametrize("kind", ["var_samp", "stddev_samp"])
+def test_one_value_has_no_variance_whichever_it_is(kind: str, share: float) -> None:
+    """One of two values is there for sure; two more cannot be: what rounding leaves is no chance of them."""
+    n, v, w = np.array([1.0, 1.0, 2.0]), np.array([5.0, 7.0, 9.0]), np.array([share, 1 - share, 0.0])
+    attrs = (np.array([0, 0, 1]), np.zeros(2, dtype=int), 1, n, n * v, n * v * v, kind)
+    assert np.isnan(FORWARD["sample_variance"](w, *attrs)).all()
+    assert not GRADIENT["sample_variance"](np.ones(1), w, *attrs)[0].any()
+
+
 def test_the_root_of_nothing_has_no_slope() -> None:
     """Place 0 has one value twice, place 1 two."""
     cluster, place, n = np.arange(4), np.array([0, 0, 1, 1]), np.ones(4)

@@ -97,11 +97,11 @@ def _nodes(sample: Sample, kind: str) -> list[tuple[float, float, float]]:
     return list(zip(x, slope * -np.log(x) / x, slope / x, strict=True))
 
 
-def _powers(sample: Sample, x: float, pairs: bool) -> tuple[Array, ...]:
-    """x^n, and n, q, n·q, s, s², n² (or 0) times x^n, of each outcome."""
+def _powers(sample: Sample, x: float) -> tuple[Array, ...]:
+    """x^n, and n, q, n·q, s, s², n² times x^n, of each outcome."""
     n, s, q = sample.n, sample.s, sample.q
     p = x**n
-    return p, n * p, q * p, n * q * p, s * p, s * s * p, (n * n if pairs else n * 0) * p
+    return p, n * p, q * p, n * q * p, s * p, s * s * p, n * n * p
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +119,12 @@ class AtPoint:
 
 
 def _at(x: float, w: Array, idle: Array, sample: Sample, pairs: bool) -> AtPoint:
-    tables = _powers(sample, x, pairs)
+    tables = _powers(sample, x)
 
     def total(each: Array) -> Array:
         return np.bincount(sample.cluster_place, weights=each, minlength=sample.n_places)
 
-    means = [np.bincount(sample.cluster, weights=w * t, minlength=len(idle)) for t in tables]
+    means = [np.bincount(sample.cluster, weights=w * t) for t in tables]
     phi = np.maximum(idle + means[0], LEAST)  # of a cluster sure to have many tuples, x^n is lost in small numbers
     a, b, c, d, e, nn = parts = tuple(mean / phi for mean in means[1:])
     sums = (total(a), total(b), total(d))
@@ -139,7 +139,7 @@ def _small(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array,
     pairs = kind.endswith("samp")
     over, under = np.zeros(m), np.zeros(m)
     nodes = _nodes(sample, kind)
-    idle = rest(np.bincount(sample.cluster, weights=w, minlength=k))
+    idle = rest(np.bincount(sample.cluster, weights=w))
     for x, c_over, c_under in nodes:
         at = _at(x, w, idle, sample, pairs)
         over += c_over * at.product * at.top
@@ -190,13 +190,13 @@ def _expanded(kind: str, mean: Array, cov: Array) -> Array:
 def _moments(w: Array, sample: Sample) -> tuple[Array, Array, Array]:
     """Expectations of each cluster (3, k); of each place (3, n_places); covariances of each place (6, n_places)."""
     columns = (sample.n, sample.s, sample.q)
-    k, m = len(sample.cluster_place), sample.n_places
-    first = np.stack([np.bincount(sample.cluster, weights=w * c, minlength=k) for c in columns])
+    m = sample.n_places
+    first = np.stack([np.bincount(sample.cluster, weights=w * c) for c in columns])
     mean = np.stack([np.bincount(sample.cluster_place, weights=x, minlength=m) for x in first])
     cov = []
     for a in range(3):
         for b in range(a, 3):
-            both = np.bincount(sample.cluster, weights=w * columns[a] * columns[b], minlength=k) - first[a] * first[b]
+            both = np.bincount(sample.cluster, weights=w * columns[a] * columns[b]) - first[a] * first[b]
             cov.append(np.bincount(sample.cluster_place, weights=both, minlength=m))
     return first, mean, np.stack(cov)
 
