@@ -64,6 +64,7 @@ DIFFERENT = {
         "odd: a cast to whole numbers rounds halves to even, a cast to decimals does not",
         "odd: halves upwards in an even and an odd place",
         "nested: casts of aggregates",
+        "arithmetic: a sum that is made a decimal, against a number",
     ),
     "SQLite reads a column beside an aggregate, and a name in quotes that is no column's as text": (
         "refused: a column that is neither grouped nor aggregated, of a CTE",

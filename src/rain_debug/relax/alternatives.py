@@ -10,6 +10,7 @@ from rain_debug.lineage.forest import BlockRows, Literals
 from rain_debug.relax.expressions import COUNTS, FLIP, Expressions
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.relation import THERE, Number, plain
+from rain_debug.relax.rounding import THRESHOLD
 from rain_debug.sql import Expr
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Alternatives(Expressions):
         self.outcomes = self._outcomes()
 
     def leaf(self, e: Expr) -> int | None:
+        if e.op == THRESHOLD:
+            return self.b.const(np.full(1, float(e.name)))
         if e.sql not in self.rows.texts or self.moving & set(e.atoms):
             return None
         if e.op == "const" and e.sql.upper() == "NULL":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.expressions import FLIP
 from rain_debug.relax.groups import Groups
 from rain_debug.relax.relation import Array
+from rain_debug.relax.rounding import halves, is_rounded, rounding_of
 from rain_debug.relax.thresholds import (
     Chance,
     against,
@@ -52,11 +55,32 @@ class GroupConditions(Groups):
         else:
             while e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
                 e = e.args[0]
+            rounding = rounding_of(e)
+            if rounding is not None:
+                return self._added(
+                    [
+                        (sign, self.compared(e.args[0], given, rows, c, its))
+                        for sign, its, c in halves(op, numbers, *rounding) or ()
+                    ]
+                )
             found = self._argument(e) if e.op == "agg" and e.name in ("avg", "min", "max") else None
             if found is None:
                 return None
             make = mean_against(*found) if e.name == "avg" else extreme_against(found[0], found[1] > 0, e.name)
         return against(self.outcomes, self.rows.row, given, make, rows, numbers - shift[rows], op)
+
+    def _added(self, parts: Sequence[tuple[int, Chance | None]]) -> Chance | None:
+        """The probability that these make with their signs; None where there are none, or one is not known."""
+        total: Chance | None = None
+        for sign, part in parts:
+            if part is None:
+                return None
+            if total is None:
+                total = part
+            else:
+                node = self.b.op("add" if sign > 0 else "sub", total.node, part.node)
+                total = Chance(node, part.rule, total.loose or part.loose)
+        return total
 
     def _argument(self, e: Expr) -> tuple[Array, Array] | None:
         """Values and where they are known, of an aggregate's argument that is a number and does not move."""
@@ -68,7 +92,7 @@ class GroupConditions(Groups):
 
     def _mean(self, side: Expr, c: Array, op: str) -> Chance | None:
         """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
-        while side.op == "cast" and "INT" not in side.name:
+        while side.op == "cast" and rounding_of(side) is None:
             side = side.args[0]
         found = self._argument(side) if side.op == "agg" and side.name == "avg" else None
         if found is None:
@@ -134,6 +158,8 @@ class GroupConditions(Groups):
                     return None
                 by = by if e.op == "*" else 1 / by
                 return one[0] * by[self.rows.row], one[1] * by
-        if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "BIGINT", "HUGEINT")):
-            return self._linear(e.args[0])
+        if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC", "INT")):
+            one, rounding = self._linear(e.args[0]), rounding_of(e)
+            if one is None or rounding is None or (is_rounded(one[0], rounding[0]) and is_rounded(one[1], rounding[0])):
+                return one
         return None

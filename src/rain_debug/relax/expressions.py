@@ -11,6 +11,7 @@ import numpy as np
 
 from rain_debug.relax.functions import operation
 from rain_debug.relax.relation import Notes, Number
+from rain_debug.relax.rounding import halves, rounding_of, threshold
 from rain_debug.relax.spreads import variance_of
 from rain_debug.sql import Expr
 
@@ -32,6 +33,11 @@ def _inverse(e: Expr) -> Expr | None:
         return None
     args = tuple(replace(a, op="not", args=(a,), sql=f"NOT ({a.sql})") for a in e.args)
     return replace(e, op=INVERSE[e.op], args=args if e.op in ("and", "or") else e.args, sql=f"NOT ({e.sql})")
+
+
+def _compared(e: Expr, side: Expr, op: str, number: float) -> Expr:
+    """The comparison `side op number`, in the place of `e`."""
+    return replace(e, op=op, args=(side, threshold(number)), sql=f"{side.sql} {op} {number!r}")
 
 
 class Expressions(ABC):
@@ -154,12 +160,10 @@ class Expressions(ABC):
     def _cast(self, e: Expr) -> int:
         if any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
             return self.number(e.args[0])
-        if any(t in e.name for t in ("DECIMAL", "NUMERIC")):
-            inside = e.name.partition("(")[2].rstrip(")").split(",")
-            digits = int(inside[1]) if len(inside) > 1 else (0 if inside[0].strip() else 3)
-            return self.b.op("round", self.number(e.args[0]), attrs=(digits,))
-        if "INT" in e.name:
-            return self.b.op("whole", self.number(e.args[0]))
+        if (rounding := rounding_of(e)) is not None:
+            digits, even = rounding
+            x = self.number(e.args[0])
+            return self.b.op("whole", x) if even else self.b.op("round", x, attrs=(digits,))
         raise self.lowering.refuse(e, f"a cast to {e.name} of a number that predictions move is not supported")
 
     def constant(self, e: Expr) -> float | None:
@@ -219,6 +223,9 @@ class Expressions(ABC):
         b, found = self.b, self._against(e)
         if found is not None:
             return self.take(found)
+        if parts := self._unrounded(e):
+            first, *rest = [b.op("mul", self.comparison(p), b.const(np.full(1, float(s)))) for s, p in parts]
+            return b.op("add", first, *rest) if rest else first
         left, right = self.number(e.args[0]), self.number(e.args[1])
         variance = b.op("add", self.variance(e.args[0]), self.variance(e.args[1]))
         if b.nodes[variance].op == "const" and not np.nan_to_num(b.value(variance)).any():
@@ -237,6 +244,17 @@ class Expressions(ABC):
         beyond = b.op("compare", left, b.op("add", right, half), spread, attrs=(">",))
         node = b.op("sub", above, beyond)
         return self._both_known(e, node if e.op == "=" else b.op("sub", b.const(np.ones(1)), node))
+
+    def _unrounded(self, e: Expr) -> list[tuple[int, Expr]]:
+        """Comparisons and their signs that add up to that of a rounded number with a constant; none for others."""
+        for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
+            rounding = rounding_of(side) if self.leaf(side) is None else None
+            number = self.constant(other) if rounding is not None else None
+            if rounding is None or number is None:
+                continue
+            parts = halves(op, np.full(1, number), *rounding) or []
+            return [(sign, _compared(e, side.args[0], its, float(c[0]))) for sign, its, c in parts]
+        return []
 
     def _against(self, e: Expr) -> Chance | None:
         """A number below against one that no prediction moves, by its own tail; None where it has none."""

@@ -13,6 +13,7 @@ from rain_debug.relax.cells import INFINITE, NULLIF
 from rain_debug.relax.expressions import Expressions
 from rain_debug.relax.moments import around, extreme_variance, mean_variance, spread_variance, sum_variance
 from rain_debug.relax.relation import Array, Number, first_by_row, plain
+from rain_debug.relax.rounding import THRESHOLD
 from rain_debug.sql import Expr
 
 UNADDED = ("count", "count_distinct", "min", "max", "bool_and", "bool_or")
@@ -38,6 +39,8 @@ class Groups(Expressions):
         self._aggregates: dict[str, Number] = {}
 
     def leaf(self, e: Expr) -> int | None:
+        if e.op == THRESHOLD:
+            return self.b.const(np.full(1, float(e.name)))
         if e.has_aggregate or self.moving & set(e.atoms) or e.sql not in self.rows.texts:
             return None
         values = plain(self.rows.exports, self.rows.texts[e.sql])[0]
