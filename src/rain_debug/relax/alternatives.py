@@ -61,7 +61,7 @@ class Alternatives(Expressions):
             return Number(node, lambda: b.const(np.full(self.n, spread**2 if np.isfinite(spread) else 0.0)))
         if literal.kind == "event":
             found = self.lowering.relation(self.rows.events[literal.source])
-            number = self.read(found.number(0))
+            number = self.read(found.number(0), found.nullable)
             self.rules.extend(r for r in found.rules if r != THERE)
             self._beside(literal.source)
             return number.at(b, literal.rows)
@@ -70,7 +70,7 @@ class Alternatives(Expressions):
         body = self.rows.below[name]
         columns = (body.block if isinstance(body, BlockRows) else body.body).columns
         position = 0 if column is None else next(i for i, c in enumerate(columns) if c.name == column)
-        number = self.read(relation.number(position))
+        number = self.read(relation.number(position), relation.nullable)
         self._beside(name)
         return number.at(b, literal.rows)
 

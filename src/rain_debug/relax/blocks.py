@@ -56,7 +56,7 @@ class BlockNumbers(GroupConditions):
             self.rules.append("tuples that share predictions as if independent")
             self.loose = True
         for below in self.alternatives.below.values():
-            self.loose = self.loose or below.loose or below.nullable
+            self.loose = self.loose or below.loose
             self.rules.extend(below.rules)
         if block.having:
             numbers = {i: replace(x, loose=True) for i, x in numbers.items()}

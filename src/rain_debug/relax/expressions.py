@@ -73,10 +73,10 @@ class Expressions(ABC):
         finally:
             notes.rules, notes.loose = before
 
-    def read(self, number: Number) -> Number:
-        """`number`, whose rules are now those of what reads it too."""
+    def read(self, number: Number, nullable: bool = False) -> Number:
+        """`number`, whose rules are now those of what reads it too; approximate where it may be NULL in its row."""
         self.notes.rules += number.rules
-        self.notes.loose = self.notes.loose or number.loose
+        self.notes.loose = self.notes.loose or number.loose or nullable
         return number
 
     @abstractmethod

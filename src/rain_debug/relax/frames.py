@@ -48,7 +48,8 @@ class WindowNumbers(Expressions):
         if self.rows.body.qualify:
             numbers = {i: replace(x, loose=True) for i, x in numbers.items()}
         loose = self.loose or below.loose
-        return Relation(self.n, presence, numbers, [*below.rules, *self.rules], loose, failed=failed)
+        rules = [*below.rules, *self.rules]
+        return Relation(self.n, presence, numbers, rules, loose, nullable=below.nullable, failed=failed)
 
     def _output(self, e: Expr) -> Number:
         """One column that predictions move."""
@@ -84,7 +85,7 @@ class WindowNumbers(Expressions):
             body = self.rows.below
             columns = (body.block if isinstance(body, BlockRows) else body.body).columns
             position = next(i for i, c in enumerate(columns) if c.name == atom.identity[2])
-            return self.read(self.relation_below.number(position))
+            return self.read(self.relation_below.number(position), self.relation_below.nullable)
         if atom.kind == "event":
             event = next(e for e in self.rows.body.events if e.name == atom.identity[1])
             assert event.condition is not None

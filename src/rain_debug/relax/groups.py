@@ -23,7 +23,7 @@ UNADDED = ("count", "count_distinct", "min", "max", "bool_and", "bool_or")
 class Groups(Expressions):
     """Expressions over the groups of a block; `given` is the probability that each is there, where it may not be.
 
-    `nullable` is True once a SUM was read that can be NULL for a group that is there.
+    `nullable` is True once an aggregate was read that can be NULL for a group that is there.
     """
 
     def __init__(self, alternatives: Alternatives) -> None:
@@ -127,13 +127,15 @@ class Groups(Expressions):
         known = known * mask
         if e.name == "count":
             return self._sum(known, known)
+        if e.name != "count_distinct":
+            gaps = bool(np.any(known == 0)) or e.name.endswith("samp") or not self.plan.group_by
+            self.nullable = self.nullable or gaps
         if e.name.endswith("_distinct"):
             return self._distinct(e, values, known, name)
         if kind not in ("number", "bool"):
             raise self.lowering.refuse(e, f"{e.name.upper()} of what is no number cannot be complained about")
         clean = np.where(known > 0, np.nan_to_num(values), 0.0) * known
         if e.name == "sum":
-            self.nullable = self.nullable or bool(np.any((known == 0) & (mask > 0))) or not self.plan.group_by
             self.rules.append("SUM by linearity")
             number = self._sum(clean, known)
             count = self.b.op("segment_sum", b.op("mul", self.weight, b.const(known)), attrs=(self.rows.row, self.n))

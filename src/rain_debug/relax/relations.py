@@ -167,7 +167,8 @@ class Lowering:
                             found.append(b.const(rows.plain[at, i]))
                     variance = partial(_concatenated, b, makers) if all(makers) else None
                     numbers[i] = Number(b.op("concat", *found), variance, None, tuple(notes.rules), notes.loose)
-            return Relation(rows.n_rows, presence, numbers, rules, loose)
+            nullable = any(p.nullable for p in parts)
+            return Relation(rows.n_rows, presence, numbers, rules, loose, nullable=nullable)
         probabilities = []
         for node, mapped in zip(there, rows.rows, strict=True):
             probabilities.append(b.op("any", node, attrs=(np.arange(len(mapped)), mapped, rows.n_rows)))
