@@ -48,8 +48,6 @@ def compared(parts: Sequence[tuple[Program, Sequence[int]]], made: Sequence[tupl
                 if node in needed:
                     needed.add(ends[-1])
             nodes.append(Node(_OPERATION[target.how], tuple(ends), ()))
-            if needed & set(ends):
-                needed.add(len(nodes) - 1)
             output = (len(nodes) - 1, 0)
             rule = f"{'; '.join(dict.fromkeys(whole.rules[c] for c in cells))}; {target.how} {_RULE[target.how]}"
             approximate |= target.how == "ratio"
