@@ -161,6 +161,8 @@ SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP 
 SELECT u.plan, sum(u.fee) AS s FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING sum(u.fee) > 6;
 -- HAVING of an average
 SELECT u.plan, avg(u.fee) AS a FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING avg(u.fee) > 6;
+-- HAVING of a rounded average
+SELECT u.plan, avg(u.fee) AS a FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING round(avg(u.fee)) > 6;
 -- HAVING of a maximum
 SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING max(u.fee) > 6;
 -- HAVING of a share

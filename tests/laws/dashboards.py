@@ -441,6 +441,8 @@ class _Writer(Values):
         if self.chance(0.15):
             return f"{text} > {self.scalar_query([], 'num')}"
         bound = self.pick([0, 1, 1, 2]) if kind == "int" else self.pick([0.7, 1.3, -0.3])
+        if kind == "num" and self.chance(0.2):
+            text = f"round(1.07 * ({text}){self.pick(['', ', 1'])})"  # no sum of a few values lies at a half
         return f"{text} {self.pick(['>', '>', '>=', '<', '=' if kind == 'int' else '<='])} {bound}"
 
     def series(self, depth: int) -> tuple[str, Relation]:

@@ -12,7 +12,7 @@ import pytest
 import rain_debug as rain
 from laws.worlds import fixed
 from rain_debug.relax import Target
-from rain_debug.relax.rounding import halves, is_rounded
+from rain_debug.relax.rounding import Rounding, is_rounded, unrounded
 
 VALUES = [("a", 1.3), ("a", 2.4), ("b", -0.75), ("b", 1.625), ("c", 2.5), ("a", 1.0)]
 CHANCE = np.array([0.5, 0.25, 0.75, 0.6, 0.9, 0.4])
@@ -28,14 +28,16 @@ HAVING = [
     "CAST(sum(u.v) AS DECIMAL(10, 1)) > 2.35", "CAST(avg(u.v) AS DECIMAL(10, 0)) >= 1",
     "CAST(sum(u.v) AS DECIMAL(9, 3)) > 1",
     "round(sum(u.v) * 2) > 5", "round(round(sum(u.v), 1)) > 2", "round(sum(u.v) / count(*), 1) > 1.2",
-    "NOT (round(sum(u.v)) > 2)",
+    "NOT (round(sum(u.v)) > 2)", "floor(sum(u.v)) > 2", "floor(avg(u.v)) = 1", "floor(sum(u.v)) <= 2.5",
+    "ceil(sum(u.v)) >= 3", "ceil(sum(u.v)) < 3", "ceil(avg(u.v)) = 2", "ceil(sum(u.v)) <> 1", "floor(count(*) / 2) = 1",
 ]  # fmt: skip
 """Conditions on a group whose relaxed reading is the expectation over all worlds."""
 WHERE = [
     "round(p.s) > 3", "CAST(p.s AS INTEGER) > 3.4", "round(p.m) >= 2", "round(p.s, 1) = 3.7", "round(p.top) < 2",
     "p.r > 2", "p.r = 3", "p.r <> 1", "p.w <= 1", "p.w >= 2", "p.d >= 1.3", "CAST(p.n AS INTEGER) = 2",
+    "ceil(p.s) >= 2", "p.b > 1",
 ]  # fmt: skip
-"""Conditions on such groups from a query above; r, w, d are rounded there."""
+"""Conditions on such groups from a query above; r, w, d, b are rounded there."""
 NEAR = ["round(stddev_pop(u.v), 1) > 0.7", "round(sum(u.v) * count(*)) > 5", "round(sum(u.v)) BETWEEN 1 AND 3",
         "round(sum(u.v)) > 2 OR round(sum(u.v)) IS NULL"]  # fmt: skip
 """Conditions whose relaxed reading is near the expectation, and right where every prediction is sure."""
@@ -92,8 +94,8 @@ def test_a_rounded_aggregate_against_a_number(db: Any, told: Any, condition: str
 
 @pytest.mark.parametrize("condition", WHERE)
 def test_a_rounded_number_below_against_a_number(db: Any, told: Any, condition: str) -> None:
-    rounded = "round(sum(u.v)) AS r, CAST(sum(u.v) AS INTEGER) AS w, CAST(avg(u.v) AS DECIMAL(9, 1)) AS d"
-    below = GROUPS.replace("count(*) AS n", f"count(*) AS n, {rounded}")
+    whole = "round(sum(u.v)) AS r, CAST(sum(u.v) AS INTEGER) AS w, floor(avg(u.v)) AS b"
+    below = GROUPS.replace("count(*) AS n", f"count(*) AS n, {whole}, CAST(avg(u.v) AS DECIMAL(9, 1)) AS d")
     holds(db, told, below, f"WHERE {condition}", exact=True)
 
 
@@ -102,36 +104,34 @@ def test_what_has_no_tail_of_its_own_is_right_where_all_is_sure(db: Any, told: A
     holds(db, told, f"{GROUPS} HAVING {condition}", "", exact=False)
 
 
-@pytest.mark.parametrize("even", [False, True])
-@pytest.mark.parametrize("op", ["<", "<=", ">", ">=", "=", "<>"])
-def test_halves_say_what_rounding_says(op: str, even: bool) -> None:
-    does = {
-        "<": np.less,
-        "<=": np.less_equal,
-        ">": np.greater,
-        ">=": np.greater_equal,
-        "=": np.equal,
-        "<>": np.not_equal,
-    }
+DOES = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.equal, "<>": np.not_equal}
+ROUNDED = {
+    "round": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
+    "even": np.rint,
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+@pytest.mark.parametrize("how", ROUNDED)
+@pytest.mark.parametrize("op", DOES)
+def test_a_comparison_unrounded_says_what_the_rounded_says(op: str, how: str) -> None:
     x = np.arange(-40, 41) / 8
-    rounded = np.rint(x) if even else np.sign(x) * np.floor(np.abs(x) + 0.5)
     for c in (-2.0, -1.25, -1.0, 0.0, 0.4, 1.0, 2.0, 3.75):
-        parts = halves(op, np.array([c, np.nan]), 0, even)
+        parts = unrounded(op, np.array([c, np.nan]), Rounding(how))
         assert parts is not None
-        found = sum(sign * does[its](x, at[0]).astype(int) for sign, its, at in parts)
-        assert found.tolist() == does[op](rounded, c).astype(int).tolist(), (op, c)
+        found = sum(sign * DOES[its](x, at[0]).astype(int) for sign, its, at in parts)
+        assert found.tolist() == DOES[op](ROUNDED[how](x), c).astype(int).tolist(), (op, c)
 
 
 def test_halves_that_go_both_ways_are_left_alone() -> None:
-    assert halves(">", np.array([-3.0, 3.0]), 0, False) is None
-    assert halves(">", np.array([2.0, 4.0]), 0, True) is not None
-    assert halves(">", np.array([2.0, 3.0]), 0, True) is None
+    assert unrounded(">", np.array([-3.0, 3.0]), Rounding("round")) is None
+    assert unrounded(">", np.array([2.0, 4.0]), Rounding("even")) is not None
+    assert unrounded(">", np.array([2.0, 3.0]), Rounding("even")) is None
 
 
 def test_a_tenth_is_rounded_already_whatever_its_last_bits() -> None:
     assert is_rounded(np.array([0.1 + 0.2, 1.1 * 3, -5.0]), 1)
     assert not is_rounded(np.array([0.1, 0.25]), 1)
-    ((_, its, at),) = halves(">=", np.array([1.1]), 1, False) or [
-        (0, "", np.zeros(1))
-    ]  # 1.1 * 10 is a little more than 11
-    assert (its, at.tolist()) == (">=", pytest.approx([1.05]))
+    parts = unrounded(">=", np.array([1.1]), Rounding("round", 1))  # 1.1 * 10 is more than 11
+    assert parts is not None and [(its, at.tolist()) for _, its, at in parts] == [(">=", [pytest.approx(1.05)])]

@@ -10,7 +10,7 @@ from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.expressions import FLIP
 from rain_debug.relax.groups import Groups
 from rain_debug.relax.relation import Array
-from rain_debug.relax.rounding import halves, is_rounded, rounding_of
+from rain_debug.relax.rounding import is_rounded, rounding_of, unrounded
 from rain_debug.relax.thresholds import (
     Chance,
     against,
@@ -60,7 +60,7 @@ class GroupConditions(Groups):
                 return self._added(
                     [
                         (sign, self.compared(e.args[0], given, rows, c, its))
-                        for sign, its, c in halves(op, numbers, *rounding) or ()
+                        for sign, its, c in unrounded(op, numbers, rounding) or ()
                     ]
                 )
             found = self._argument(e) if e.op == "agg" and e.name in ("avg", "min", "max") else None
@@ -160,6 +160,10 @@ class GroupConditions(Groups):
                 return one[0] * by[self.rows.row], one[1] * by
         if e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "NUMERIC", "INT")):
             one, rounding = self._linear(e.args[0]), rounding_of(e)
-            if one is None or rounding is None or (is_rounded(one[0], rounding[0]) and is_rounded(one[1], rounding[0])):
+            if (
+                one is None
+                or rounding is None
+                or (is_rounded(one[0], rounding.digits) and is_rounded(one[1], rounding.digits))
+            ):
                 return one
         return None

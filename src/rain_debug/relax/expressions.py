@@ -11,7 +11,7 @@ import numpy as np
 
 from rain_debug.relax.functions import operation
 from rain_debug.relax.relation import Notes, Number
-from rain_debug.relax.rounding import halves, rounding_of, threshold
+from rain_debug.relax.rounding import rounding_of, threshold, unrounded
 from rain_debug.relax.spreads import variance_of
 from rain_debug.sql import Expr
 
@@ -161,9 +161,8 @@ class Expressions(ABC):
         if any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
             return self.number(e.args[0])
         if (rounding := rounding_of(e)) is not None:
-            digits, even = rounding
             x = self.number(e.args[0])
-            return self.b.op("whole", x) if even else self.b.op("round", x, attrs=(digits,))
+            return self.b.op("whole", x) if rounding.how == "even" else self.b.op("round", x, attrs=(rounding.digits,))
         raise self.lowering.refuse(e, f"a cast to {e.name} of a number that predictions move is not supported")
 
     def constant(self, e: Expr) -> float | None:
@@ -252,7 +251,7 @@ class Expressions(ABC):
             number = self.constant(other) if rounding is not None else None
             if rounding is None or number is None:
                 continue
-            parts = halves(op, np.full(1, number), *rounding) or []
+            parts = unrounded(op, np.full(1, number), rounding) or []
             return [(sign, _compared(e, side.args[0], its, float(c[0]))) for sign, its, c in parts]
         return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,18 +20,25 @@ def threshold(number: float) -> Expr:
     return Expr(THRESHOLD, (), text, (), False, 0, 0, text)
 
 
-def rounding_of(e: Expr) -> tuple[int, bool] | None:
-    """To how many digits `e` rounds its argument, and whether halves go to the even number; None where it does not.
+@dataclass(frozen=True)
+class Rounding:
+    """To how many `digits`, and how: "round" (halves away from zero), "even" (to the even one), "floor" or "ceil"."""
 
-    ROUND and DECIMAL take halves away from zero, whole numbers the even ones.
-    """
+    how: str
+    digits: int = 0
+
+
+def rounding_of(e: Expr) -> Rounding | None:
+    """How `e` rounds its argument; None where it does not."""
     if e.op == "round":
-        return int(e.name or 0), False
+        return Rounding("round", int(e.name or 0))
+    if e.op == "other" and e.name in ("floor", "ceil", "ceiling") and len(e.args) == 1:
+        return Rounding(e.name[:5].removesuffix("i"))
     if e.op != "cast":
         return None
     if found := re.search(r"(?:DECIMAL|NUMERIC)(?:\(\s*\d+\s*(?:,\s*(\d+)\s*)?\))?", e.name):
-        return int(found[1] or 0) if "(" in found[0] else 3, False
-    return (0, True) if "INT" in e.name else None
+        return Rounding("round", int(found[1] or 0) if "(" in found[0] else 3)
+    return Rounding("even") if "INT" in e.name else None
 
 
 def is_rounded(values: Array, digits: int) -> bool:
@@ -39,17 +47,19 @@ def is_rounded(values: Array, digits: int) -> bool:
     return bool((np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.maximum(1.0, np.abs(scaled))).all())
 
 
-def halves(op: str, numbers: Array, digits: int, even: bool) -> list[tuple[int, str, Array]] | None:
+def unrounded(op: str, numbers: Array, rounding: Rounding) -> list[tuple[int, str, Array]] | None:
     """What r(x) op `numbers` is: signs, comparisons and numbers (n,) with P(r(x) op c) = Σ ± P(x op' c').
 
     None where some of the halves between two rounded numbers belong to the upper one, and some to the lower.
 
-    >>> [(s, o, c.tolist()) for s, o, c in halves("=", np.array([3.0]), 0, False)]
+    >>> [(s, o, c.tolist()) for s, o, c in unrounded("=", np.array([3.0]), Rounding("round"))]
     [(1, '>=', [2.5]), (-1, '>=', [3.5])]
-    >>> [(s, o, c.tolist()) for s, o, c in halves("<", np.array([0.3]), 1, False)]
+    >>> [(s, o, c.tolist()) for s, o, c in unrounded("<", np.array([0.3]), Rounding("round", 1))]
     [(1, '<', [0.25])]
+    >>> [(s, o, c.tolist()) for s, o, c in unrounded(">=", np.array([3.0]), Rounding("ceil"))]
+    [(1, '>', [2.0])]
     """
-    scale = 10.0**digits
+    scale = 10.0**rounding.digits
     at = numbers * scale
     at = np.where(np.abs(at - np.rint(at)) <= 1e-9 * np.maximum(1.0, np.abs(at)), np.rint(at), at)
     first, beyond = np.ceil(at), np.floor(at) + 1  # the first rounded number that is at least, and more than, each
@@ -59,9 +69,19 @@ def halves(op: str, numbers: Array, digits: int, even: bool) -> list[tuple[int, 
     }[op]  # fmt: skip
     found = []
     for sign, up, k in asked:
-        its_own = (k % 2 == 0) if even else k > 0  # whether the half below k is rounded to k
-        if len(set(its_own[~np.isnan(k)].tolist())) > 1:
+        below, own = _edge(rounding.how, k)
+        known = own[~np.isnan(k)]
+        if known.any() and not known.all():
             return None
-        closed = bool(its_own[~np.isnan(k)].all())
-        found.append((sign, (">=" if closed else ">") if up else ("<" if closed else "<="), (k - 0.5) / scale))
+        closed = bool(known.all())
+        found.append((sign, (">=" if closed else ">") if up else ("<" if closed else "<="), (k - below) / scale))
     return found
+
+
+def _edge(how: str, k: Array) -> tuple[float, Array]:
+    """How far below `k` (n,) the values begin that are rounded to it, and whether the first of them is one."""
+    if how == "floor":
+        return 0.0, np.ones(len(k), dtype=bool)
+    if how == "ceil":
+        return 1.0, np.zeros(len(k), dtype=bool)
+    return 0.5, k % 2 == 0 if how == "even" else k > 0

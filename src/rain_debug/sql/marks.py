@@ -93,7 +93,8 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
     kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
     for node in reversed(list(select.find_all(*kinds))):  # the innermost first
         numbers = {atom_number(n) for n in node.walk() if is_atom(n)}
-        if not numbers & moving or node.find(exp.AggFunc) is not None or node.parent is None:
+        own = node.walk(prune=lambda n: isinstance(n, exp.Query))
+        if not numbers & moving or any(isinstance(n, exp.AggFunc) for n in own) or node.parent is None:
             continue
         if node.root() is not select.root():
             continue
