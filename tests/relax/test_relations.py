@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rain_debug.relax import Target
-from relax.test_worth import database, worth
+from relax.test_worth import N, database, worth
 
 GROUPED = "SELECT u.g, {} AS s FROM t u WHERE predict(k, u) = 1 GROUP BY u.g"
 YES = "predict(k, u) = 1"
@@ -35,6 +35,14 @@ def test_a_number_that_may_be_null_is_approximate_one_level_up(inner: str, nulla
     assert program.approximate == (nullable, nullable, False)
     apart = f"SELECT p.g, p.s AS n FROM ({GROUPED.format(inner)}) p"
     assert database().query(apart).capture([Target("value", "n", (("g", "a"),))]).program.approximate == (nullable,)
+
+
+@pytest.mark.parametrize("value", ["sum(p.s)", "avg(p.s)", "max(p.s)", "count(p.s)"])
+def test_over_no_groups_at_all_there_is_nothing_to_add_up(value: str) -> None:
+    """A COUNT is 0 there, and any other aggregate NULL: what reads it, as if it were not, is approximate."""
+    below = f"SELECT {value} AS t FROM ({GROUPED.format('sum(y)')}) p"
+    program: Any = database().query(f"SELECT count(q.t) AS n FROM ({below}) q").capture([N]).program
+    assert program.approximate == (value != "count(p.s)",)
 
 
 SAID: list[tuple[str, Target, str, bool, float]] = [

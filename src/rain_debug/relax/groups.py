@@ -206,6 +206,8 @@ class Groups(Expressions):
 
         if e.name == "count":
             return Number(self.if_there(count), lambda: sum_variance(o, n))
+        gaps = not (self.plan.group_by and mask.all() and self._never_null(argument))
+        self.nullable = self.nullable or gaps
         if e.name in ("min", "max"):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
