@@ -91,3 +91,25 @@ def test_what_is_not_finite_is_null_and_has_no_slope() -> None:
     register("INVERSE", lambda x: 2 * x, lambda x: 2.0)  # the same name again is another function, exact as it stands
     np.testing.assert_array_equal(exact("fn_inverse", x), 2 * x)
     assert GRADIENT["fn_inverse"](np.ones(4), x)[0].tolist() == [2, 2, 2, 2]
+
+
+def test_what_fails_later_is_told_by_its_role() -> None:
+    def late(x: np.ndarray) -> np.ndarray:
+        if len(x) != 2:
+            raise ValueError("later")
+        return x
+
+    register("mine", late, late, exact=late)
+    calls = {
+        "value": lambda: FORWARD["fn_mine"](np.ones(3)), "exact": lambda: exact("fn_mine", np.ones(3)),
+        "slopes": lambda: GRADIENT["fn_mine"](np.ones(3), np.ones(3)),
+    }  # fmt: skip
+    for role, call in calls.items():
+        with pytest.raises(SQLError, match=f"{role} of MINE fails for 1 array: ValueError: later"):
+            call()
+
+
+def test_rains_own_take_their_arguments() -> None:
+    assert [operation(name, n) for name in ("greatest", "least", "sqrt") for n in (1, 2, 3)] == [
+        None, "greatest", "greatest", None, "least", "least", "sqrt", None, None,
+    ]  # fmt: skip

@@ -113,3 +113,7 @@ def test_tails_of_many_places_are_those_of_each_alone(op: str) -> None:
         own = GRADIENT["tail"](g[place : place + 1], W[mine], *attrs)[0]
         np.testing.assert_allclose(slope[mine], own, rtol=1e-9, atol=1e-14)
     assert found[7] == {">": 0, "<=": 1, "=": 1}[op]
+    first = np.array([alone(place)[0][0] for place in range(7)])
+    step = np.isin(np.arange(len(W)), first) * 1e-5  # of one outcome a place: places are independent
+    ends = [FORWARD["tail"](W + s, CLUSTER, CLUSTER_PLACE, 8, VALUE, op, AT) for s in (step, -step)]
+    np.testing.assert_allclose(slope[first], g[:7] * (ends[0] - ends[1])[:7] / 2e-5, rtol=1e-5, atol=1e-8)
