@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -97,22 +98,20 @@ def rising(n: int) -> np.ndarray:
     return np.arange(n, dtype=np.float64)
 
 
-@pytest.mark.parametrize("n", [MANY, 2 * SAMPLE, 3 * SAMPLE - 1, 40_000])
-@pytest.mark.parametrize("count", [1, 40, 2500])
-@pytest.mark.parametrize("part", [1, 3])
-def test_few_of_many_are_looked_at(n: int, count: int, part: int) -> None:
+def test_few_of_many_are_looked_at() -> None:
     """Three standard deviations and a step more than the `count` that are asked for, and a step or two by rounding."""
-    keep = rising(n) % part == 0
-    found = head(rising(n), keep, count, 0.5)
-    assert found.tolist() == np.flatnonzero(keep)[-len(found) :].tolist()
-    step = n // SAMPLE
-    least = count + 3 * np.sqrt(count * step) + step
-    assert least <= len(found) <= least + 2 * step + 1
+    for n, count, part in itertools.product((MANY, 2 * SAMPLE, 3 * SAMPLE - 1, 40_000), (1, 40, 2500), (1, 3)):
+        keep = rising(n) % part == 0
+        found = head(rising(n), keep, count, 0.5)
+        assert found.tolist() == np.flatnonzero(keep)[-len(found) :].tolist()
+        step = n // SAMPLE
+        least = count + 3 * np.sqrt(count * step) + step
+        assert least <= len(found) <= least + 2 * step + 1
 
 
-@pytest.mark.parametrize(("n", "count"), [(MANY - 1, 10), (MANY, MANY // 4 + 1), (100, 3)])
-def test_of_few_or_for_many_all_are_looked_at(n: int, count: int) -> None:
-    assert len(head(rising(n), rising(n) > 4, count, 0.5)) == n - 5
+def test_of_few_or_for_many_all_are_looked_at() -> None:
+    for n, count in ((MANY - 1, 10), (MANY, MANY // 4 + 1), (100, 3)):
+        assert len(head(rising(n), rising(n) > 4, count, 0.5)) == n - 5
 
 
 def blocks(n: int, *levels: tuple[float, int]) -> np.ndarray:

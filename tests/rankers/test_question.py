@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rain_debug.complaints import Cell, goals
+from rain_debug.rankers import Problem
 from rain_debug.rankers.question import Question
 from rankers.small import Ask, Plain, small
 
@@ -24,54 +26,59 @@ SAID = {
 """A complaint, and the first value."""
 
 
+@cache
+def problem(loss: Any) -> Problem:
+    return small(loss=loss)
+
+
 def question(*names: str, loss: Any = "l1") -> Question:
     """The complaints called so, of a program that nobody asks."""
     made = tuple(goals([SAID[n][0]], [SAID[n][1]], [SAID[n][1]])[0] for n in names)
     toward = np.array([float(g.direction) for g in made])
-    return Question(small(loss=loss), (), made, np.zeros(len(made)), toward)
+    return Question(problem(loss), (), made, np.zeros(len(made)), toward)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "short"),
-    [
-        ("100", 60.0, 0.4),
-        ("100", 100.0, 0.0),
-        ("100", 130.0, 0.0),  # overshot
-        ("100", NAN, 0.0),
-        ("down", 80.0, 30 / 80),
-        ("down", 50.0, 0.0),
-        ("down", 20.0, 0.0),
-        ("more", 60.0, 0.1),
-        ("more", 63.0, 0.05),
-        ("more", 90.0, 0.0),
-        ("more", 54.0, 0.2),
-        ("more", NAN, 0.1),
-        ("less", 57.0, 0.05),
-        ("null", 7.0, 0.1),
-    ],
-)
-def test_how_far_a_value_has_to_go(name: str, value: float, short: float) -> None:
-    assert question(name).short(np.array([value])) == pytest.approx(short)
+SHORT = [
+    ("100", 60.0, 0.4),
+    ("100", 100.0, 0.0),
+    ("100", 130.0, 0.0),  # overshot
+    ("100", NAN, 0.0),
+    ("down", 80.0, 30 / 80),
+    ("down", 50.0, 0.0),
+    ("down", 20.0, 0.0),
+    ("more", 60.0, 0.1),
+    ("more", 63.0, 0.05),
+    ("more", 90.0, 0.0),
+    ("more", 54.0, 0.2),
+    ("more", NAN, 0.1),
+    ("less", 57.0, 0.05),
+    ("null", 7.0, 0.1),
+]
+"""A complaint, its value, and how far that has to go."""
 
 
-@pytest.mark.parametrize(
-    ("names", "values", "l1", "squared"),
-    [
-        (("100",), [60.0], [-0.01], [-0.008]),
-        (("100",), [130.0], [-0.01], [-0.01]),  # where every one is met, the first direction stays
-        (("100", "down"), [130.0, 80.0], [0.01, 1 / 80], [0.006, 60 / 6400]),
-        (("100", "down"), [130.0, 40.0], [-0.01, 1 / 80], [-0.01, 1 / 80]),
-        (("100", "down"), [90.0, 40.0], [-0.01, 0.0], [-0.002, 0.0]),
-        (("100", "down"), [NAN, 80.0], [0.0, 1 / 80], [0.0, 60 / 6400]),
-        (("more", "less"), [60.0, 60.0], [-1 / 60, 1 / 60], [-1 / 60, 1 / 60]),
-        (("100", "more"), [60.0, 90.0], [-0.01, -1 / 60], [-0.008, -1 / 60]),
-    ],
-)
-def test_which_way_and_how_strongly(
-    names: tuple[str, ...], values: list[float], l1: list[float], squared: list[float]
-) -> None:
-    assert question(*names).weights(np.array(values)) == pytest.approx(l1)
-    assert question(*names, loss="squared").weights(np.array(values)) == pytest.approx(squared)
+def test_how_far_a_value_has_to_go() -> None:
+    for name, value, short in SHORT:
+        assert question(name).short(np.array([value])) == pytest.approx(short), (name, value)
+
+
+WEIGHTS: list[tuple[tuple[str, ...], list[float], list[float], list[float]]] = [
+    (("100",), [60.0], [-0.01], [-0.008]),
+    (("100",), [130.0], [-0.01], [-0.01]),  # where every one is met, the first direction stays
+    (("100", "down"), [130.0, 80.0], [0.01, 1 / 80], [0.006, 60 / 6400]),
+    (("100", "down"), [130.0, 40.0], [-0.01, 1 / 80], [-0.01, 1 / 80]),
+    (("100", "down"), [90.0, 40.0], [-0.01, 0.0], [-0.002, 0.0]),
+    (("100", "down"), [NAN, 80.0], [0.0, 1 / 80], [0.0, 60 / 6400]),
+    (("more", "less"), [60.0, 60.0], [-1 / 60, 1 / 60], [-1 / 60, 1 / 60]),
+    (("100", "more"), [60.0, 90.0], [-0.01, -1 / 60], [-0.008, -1 / 60]),
+]
+"""Complaints, their values, and the slope of q by each: where it is the sum of residuals, and of their squares."""
+
+
+def test_which_way_and_how_strongly() -> None:
+    for names, values, l1, squared in WEIGHTS:
+        assert question(*names).weights(np.array(values)) == pytest.approx(l1), values
+        assert question(*names, loss="squared").weights(np.array(values)) == pytest.approx(squared), values
 
 
 UP, DOWN, EXACT = Ask("at_least", 2.0), Ask("at_most", -1.0), Ask("should_be", 1.0)
