@@ -198,6 +198,9 @@ def test_a_contraction_of_chances_and_one_of_sums_of_chances() -> None:
     ratio = b.op("div", b.op("segment_sum", each, attrs=(TWO, 1)),
                  b.op("segment_sum", b.op("contract", p, q, attrs=(np.ones((1, 2, 2)),)), attrs=(TWO, 1)))  # fmt: skip
     assert ends(b, ratio) == [3, 7]
+    assert ends(b, b.op("mul", ratio, b.const(np.array([-2.0])))) == [-14, -6]
+    above, below = b.nodes[ratio].args
+    assert ends(b, b.op("div", b.op("mul", above, b.const(np.array([-2.0]))), below)) == [-14, -6]
 
 
 def test_every_operation_is_read_in_intervals() -> None:

@@ -196,6 +196,7 @@ def test_tail_of_null_thresholds_and_empty_places() -> None:
     attrs = (np.array([0]), np.array([0]), 2, np.ones(1), ">=", np.array([np.nan, 0.0]))
     assert FORWARD["tail"](np.array([0.5]), *attrs).tolist() == [0.0, 1.0]
     assert exact("tail", np.array([1.0]), *attrs).tolist() == [0.0, 1.0]
+    assert GRADIENT["tail"](np.ones(2), np.array([0.5]), *attrs)[0].tolist() == [0.0]
 
 
 def statistic(c: Clusters, s: np.ndarray, q: np.ndarray, kind: str):

@@ -103,3 +103,12 @@ def test_a_frame_holds_its_own_rounding_only() -> None:
     there, partition = np.ones(5), np.array([0, 0, 0, 0, 1])
     assert FORWARD["frame_sum"](x, there, partition, -1, 0).tolist()[2:] == [3.0, 6.0, 8.0]
     assert FORWARD["frame_sum"](x, there, partition, 0, None).tolist()[1:] == [7.0, 6.0, 4.0, 8.0]
+
+
+def test_one_value_for_all_rows_has_one_slope() -> None:
+    """Also of rows that are not there, whose frames hold them."""
+    there, partition = np.array([1.0, 0.4, 1.0, 1.0]), np.array([0, 0, 0, 1])
+    one = np.array([2.0])
+    assert FORWARD["frame_sum"](one, there, partition, -1, 0).tolist() == [2, 4, 4, 2]
+    for name, attrs in (("frame_sum", (-1, 0)), ("frame_avg", (None, 0)), ("lag", (1,)), ("first_value", (None, None))):
+        check_gradient(name, [one, there], (partition, *attrs), 0)
