@@ -100,16 +100,23 @@ class Grouped:
 
     def loose(self, e: Expr) -> bool:
         """True where the rule of `e` is only an approximation."""
-        nonlinear = any(x.op in ("/", "*", "round", "coalesce", "nullif", "cast") for x in e.walk() if x.has_aggregate)
-        return (
-            nonlinear
-            or _bare_sum(e)
-            or any(x.op == "agg" and x.name == "avg" and self.source.counts_move(x) for x in e.walk())
-        )
+        if e.op == "agg":
+            return e.name == "avg" and self.source.counts_move(e)
+        if self._is_fixed(e):
+            return False
+        if e.op in ("+", "-"):
+            return any(self.loose(a) or self._may_be_null(a) for a in e.args)
+        if e.op == "*":
+            return not any(self._is_fixed(a) and not self.loose(b) for a, b in (e.args, e.args[::-1]))
+        if e.op == "/":
+            return not self._is_fixed(e.args[1]) or self.loose(e.args[0])
+        linear = e.op == "neg" or (e.op == "cast" and any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")))
+        return not linear or self.loose(e.args[0])
 
+    def _is_fixed(self, e: Expr) -> bool:
+        """True where no prediction moves `e`."""
+        return not self.source.builder.depends(self.node(e))
 
-def _bare_sum(e: Expr) -> bool:
-    """True where a SUM that may be NULL is part of something larger."""
-    if e.op in ("agg", "coalesce"):
-        return False
-    return any((a.op == "agg" and a.name == "sum") or _bare_sum(a) for a in e.args)
+    def _may_be_null(self, e: Expr) -> bool:
+        """True where there is a SUM in `e` that may have nothing to add up: its sum with a number is then NULL."""
+        return any(x.op == "agg" and x.name == "sum" and self.source.counts_move(x) for x in e.walk())
