@@ -288,7 +288,7 @@ class _Writer(Values):
         offset, ranked = self.pick(["", ", 1", ", 2"]), f"({partition}ORDER BY {value()} DESC NULLS LAST)"
         return self.one(
             (2, lambda: shape("lag_lead", f"{self.pick(['lag', 'lead'])}({value()}{offset}) OVER {over}")),
-            (0.7, lambda: shape("lag_lead", f"{value()} - lag({value()}) OVER {over}")),
+            (0.7, lambda: shape("lag_lead", f"{value()} - lag({value()}{self.pick(['', '', ', 1, 0'])}) OVER {over}")),
             (2, lambda: shape("running", f"{name}({value()}) OVER {over}")),
             (2, lambda: shape("moving", f"{name}({value()}) OVER ({over[1:-1]} ROWS BETWEEN {frame})")),
             (2, lambda: shape("share", f"1.0 * {value()} / nullif(sum({value()}) OVER ({partition.strip()}), 0)")),

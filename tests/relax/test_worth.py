@@ -178,6 +178,9 @@ OVER_ROWS = [
 OVER_BELOW = [
     ("sum(p.n) OVER (ORDER BY p.g)", [1.655172, 3.601894]),
     ("lag(p.n) OVER (ORDER BY p.g)", [0.0, 1.655172]),
+    ("lag(p.n, 1, 7) OVER (ORDER BY p.g)", [7.0, 1.655172]),
+    ("lead(p.n, 2, -1.5) OVER (ORDER BY p.g)", [-1.5, -1.5]),
+    ("lag(p.n, 1, 0) OVER (ORDER BY p.g) > 1", [0.0, 0.796373]),
     ("avg(p.s) OVER ()", [2.616733, 2.616733]),
     ("p.n - first_value(p.n) OVER (ORDER BY p.g DESC)", [-0.291549, 0.0]),
     ("row_number() OVER (ORDER BY p.g)", [1.0, 2.0]),

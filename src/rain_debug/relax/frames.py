@@ -133,8 +133,11 @@ class WindowNumbers(Expressions):
             mean = over("frame_avg", value, *frame)
             return Number(mean, lambda: b.op("div", over("frame_avg", self.variance(argument), *frame), count))
         name = {"sum": "frame_sum", "lead": "lag"}.get(function, function)
-        attrs = (window.offset,) if name == "lag" else frame
-        return Number(over(name, value, *attrs), lambda: over(name, self.variance(argument), *attrs))
+        if name == "lag":
+            sure = () if np.isnan(window.default) else (0.0,)
+            node = over(name, value, window.offset, window.default)
+            return Number(node, lambda: over(name, self.variance(argument), window.offset, *sure))
+        return Number(over(name, value, *frame), lambda: over(name, self.variance(argument), *frame))
 
     def _ranked_by(self, window: Any, order: Array, partition: Array, present: int) -> int:
         by_row = np.empty(self.n, dtype=np.int64)

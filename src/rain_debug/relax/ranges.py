@@ -237,6 +237,11 @@ def _neighbour(args: list[Interval], partition: Array, *frame: object) -> Interv
     return _framed(args[0], partition, add=False)
 
 
+def _lagged(args: list[Interval], partition: Array, offset: int, default: float = np.nan) -> Interval:
+    low, high = _neighbour(args, partition)
+    return np.fmin(low, default), np.fmax(high, default)
+
+
 def _counted(there: Interval, partition: Array) -> Interval:
     return _framed((np.zeros(len(there[0])), np.ones(len(there[0]))), partition, add=True)
 
@@ -315,7 +320,7 @@ RULES: dict[str, Callable[..., Interval]] = {
     "frame_sum": lambda a, partition, *frame: _framed(a[0], partition, add=True),
     "frame_avg": _neighbour,
     "frame_count": lambda a, partition, *frame: _counted(a[0], partition),
-    "lag": _neighbour,
+    "lag": _lagged,
     "nth_value": _neighbour,
     "first_value": _neighbour,
     "last_value": _neighbour,

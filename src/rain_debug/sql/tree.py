@@ -5,6 +5,7 @@ A `Body` is what a complaint is traced through; the exact answer is asked of the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from rain_debug.sql.expr import Expr
@@ -81,7 +82,8 @@ class Merge:
 class Window:
     """One window function: `partition` and `order` are the engine's texts over the table below.
 
-    `frame` is (unit, from, to) with None for unbounded and rows counted from the current one.
+    `frame` is (unit, from, to) with None for unbounded and rows counted from the current one. `default` is what LAG and
+    LEAD are where their row is outside of the partition, NaN for NULL.
     """
 
     function: str
@@ -93,6 +95,7 @@ class Window:
     offset: int
     start: int
     end: int
+    default: float = math.nan
 
 
 @dataclass(frozen=True)

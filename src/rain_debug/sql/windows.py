@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -70,14 +71,16 @@ def window_of(
     if uncertain and (not ranks or any(e in uncertain for e in partition)):
         raise refuse(node, "a window that is partitioned or ordered by a number that predictions move is not supported")
     by = tuple(convert(o.this) for o in ordered) if uncertain else ()
-    args, offset = [], 1
+    args, offset, default = [], 1, math.nan
     items = list(function.iter_expressions())
     if name in ("lag", "lead"):
         items = [function.this]
         given = function.args.get("offset")
         offset = int(given.name) if isinstance(given, exp.Literal) else 1
-        if function.args.get("default") is not None or (given is not None and not isinstance(given, exp.Literal)):
-            raise refuse(node, f"{name.upper()} with a default, or an offset that is no plain number, is not supported")
+        outside = _number(function.args.get("default"))
+        if outside is None or (given is not None and not isinstance(given, exp.Literal)):
+            raise refuse(node, f"{name.upper()} with a default or an offset that is no plain number is not supported")
+        default = outside
     elif (name == "count" and (not items or isinstance(items[0], exp.Star))) or ranks:
         items = []
     if any(isinstance(i, exp.Distinct) for i in items):
@@ -88,8 +91,16 @@ def window_of(
     texts = tuple(o.sql(dialect) for o in ordered)
     return Window(
         name, tuple(args), tuple(p.sql(dialect) for p in partition), texts, by, _frame(node, bool(ordered), refuse),
-        -offset if name == "lead" else offset, start, end,
+        -offset if name == "lead" else offset, start, end, default,
     )  # fmt: skip
+
+
+def _number(default: exp.Expr | None) -> float | None:
+    """What LAG and LEAD are outside of the partition, NaN for NULL; None where that is no plain number."""
+    if default is None or isinstance(default, exp.Null):
+        return math.nan
+    sign, literal = (-1, default.this) if isinstance(default, exp.Neg) else (1, default)
+    return sign * float(literal.name) if isinstance(literal, exp.Literal) and not literal.is_string else None
 
 
 def _frame(
