@@ -100,6 +100,8 @@ def _inside(node: ast.AST, function: str, lines: tuple[int, int], wording: bool)
     name = getattr(node, "name", "lambda") if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else ""
     if isinstance(node, ast.stmt):
         lines = _lines(node)
+    elif isinstance(node, ast.Lambda):  # of a table of many, only those that run it
+        lines = node.lineno, node.end_lineno or node.lineno
     if function:
         for act in _acts(node, wording):
             yield _Site(function, lines, node, act)
