@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from rain_debug.relax.program import Node, Program
+from rain_debug.relax.program import Node, Program, as_outputs
 from rain_debug.relax.target import Target
+
+Array = np.ndarray
 
 _OPERATION = {"difference": "sub", "ratio": "div"}
 _RULE = {"difference": "by linearity", "ratio": "as the ratio of expectations"}
@@ -34,15 +36,16 @@ def compared(parts: Sequence[tuple[Program, Sequence[int]]], made: Sequence[tupl
     """One program of `targets` from programs of their cells: `parts` are (program, numbers of its cells)."""
     whole, place = _merged(parts)
     nodes, needed = list(whole.nodes), set(whole.needed)
+    read = whole.outputs.tolist()
     outputs, rules, loose = [], [], []
     for target, members in zip(targets, made, strict=True):
         cells = [place[m] for m in members]
         rule, approximate = whole.rules[cells[0]], any(whole.approximate[c] for c in cells)
-        output = whole.outputs[cells[0]]
+        output = read[cells[0]]
         if len(cells) == 2:
             assert target.how is not None
             ends = []
-            for node, position in (whole.outputs[c] for c in cells):
+            for node, position in (read[c] for c in cells):
                 nodes.append(Node("gather", (node,), (np.array([position]),)))
                 ends.append(len(nodes) - 1)
                 if node in needed:
@@ -54,14 +57,14 @@ def compared(parts: Sequence[tuple[Program, Sequence[int]]], made: Sequence[tupl
         outputs.append(output)
         rules.append(rule)
         loose.append(approximate)
-    return Program(tuple(nodes), whole.shapes, tuple(outputs), tuple(rules), tuple(loose), frozenset(needed))
+    return Program(tuple(nodes), whole.shapes, as_outputs(outputs), tuple(rules), tuple(loose), frozenset(needed))
 
 
 def _merged(parts: Sequence[tuple[Program, Sequence[int]]]) -> tuple[Program, dict[int, int]]:
     """Programs one after another, their blocks too, and where each cell came to stand among the outputs."""
     nodes: list[Node] = []
     shapes: list[tuple[int, int]] = []
-    outputs: list[tuple[int, int]] = []
+    outputs: list[Array] = []
     rules: list[str] = []
     loose: list[bool] = []
     needed: set[int] = set()
@@ -73,11 +76,12 @@ def _merged(parts: Sequence[tuple[Program, Sequence[int]]]) -> tuple[Program, di
             nodes.append(Node(node.op, tuple(start + a for a in node.args), attrs))
         needed |= {start + i for i in program.needed}
         shapes += program.shapes
-        place.update({m: len(outputs) + k for k, m in enumerate(members)})
-        outputs += [(start + node, position) for node, position in program.outputs]
+        place.update({m: len(rules) + k for k, m in enumerate(members)})
+        outputs.append(program.outputs + np.array([start, 0]))
         rules += program.rules
         loose += program.approximate
-    return Program(tuple(nodes), tuple(shapes), tuple(outputs), tuple(rules), tuple(loose), frozenset(needed)), place
+    at = np.concatenate(outputs)
+    return Program(tuple(nodes), tuple(shapes), at, tuple(rules), tuple(loose), frozenset(needed)), place
 
 
 def combined(target: Target, read: Callable[[Target], float]) -> float:

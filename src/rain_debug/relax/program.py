@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -36,13 +37,13 @@ class Node:
 class Program:
     """Targets of one query as functions of its prediction variables.
 
-    `shapes` are the (n_variables, n_classes) of the blocks, `outputs` a (node, position) for each target, `rules` the
-    relaxation rule of each target in words, `approximate` whether that rule is only an approximation.
+    `shapes` are the (n_variables, n_classes) of the blocks, `outputs` (n_targets, 2) node and position of each target,
+    `rules` the relaxation rule of each target in words, `approximate` whether that rule is only an approximation.
     """
 
     nodes: tuple[Node, ...]
     shapes: tuple[tuple[int, int], ...]
-    outputs: tuple[tuple[int, int], ...]
+    outputs: Array
     rules: tuple[str, ...] = ()
     approximate: tuple[bool, ...] = ()
     needed: frozenset[int] = field(default=frozenset(), repr=False)
@@ -59,11 +60,13 @@ class Program:
         """Σ_t weights_t · ∂target_t/∂P for each block, in the shape of its P."""
         values = self._relaxed(probabilities)
         grads: list[Array | None] = [None] * len(self.nodes)
-        for weight, (node, position) in zip(np.asarray(weights, dtype=float), self.outputs, strict=True):
-            if weight != 0:
-                if grads[node] is None:
-                    grads[node] = np.zeros_like(values[node])
-                grads[node][position] += weight  # type: ignore[index]
+        weights = np.asarray(weights, dtype=float)
+        for node, targets, positions in self._by_node:
+            some = weights[targets] != 0
+            if some.any():
+                start = np.zeros_like(values[node])
+                np.add.at(start, positions[some], weights[targets][some])
+                grads[node] = start
         out = [np.zeros(shape) for shape in self.shapes]
         for i in range(len(self.nodes) - 1, -1, -1):
             g, here = grads[i], self.nodes[i]
@@ -121,15 +124,31 @@ class Program:
         return values
 
     def _collect(self, values: list[Array]) -> Array:
-        return np.array([values[node][position] for node, position in self.outputs], dtype=float)
+        found = np.empty(len(self.outputs))
+        for node, targets, positions in self._by_node:
+            found[targets] = values[node][positions]
+        return found
+
+    @cached_property
+    def _by_node(self) -> list[tuple[int, Array, Array]]:
+        """The nodes that targets are read from, each with its targets and their positions in it."""
+        nodes = self.outputs[:, 0]
+        order = np.argsort(nodes, kind="stable")
+        starts = np.flatnonzero(np.diff(nodes[order], prepend=-1))
+        return [(int(nodes[at[0]]), at, self.outputs[at, 1]) for at in np.split(order, starts[1:]) if len(at)]
 
     def __str__(self) -> str:
         lines = [f"Program of {len(self.outputs)} targets over {len(self.shapes)} blocks of variables"]
         for i, node in enumerate(self.nodes):
             inner = ", ".join([f"%{a}" for a in node.args] + [_attr(a) for a in node.attrs])
             lines.append(f"  %{i} = {node.op}({inner})")
-        lines += [f"  target {t} = %{node}[{position}]" for t, (node, position) in enumerate(self.outputs)]
+        lines += [f"  target {t} = %{node}[{position}]" for t, (node, position) in enumerate(self.outputs.tolist())]
         return "\n".join(lines)
+
+
+def as_outputs(pairs: Sequence[tuple[int, int]] | Array) -> Array:
+    """Nodes and positions of targets, (n_targets, 2)."""
+    return np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def _attr(value: Any) -> str:
@@ -177,11 +196,15 @@ class Builder:
         return array
 
     def program(
-        self, outputs: Sequence[tuple[int, int]], rules: Sequence[str] = (), approximate: Sequence[bool] = ()
+        self,
+        outputs: Sequence[tuple[int, int]] | Array,
+        rules: Sequence[str] = (),
+        approximate: Sequence[bool] = (),
     ) -> Program:
         """The finished program, without the nodes that no output needs."""
+        at = as_outputs(outputs)
         used: set[int] = set()
-        stack = [*{node for node, _ in outputs}]
+        stack = np.unique(at[:, 0]).tolist()
         while stack:
             i = stack.pop()
             if i not in used:
@@ -193,14 +216,8 @@ class Builder:
             Node(self.nodes[i].op, tuple(new[a] for a in self.nodes[i].args), self.nodes[i].attrs) for i in order
         )
         needed = frozenset(new[i] for i in order if self._depends[i])
-        return Program(
-            nodes,
-            self.shapes,
-            tuple([(new[node], position) for node, position in outputs]),
-            tuple(rules),
-            tuple(approximate),
-            needed,
-        )
+        renumbered = np.column_stack([np.searchsorted(order, at[:, 0]), at[:, 1]])
+        return Program(nodes, self.shapes, renumbered, tuple(rules), tuple(approximate), needed)
 
     def _add(self, node: Node, *, depends: bool) -> int:
         self.nodes.append(node)

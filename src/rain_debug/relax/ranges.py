@@ -23,7 +23,7 @@ Interval = tuple[Array, Array]
 def bounds(program: Program) -> Array:
     """(n_targets, 2): each target lies there in every world in which it is not NULL, and so does its expectation."""
     read = _Reading(program)
-    ends = [(read.of(node), position) for node, position in program.outputs]
+    ends = [(read.of(node), position) for node, position in program.outputs.tolist()]
     return np.array([(low[at], high[at]) for (low, high), at in ends], dtype=float).reshape(-1, 2)
 
 

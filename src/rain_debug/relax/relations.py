@@ -17,6 +17,8 @@ from rain_debug.relax.program import Builder, Program
 from rain_debug.relax.relation import Asked, Notes, Number, Relation
 from rain_debug.sql.refusals import NESTED
 
+Array = np.ndarray
+
 
 def lower_forest(
     forest: Forest, asked: Sequence[Asked], sql: str, spreads: Mapping[str, float] | None = None
@@ -38,31 +40,31 @@ class Lowering:
     def program(self, top: Rows, asked: Sequence[Asked]) -> Program:
         """The program whose targets are `asked`."""
         relation = self.relation(top)
-        outputs: list[tuple[int, int]] = []
+        outputs: list[Array] = []
         rules: list[str] = []
         loose: list[bool] = []
         columns: dict[int, tuple[int, str, bool]] = {}
         present: int | None = None
         for one in asked:
-            places = [0]
+            places = np.zeros(1, dtype=np.int64)
             if one.each:
                 # Cells of one column are positions in one node: thousands of them cost what one does.
                 assert one.column is not None
                 if one.column not in columns:
                     columns[one.column] = self._column(relation, one.column)
-                (node, rule, approximate), places = columns[one.column], one.rows.tolist()
+                (node, rule, approximate), places = columns[one.column], one.rows
             elif one.kind == "present" and len(one.rows) == 1 and (found := _outcomes(top, relation)) is not None:
                 # So are rows: positions in the probabilities of them all.
                 present = found.any() if present is None else present
-                places = one.rows.tolist()
+                places = one.rows
                 rule = "; ".join(dict.fromkeys(relation.rules or ["1 − Π(1 − w)"]))
                 node, approximate = present, relation.loose or bool(found.shared_at[places[0]])
             else:
                 node, rule, approximate = self._target(top, relation, one)
-            outputs += [(node, at) for at in places]
+            outputs.append(np.column_stack([np.full(len(places), node), places]))
             rules += [rule] * len(places)
             loose += [approximate] * len(places)
-        return self.b.program(outputs, rules, loose)
+        return self.b.program(np.concatenate(outputs), rules, loose)
 
     def _column(self, relation: Relation, column: int) -> tuple[int, str, bool]:
         """A number of every row, NULL where the row is not there."""

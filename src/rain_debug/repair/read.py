@@ -18,14 +18,14 @@ def read(program: Program, logic: Logic, variables: Sequence[Array]) -> list[Num
     """Each target as one number; `variables` are those of each block. RepairError names what is not linear."""
     reader = _Reader(program, logic, variables)
     places: dict[int, list[int]] = {}
-    for node, position in program.outputs:
+    for node, position in program.outputs.tolist():
         places.setdefault(node, []).append(position)
     found: dict[tuple[int, int], Number] = {}
     for node, positions in places.items():
         value = reader.value(node)
         assert isinstance(value, Number)
         found.update(zip(((node, p) for p in positions), apart(value, np.array(positions)), strict=True))
-    return [found[output] for output in program.outputs]
+    return [found[node, position] for node, position in program.outputs.tolist()]
 
 
 class _Reader:
