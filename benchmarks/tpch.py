@@ -431,8 +431,19 @@ def main() -> int:
         for number in options.queries:
             rows[number] = apart("measure", str(path), str(number))
             show(number, rows[number])
-    protocol.write(options.out, "tpch", {"scale": scale, **made, "queries": {f"q{n:02}": r for n, r in rows.items()}})
+    queries = {f"q{n:02}": r for n, r in rows.items()}
+    protocol.write(options.out, "tpch", {"scale": scale, **made, **ratios(rows), "queries": queries})
     return protocol.verdict(claims(rows, small=scale < 1), check=options.check)
+
+
+def ratios(rows: dict[int, dict[str, Any]]) -> dict[str, float]:
+    """The median and the worst of lineage over plain, of all cells and of one."""
+    found = {}
+    for name in ("lineage", "cell"):
+        each = [r[name] / r["plain"] for r in rows.values() if name in r]
+        if each:
+            found |= {f"{name}_median": statistics.median(each), f"{name}_worst": max(each)}
+    return found
 
 
 def claims(rows: dict[int, dict[str, Any]], *, small: bool) -> list[tuple[str, bool]]:
