@@ -38,7 +38,7 @@ def test_the_sums_of_places_and_their_chances(places: list[int]) -> None:
     s = sums.sums(CLUSTER, CLUSTER_PLACE, VALUE, np.array(places, dtype=np.int64), tolerance)
     chance = sums.chances(W, CLUSTER, len(CLUSTER_PLACE))
     found = sums.distribution(s, chance, len(places))
-    assert [len(p) for p in found] == [len(places), *(step.n_after for step in s.steps)]
+    assert [len(p) for p in found] == [len(places), *(step.after.max() + 1 for step in s.steps)]
     expected = [(n, total, p) for n, place in enumerate(places) for total, p in sorted(worlds(place).items())]
     assert s.place.tolist() == [n for n, _, _ in expected]
     np.testing.assert_allclose(s.total, [total for _, total, _ in expected], atol=1e-12)
@@ -59,15 +59,15 @@ def test_sums_within_the_tolerance_of_their_place_are_one(tolerance: list[float]
     assert s.total.tolist() == totals
 
 
-def test_what_a_chance_of_an_option_is_worth() -> None:
-    places = np.array([2, 0, 1])
-    s = sums.sums(CLUSTER, CLUSTER_PLACE, VALUE, places, np.full(3, 1e-9))
+@pytest.mark.parametrize("places", [[2, 0, 1], [1]])
+def test_what_a_chance_of_an_option_is_worth(places: list[int]) -> None:
+    s = sums.sums(CLUSTER, CLUSTER_PLACE, VALUE, np.array(places), np.full(3, 1e-9))
     chance = sums.chances(W, CLUSTER, len(CLUSTER_PLACE))
-    reached, event = sums.distribution(s, chance, 3), np.cos(s.total) + s.place
+    reached, event = sums.distribution(s, chance, len(places)), np.cos(s.total) + s.place
     found = sums.worth(s, chance, reached, event)
     for i in range(len(chance)):
         step = 1e-4 * (np.arange(len(chance)) == i)
-        ends = [event @ sums.distribution(s, chance + sign * step, 3)[-1] for sign in (1, -1)]
+        ends = [event @ sums.distribution(s, chance + sign * step, len(places))[-1] for sign in (1, -1)]
         assert found[i] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-6, abs=1e-9)
 
 
@@ -95,12 +95,14 @@ REPEATED: list[tuple[list[int], bool]] = [
 @pytest.mark.parametrize("zeros", [0, 3000])
 def test_which_places_have_few_sums(zeros: int) -> None:
     """By their clusters, or by their values, of which 0 is none; the places are told apart, the last one is empty."""
-    cluster, place, value = [], [], []
+    cluster: list[int] = []
+    place: list[int] = []
+    value: list[float] = []
     for p, (sizes, _) in enumerate([*COMBINATIONS, *REPEATED]):
         for k, size in enumerate(sizes):
             if p < len(COMBINATIONS):
                 cluster += [len(place)] * size
-                value += [math.sqrt(2 + len(value)) for _ in range(size)]
+                value += [math.sqrt(2 + len(value) + i) for i in range(size)]
                 place.append(p)
             else:
                 cluster += range(len(place), len(place) + size)

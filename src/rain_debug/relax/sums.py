@@ -21,7 +21,6 @@ class Step:
     before: Array
     option: Array
     after: Array
-    n_after: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ def few_sums(cluster: Array, cluster_place: Array, n_places: int, value: Array) 
     p, v = place[order], value[order]
     new = np.ones(len(v), dtype=bool)
     new[1:] = (p[1:] != p[:-1]) | (v[1:] != v[:-1])
-    times = np.bincount(np.cumsum(new) - 1, minlength=int(new.sum())) + 1.0
+    times = np.bincount(np.cumsum(new) - 1) + 1.0
     by_value = np.bincount(p[new], weights=np.log(times) * (v[new] != 0), minlength=n_places)
     few: Array = np.minimum(by_cluster, by_value) <= np.log(FEW) + 1e-9
     return few
@@ -76,7 +75,7 @@ def sums(cluster: Array, cluster_place: Array, value: Array, places: Array, tole
         after = np.empty(len(r), dtype=np.int64)
         after[order] = np.cumsum(new) - 1
         place, total = p[new], r[new]
-        steps.append(Step(before, option, after, len(place)))
+        steps.append(Step(before, option, after))
     return Sums(tuple(steps), place, total)
 
 
@@ -89,7 +88,7 @@ def distribution(s: Sums, chance: Array, n: int) -> list[Array]:
     """The probabilities of the states after each step, the sums' at the end."""
     out: list[Array] = [np.ones(n)]
     for step in s.steps:
-        out.append(np.bincount(step.after, weights=out[-1][step.before] * chance[step.option], minlength=step.n_after))
+        out.append(np.bincount(step.after, weights=out[-1][step.before] * chance[step.option]))
     return out
 
 
@@ -99,7 +98,7 @@ def worth(s: Sums, chance: Array, reached: list[Array], event: Array) -> Array:
     for step, p in zip(s.steps[::-1], reached[-2::-1], strict=True):
         gone = g[step.after]
         out += np.bincount(step.option, weights=gone * p[step.before], minlength=len(chance))
-        g = np.bincount(step.before, weights=gone * chance[step.option], minlength=len(p))
+        g = np.bincount(step.before, weights=gone * chance[step.option])
     return out
 
 
