@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rain_debug.errors import SQLError
 from rain_debug.relax import Target
 from relax.test_worth import N, database, worth
 
@@ -45,6 +46,14 @@ def test_over_no_groups_at_all_there_is_nothing_to_add_up(value: str) -> None:
     assert program.approximate == (value != "count(p.s)",)
 
 
+ANY = "1 − Π(1 − w)"
+TAIL = "comparison as the tail of a Poisson-binomial"
+OF = "SELECT u.g FROM t u WHERE predict(k, u) = {}"
+BY_Y = f"""SELECT u.g, u.y, count(*) AS n, max(u.x) AS m, CASE WHEN max(u.x) > 1 THEN 'many' ELSE 'few' END AS c
+FROM t u WHERE {YES} GROUP BY u.g, u.y"""
+A_ONE, A_IS = 1 - 0.75 * 0.1, 1 - 0.5 * 0.75 * 0.25
+"""That a row with y = 1 is of class 1, and that one with g = 'a' is."""
+
 SAID: list[tuple[str, Target, str, bool, float]] = [
     (f"SELECT max(u.x) AS n FROM t u WHERE {YES}", Target("present", None), "always there", False, 1.0),
     (
@@ -62,6 +71,36 @@ SAID: list[tuple[str, Target, str, bool, float]] = [
         f"{THERE}; MAX over independent tuples; AVG as a corrected ratio; weighted by presence", True,
         (0.6 * 5 + 0.16 * 2 + 0.216 * 1 + 2.276) / (2 * 0.976),  # of MAX, then of AVG over all worlds
     ),
+    (f"SELECT u.g, u.y FROM t u WHERE {YES}", Target("present", None, (("y", 1.0),)), ANY, False, A_ONE),
+    (f"SELECT u.g, u.y FROM t u WHERE {YES}", Target("present", None, (("y", 3.0),)), ANY, False, 0.5),
+    (
+        f"SELECT u.y FROM t u WHERE {YES} AND EXISTS (SELECT 1 FROM t v WHERE v.g <> u.g AND predict(k, v) = 1)",
+        Target("present", None, (("y", 3.0),)),
+        f"EXISTS as {ANY}; {THERE}; conditions on subqueries as if independent of the rest", True, 0.5 * 0.976,
+    ),
+    (f"{BY_Y} HAVING count(*) > 0", Target("present", None, (("y", 1.0),)), f"{THERE}; {TAIL}; {ANY}", True, A_ONE),
+    (f"{BY_Y} HAVING count(*) > 0", Target("present", None, (("y", 3.0),)), f"{THERE}; {TAIL}", False, 0.5),
+    (f"{BY_Y} HAVING count(*) > 0", Target("value", "y", (("y", 3.0),)), f"{THERE}; {TAIL}", False, 3.0),
+    (f"{BY_Y} HAVING count(*) > 0", Target("value", "m", (("g", "b"), ("y", 5.0))),
+     f"{THERE}; {TAIL}; MAX over independent tuples", True, 2.0),
+    (BY_Y, Target("present", None, (("g", "a"),)), THERE, False, A_IS),
+    (BY_Y, Target("value", "m", (("g", "b"),)), f"{THERE}; MAX over independent tuples; weighted by presence", True,
+     (0.6 * 2 + 0.4 * -1) / 1.9),
+    (BY_Y, Target("value", "n", (("g", "b"),)), f"{THERE}; weighted by presence", True, 1.0),
+    (BY_Y, Target("value", "y", (("g", "b"),)), f"{THERE}; weighted by presence", True,
+     (0.6 * 5 + 0.9 * 1 + 0.4 * 2) / 1.9),
+    (BY_Y, Target("is", "c", (("g", "b"),), "few"),
+     f"{THERE}; MAX against a number as 1 − Π(1 − w); CASE by the chance of each branch", True, 0.9 + 0.4),
+    (f"{GROUPED.format('max(u.y)')} UNION ALL {GROUPED.format('avg(u.y)')}", Target("present", None, (("g", "a"),)),
+     f"{THERE}; {ANY}", True, 1 - (1 - A_IS) ** 2),
+    (f"{OF.format(1)} UNION {OF.format(0)}", Target("present", None, (("g", "a"),)),
+     f"{THERE}; UNION as 1 − Π(1 − w)", True, 1 - (1 - A_IS) * (0.5 * 0.75 * 0.25)),
+    (f"{OF.format(1)} INTERSECT {OF.format(0)}", Target("present", None, (("g", "a"),)),
+     f"{THERE}; INTERSECT as a product", True, A_IS * (1 - 0.5 * 0.75 * 0.25 / 0.25 * 0.25)),
+    (f"{OF.format(1)} EXCEPT {OF.format(0)}", Target("present", None, (("g", "a"),)),
+     f"{THERE}; EXCEPT as w · Π(1 − w)", True, A_IS * (0.5 * 0.25 * 0.75)),
+    (f"SELECT p.g, p.n, v.y FROM t v JOIN ({BY_Y}) p ON p.g = v.g AND p.y = v.y",
+     Target("value", "n", (("g", "a"),)), f"{THERE}; weighted by presence", True, 1.0),
 ]  # fmt: skip
 
 
@@ -70,3 +109,61 @@ def test_what_is_said_of_a_target(sql: str, target: Target, rule: str, loose: bo
     assert worth(sql, [target]) == pytest.approx([expected], abs=1e-6)
     program: Any = database().query(sql).capture([target]).program
     assert program.rules() == [(rule, loose)]
+
+
+PAIRED = f"FROM t v JOIN ({GROUPED.format('sum(u.x)').replace(' AS s', ' AS s, count(*) AS n')}) p ON p.g = v.g"
+OF_ROW = "(SELECT count(*) FROM t v WHERE v.g = u.g AND predict(k, v) = 1)"
+UNLIKE = f"({GROUPED.format('count(*)')}) p JOIN ({GROUPED.format('count(*)').replace('= 1', '= 0')}) q ON p.g = q.g"
+WHOLE = [
+    (f"{PAIRED} WHERE p.n + 1 = v.y", 1.062893), (f"{PAIRED} WHERE p.n + 1 <> v.y", 4.583857),
+    (f"{PAIRED} WHERE -p.n = v.y - 4", 1.518978), (f"FROM t u WHERE {OF_ROW} + 1 = u.y", 1.205472),
+    (f"FROM t u WHERE (SELECT count(*) FROM ({GROUPED.format('max(x)')}) v) + 1 = u.y", 1.092505),
+    (f"FROM {UNLIKE} WHERE p.s = q.s", 0.528069), (f"FROM {UNLIKE} WHERE p.s + q.s = 3", 0.535919),
+]  # fmt: skip
+"""Counts of subqueries that equal something, and how many rows say so."""
+BROKEN = [
+    f"{PAIRED} WHERE p.s + 1 = v.y", f"{PAIRED} WHERE p.n / 2 = v.y", f"{PAIRED} WHERE p.n + p.s = v.y",
+    f"FROM t u WHERE {OF_ROW.replace('count(*)', 'sum(v.y)')} + 1 = u.y",
+    f"FROM t u WHERE (SELECT max(v.s) FROM ({GROUPED.format('count(*)')}) v) + 1 = u.y",
+    f"FROM t v JOIN ({GROUPED.format('count(*)')} UNION ALL {GROUPED.format('count(*)')}) p ON p.g = v.g"
+    " WHERE p.s + 1 = v.y",
+    f"FROM {UNLIKE.replace('count(*)', 'sum(y)')} WHERE p.s = q.s",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rest", "expected"), WHOLE)
+def test_equal_counts_lie_between_halves(rest: str, expected: float) -> None:
+    sql = f"SELECT count(*) AS n {rest}"
+    assert worth(sql, [N]) == pytest.approx([expected], abs=1e-6)
+    program: Any = database().query(sql).capture([N]).program
+    ((rule, loose),) = program.rules()
+    assert "= of a count as Φ between its halves" in rule and loose
+
+
+@pytest.mark.parametrize("rest", BROKEN)
+def test_what_is_no_count_is_not_compared_by_equality(rest: str) -> None:
+    with pytest.raises(SQLError, match="= between numbers that predictions move is not supported"):
+        database().query(f"SELECT count(*) AS n {rest}").capture([N])
+
+
+@pytest.mark.parametrize("sql", [BY_Y, f"SELECT u.g, u.y, u.x AS m FROM t u WHERE {YES}"])
+def test_all_rows_and_all_cells_of_a_column_are_positions_in_one_node(sql: str) -> None:
+    """Thousands of them cost what one does."""
+    for kind, column in (("present", None), ("value", "m")):
+        at = [(("g", "b"), ("y", y)) for y in (5.0, 1.0, 2.0)]
+        program: Any = database().query(sql).capture([Target(kind, column, where) for where in at]).program
+        assert len({line.split("%")[1].split("[")[0] for line in str(program).splitlines() if "  target" in line}) == 1
+
+
+@pytest.mark.parametrize("inner", ["'few'", "CASE WHEN max(u.x) > 1 THEN 'some' ELSE 'few' END"])
+def test_a_case_of_text_is_no_number(inner: str) -> None:
+    sql = f"SELECT CASE WHEN count(*) > 1 THEN 'many' ELSE {inner} END AS n FROM t u WHERE {YES}"
+    with pytest.raises(SQLError, match="CASE of what is no number cannot be complained about"):
+        database().query(sql).capture([N])
+
+
+@pytest.mark.parametrize("condition", ["predict_proba(k, u, 1) = 0.55", "0.55 <> predict_proba(k, u, 1)"])
+def test_a_probability_equals_no_number(condition: str) -> None:
+    sql = f"SELECT count(*) AS n FROM t v LEFT JOIN t u ON u.id = v.id + 3 WHERE {condition}"
+    with pytest.raises(SQLError, match="a probability is compared by <, <=, > or >= only"):
+        database().query(sql).capture([N])

@@ -26,7 +26,7 @@ HAVING = [
     "CAST(sum(u.v) AS BIGINT) = 3", "CAST(sum(u.v) AS INTEGER) > 2", "CAST(sum(u.v) AS INTEGER) = 0",
     "CAST(sum(u.v) AS INTEGER) < 2", "CAST(count(*) AS INTEGER) > 1", "CAST(count(*) AS BIGINT) = 2",
     "CAST(sum(u.v) AS DECIMAL(10, 1)) > 2.35", "CAST(avg(u.v) AS DECIMAL(10, 0)) >= 1",
-    "CAST(sum(u.v) AS DECIMAL(9, 3)) > 1",
+    "CAST(sum(u.v) AS DECIMAL(9, 3)) > 1", "CAST(avg(u.v) AS DECIMAL) = 1.567",
     "round(sum(u.v) * 2) > 5", "round(round(sum(u.v), 1)) > 2", "round(sum(u.v) / count(*), 1) > 1.2",
     "NOT (round(sum(u.v)) > 2)", "floor(sum(u.v)) > 2", "floor(avg(u.v)) = 1", "floor(sum(u.v)) <= 2.5",
     "ceil(sum(u.v)) >= 3", "ceil(sum(u.v)) < 3", "ceil(avg(u.v)) = 2", "ceil(sum(u.v)) <> 1", "floor(count(*) / 2) = 1",

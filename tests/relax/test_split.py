@@ -13,6 +13,7 @@ import pytest
 import rain_debug as rain
 from laws.worlds import fixed
 from rain_debug.engines.table import Table
+from rain_debug.errors import SQLError
 from rain_debug.relax import Target
 
 COLOURS, SHADES = ("r", "g", "b"), ("b", "w", "r")
@@ -51,6 +52,7 @@ JOINS: dict[str, tuple[str, list[Row], tuple[str, ...], Callable[[str, str], boo
     "unlike": ("t u JOIN t v ON predict(colour, u) <> predict(colour, v)", rows(T), COLOURS, str.__ne__),
     "tables": ("t u JOIN s v ON predict(colour, u) = predict(colour, v)", rows(S), COLOURS, str.__eq__),
     "models": ("t u JOIN s v ON predict(colour, u) = predict(shade, v)", rows(S), SHADES, str.__eq__),
+    "turned": ("t u JOIN s v ON predict(shade, v) = predict(colour, u)", rows(S), SHADES, str.__eq__),
     "sides": (
         "t u JOIN t v ON predict(colour, u) <> 'r' AND predict(colour, v) IN ('r', 'g')", rows(T), COLOURS,
         lambda c, d: c != "r" and d != "b",
@@ -108,7 +110,7 @@ CASES = [
 def test_sums_over_pairs(join: str, condition: str, key: tuple[str, ...]) -> None:
     """All places and values at once: as expected over all pairs, and with the gradient of differences."""
     froms, right, classes, meet = JOINS[join]
-    model = "shade" if join == "models" else "colour"
+    model = "shade" if "shade" in froms else "colour"
     keys = [k.format(v=model) for k in key]
     expected: dict[tuple[Any, ...], Any] = {}
     for u, v in itertools.product(rows(T), right):
@@ -132,3 +134,50 @@ def test_sums_over_pairs(join: str, condition: str, key: tuple[str, ...]) -> Non
     ends = [program.relaxed([p + sign * 1e-4 * d for p, d in zip(P, step, strict=True)]) @ g for sign in (1, -1)]
     slope = sum(float((a * b).sum()) for a, b in zip(program.gradient(P, g), step, strict=True))
     assert slope == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-6, abs=1e-6)
+
+
+SAME = "FROM t u JOIN t v ON predict(colour, u) = predict(colour, v)"
+
+
+@pytest.mark.parametrize("side", ["u", "v"])
+@pytest.mark.parametrize("condition", ["", " AND u.g = v.g", " AND u.y < v.y"])
+def test_a_key_of_classes_and_columns(condition: str, side: str) -> None:
+    """Asked place by place, each against all pairs."""
+    expected: dict[float, float] = {}
+    for (u, v), (c, d) in itertools.product(itertools.product(rows(T), rows(T)), itertools.product(range(3), repeat=2)):
+        if c == d and CONDITIONS[condition](u, v):
+            key = (u if side == "u" else v)["y"] if COLOURS[c] == "r" else 0.0
+            expected[key] = expected.get(key, 0.0) + chance(u, v, c, d) * u["y"]
+    sql = f"CASE WHEN predict(colour, {side}) = 'r' THEN {side}.y ELSE 0 END"
+    query = database().query(f"SELECT {sql} AS k, sum(u.y) AS n {SAME}{condition} GROUP BY {sql}")
+    for key, value in expected.items():
+        capture = query.capture([Target("value", "n", (("k", key),))])
+        program: Any = capture.program
+        P = [CHANCES[np.asarray(block.table["f"].values, dtype=int)] for block in capture.blocks]
+        assert program.relaxed(P) == pytest.approx([value]), key
+        assert program.rules() == [("SUM by linearity, pairs contracted", False)]
+
+
+def test_what_fills_a_sum_counts_for_as_much_as_there_may_be_no_pair() -> None:
+    """At least as much: 1 − E[pairs]; an AVG is the ratio of what is expected."""
+    values = ("count(v.x)", "sum(v.x)", "avg(v.x)", "coalesce(sum(v.x), 100)", "coalesce(avg(v.x), 100)")
+    names = ", ".join(f"{value} AS a{i}" for i, value in enumerate(values))
+    where = "u.y = v.y AND u.x = v.x AND predict(colour, u) <> 'r'"
+    query = database().query(f"SELECT {names} FROM t u JOIN s v ON predict(colour, u) = predict(colour, v) AND {where}")
+    capture = query.capture([Target("value", f"a{i}", ()) for i in range(5)])
+    program: Any = capture.program
+    P = [CHANCES[np.asarray(block.table["f"].values, dtype=int)] for block in capture.blocks]
+    count, total, mean, filled, refilled = program.relaxed(P)
+    assert 0 < count < 1 and mean == pytest.approx(total / count)
+    assert filled == pytest.approx(total + (1 - count) * 100)
+    assert refilled == pytest.approx(mean * count + (1 - count) * 100)
+    assert program.approximate == (False, False, True, True, True)
+
+
+@pytest.mark.parametrize("value", ["u.g", "u.y + count(*)"])
+def test_a_column_beside_pairs_is_refused(value: str) -> None:
+    query = database().query(f"SELECT u.g, u.y, {value} AS h, count(*) AS n {SAME} GROUP BY u.g, u.y")
+    with pytest.raises(SQLError, match="a column beside aggregates over pairs cannot be part") as e:
+        query.capture([Target("value", "h", (("g", "a"), ("y", 3.0)))])
+    assert (e.value.column, "docs/sql" in str(e.value)) == (18, True)
+    assert f" {'^' * 3}\n" in str(e.value)

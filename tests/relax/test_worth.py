@@ -74,6 +74,8 @@ GROUPS = [
     ("sqrt(sum(y)) > 2", 0.410817, 0.626047), ("ln(sum(y)) > 1", 0.711098, 0.850166),
     ("ceil(avg(x)) > 1", 0.896552, 0.368852), ("stddev_pop(y) > 0.5", 0.456319, 0.98666),
     ("var_samp(y) > 1", 0.350972, 0.922498), ("sum(x) / avg(y) > 1", 0.84695, 0.08903),
+    ("sum(y) / count(x) > 2", 0.413793, 0.747541), ("sum(y) / sum(x) > 1", 0.137931, 0.717004),
+    ("sum(x) / (count(*) + 1) > 1", 0.768788, 0.028261), ("2 < sum(y) / count(*)", 0.413793, 0.614754),
     ("max(x) * min(y) > 2", 0.942477, 0.426977), ("nullif(sum(y), 3) > 2", 0.812852, 0.85552),
     ("CAST(avg(x) AS INTEGER) > 1", 0.896552, 0.368852), ("bool_and(x > 1) OR count(*) > 2", 0.505351, 0.508533),
 ]  # fmt: skip
@@ -142,6 +144,25 @@ ROWS = [
     ("u.y = (SELECT count(*) FROM t v WHERE predict(k, v) = 1)", 0.864375, 1.163, 2.778236),
 ]  # fmt: skip
 """A condition on rows, and the COUNT(*), SUM(x) and AVG(y) of those that meet it."""
+
+JOINED = [
+    ("p.low < v.y", 2.9025), ("p.low <> v.y", 3.7645), ("v.x <= p.low", 2.6145), ("p.top > v.y", 2.9125),
+    ("p.top = v.x", 1.66625), ("p.top <= v.x", 2.07625), ("p.m > v.x", 2.1625), ("CAST(p.m AS DOUBLE) < v.y", 2.21625),
+    ("p.s > v.y", 2.70375), ("p.s <= v.x", 1.57625), ("p.n = v.y", 1.66625), ("p.n >= v.y", 3.184),
+    ("v.y < p.n", 1.51775), ("p.n > 1 AND v.y > 1", 2.416), ("p.g = 'a' AND p.n > v.y", 0.59375),
+    ("round(p.n * v.y) > 3", 2.617358), ("round(p.n + v.y) >= 4.5", 1.882806),  # these two by their spreads
+]  # fmt: skip
+"""A condition on a row and the group of its g, and how many rows meet it, over all worlds."""
+FOUND = [
+    ("count(*)", "predict_proba(k, u, 1) > 0.55", 1.784396), ("count(*)", "predict_proba(k, u, 1) <= 0.55", 1.215604),
+    ("count(*)", "0.55 <= predict_proba(k, u, 1)", 1.784396), ("count(*)", "0.55 > predict_proba(k, u, 1)", 1.215604),
+    ("count(*)", "NOT predict_proba(k, u, 1) > 0.55", 1.215604),
+    ("count(*)", "predict_proba(k, u, 1) > 0.55 AND predict(k, v) = 1", 0.760325),
+    ("sum(predict_proba(k, u, 1))", "predict(k, v) = 1", 0.825),
+    ("count(predict_proba(k, u, 1))", "predict(k, v) = 1", 1.5),
+    ("avg(predict_proba(k, u, 1))", "predict(k, v) = 1", 0.55), ("sum(predict_proba(k, u, 0) * v.y)", "1 = 1", 2.5),
+]  # fmt: skip
+"""Over rows, three of which an outer join finds another for, and three not."""
 
 OVER_ROWS = [
     ("sum({p}) OVER (ORDER BY u.y, u.id)", [2.8, 0.25, 1.9, 3.4, 1.15, 2.3]),
@@ -263,6 +284,18 @@ def test_conditions_on_rows(condition: str, count: float, total: float, mean: fl
     sql = f"SELECT count(*) AS n, sum(u.x) AS s, avg(u.y) AS m FROM t u WHERE {condition} AND 1 = 1"
     found = worth(sql, [N, Target("value", "s", ()), Target("value", "m", ())])
     assert found == pytest.approx([count, total, mean], abs=1e-6)
+
+
+@pytest.mark.parametrize(("condition", "expected"), JOINED)
+def test_conditions_on_a_row_and_its_group(condition: str, expected: float) -> None:
+    found = worth(f"SELECT count(*) AS n FROM t v JOIN ({BELOW}) p ON p.g = v.g WHERE {condition}", [N])
+    assert found == pytest.approx([expected], abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "condition", "expected"), FOUND)
+def test_rows_that_an_outer_join_may_not_find(value: str, condition: str, expected: float) -> None:
+    found = worth(f"SELECT {value} AS n FROM t v LEFT JOIN t u ON u.id = v.id + 3 WHERE {condition}", [N])
+    assert found == pytest.approx([expected], abs=1e-6)
 
 
 @pytest.mark.parametrize(("value", "expected"), OVER_ROWS)

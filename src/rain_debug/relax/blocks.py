@@ -105,12 +105,13 @@ class BlockNumbers(GroupConditions):
         """Plain COUNTs, as 0 for a group that is not there."""
         if self.rows.block.having or not self.plan.group_by:
             return {}
-        found = {}
+        found, given = {}, self.given
+        self.given = None
         for i, output in enumerate(self.plan.outputs):
             e = output.expr
             if e.op == "agg" and e.name == "count":
-                self.given = None
                 found[i] = self._aggregate(e).node
+        self.given = given
         return found
 
     def _full(self, node: int) -> int:

@@ -280,7 +280,7 @@ class _SplitLowering:
         return b.op("maximum", none, b.const(np.zeros(1)))
 
     def constant(self, e: Expr) -> Array:
-        """Not reached: a split plan's pure outputs are group keys, which hold no complaint."""
+        """Refused: pairs are never formed, so that nothing is known of a column beside them."""
         raise self.refuse(e, "a column beside aggregates over pairs cannot be part of a complained cell")
 
     def refuse(self, e: Expr, message: str, hint: str = NESTED) -> SQLError:
