@@ -120,6 +120,7 @@ def test_steps(values: list[float], step: float) -> None:
         (300, 1.0, 300 / 3488, True),
         (2100, 1.0, 1.0, False),  # no points are left
         (40, 0.0, 1.0, False),
+        (1, 3.0, 3 / 16, True),
     ],
 )
 def test_the_points_of_a_fine_lattice(n: int, value: float, grid: float, good: bool) -> None:
@@ -151,6 +152,9 @@ def test_sizes_fall_together() -> None:
         (3, 2.0, None, True, False, False, [3, 2, 4]), (3, 2.0, 2.0, True, False, False, [3, 2, 3]),
         (5, 2.0, 0.0, True, False, False, [5, 2, 2]), (4, -2.0, 0.0, True, False, False, [4, 2, 5]),
         (5000, 1.0, None, False, False, False, [5000, 2, 5001]), (5000, 1.0, 50.0, True, False, False, [5000, 2, 52]),
+        (4095, 1.0, None, True, False, False, [4095, 2, 4096]), (4096, 1.0, None, False, False, False, [4096, 2, 4097]),
+        (4096, 1.0, 4094.0, True, False, False, [4096, 2, 4096]),
+        (4097, 1.0, 4094.0, False, False, False, [4097, 2, 4096]),
     ],
 )  # fmt: skip
 def test_which_rule_a_place_follows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,29 @@ def test_frames(seed: int, frame: Any) -> None:
     assert counted.tolist() == [len(f) for f in frames]
     second = FORWARD["nth_value"](x, presence, partition, *frame[:2], 2, *frame[2:])
     np.testing.assert_array_equal(second, [f[1] if len(f) > 1 else np.nan for f in frames])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ranges_of_values_and_of_peers(seed: int) -> None:
+    """The rows of one partition whose key is near enough, which stand together."""
+    _, _, partition, key = relation(seed)
+    rows = range(len(key))
+    for lo, hi in [(-2, 1), (1, None), (None, -1), (None, None), (0.5, 2.5), (-3, -2), (0, 0)]:
+        for first, last, at in zip(*value_range(partition, key, lo, hi), rows, strict=True):
+            low, high = key[at] + (-np.inf if lo is None else lo), key[at] + (np.inf if hi is None else hi)
+            near = [r for r in rows if partition[r] == partition[at] and low <= key[r] <= high]
+            assert list(range(first, last)) == near
+    for lo, hi in itertools.product((None, 0), repeat=2):
+        for first, last, at in zip(*peer_range(partition, key, lo, hi), rows, strict=True):
+            low, high = -np.inf if lo is None else key[at], np.inf if hi is None else key[at]
+            assert list(range(first, last)) == [
+                r for r in rows if partition[r] == partition[at] and low <= key[r] <= high
+            ]
+    for bounds in [(1, None), (None, -1), (0, 2), (np.zeros(2), 0)]:
+        with pytest.raises(
+            ValueError, match=r"^a peer frame is bounded by None or 0, not by .* and .*; see value_range"
+        ):
+            peer_range(partition, key, *bounds)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -135,7 +135,6 @@ def rules(cluster: Array, cluster_place: Array, n_places: int, value: Array, thr
     share = where(near[place], np.maximum(scaled - floor, 0.0), 0.0)
     whole = floor.astype(np.int64)
     low, base, sizes = extent(whole, share > 0, grid, 4)
-    near &= sizes.prod(axis=0) <= 2 * MOST_WORK
     low_exact, base_exact, sizes_exact = extent(np.rint(scaled).astype(np.int64), np.zeros_like(whole), grid, 2)
     here = near[cluster_place]
     return Rules(
@@ -167,7 +166,7 @@ def _fine(cluster: Array, cluster_place: Array, n_places: int, value: Array, siz
     rms = np.sqrt(square / np.maximum(np.bincount(place, weights=value != 0, minlength=n_places), 1))
     states = np.sqrt(MOST_WORK / 2 * reach / np.maximum(size * widest, 1e-300))
     points = np.minimum(states, MOST_STATES) - 2 * size - 8
-    grid = np.maximum(where(points > 0, reach / np.maximum(points, 1), np.inf), rms / FINE)
+    grid = np.maximum(reach / np.maximum(points, 1), rms / FINE)
     good = (rms > 0) & (grid * FINE <= 2 * rms)
     return where(good, grid, 1.0), good
 
