@@ -97,6 +97,20 @@ def test_each_place_follows_its_rule(kind: str, few: int, small: None, monkeypat
 
 
 @pytest.mark.parametrize("kind", ["var_samp", "var_pop"])
+@pytest.mark.parametrize("few", [6, 7])
+def test_eight_small_deviations(kind: str, few: int, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.7 tuples of three are expected, with a deviation of 0.52: 6.9 in all."""
+    monkeypatch.setattr(variance, "FEW_TUPLES", few)
+    v, one = np.array([1.0, 2.0, 4.0]), np.ones(3)
+    c = Clusters(np.arange(3), np.zeros(3, dtype=int), 1, one * 0.9, one, v)
+    found = FORWARD["sample_variance"](c.w, *c.where, one, v, v * v, kind)[0]
+    exact = expectation(c, c.w, statistic(c, v, v * v, kind), given=True)[0]
+    rough = to_second_order(c, v, v * v, kind, 0)
+    assert abs(exact - rough) > 1e-3
+    assert found == pytest.approx(exact if few == 7 else rough, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["var_samp", "var_pop"])
 @pytest.mark.parametrize("few", [0, 30, 1000])
 def test_its_gradient(kind: str, few: int, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variance, "FEW_TUPLES", few)
