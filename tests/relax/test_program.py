@@ -35,8 +35,8 @@ def test_each_target_is_read_from_its_node_and_position() -> None:
 def test_slopes_of_many_targets_add_up() -> None:
     """p₂ + 1, p₀q, 6, p₀ + 1, p₂q, p₀q and q by 1, 2, 4, 8, 16, 32, 64."""
     first, second = made().gradient(P, 2.0 ** np.arange(7))
-    np.testing.assert_allclose(first, [[0, 8 + 34 * 0.6], [0, 0], [0, 1 + 16 * 0.6]])
-    np.testing.assert_allclose(second, [[0, 0, 34 * 0.8 + 16 * 0.5 + 64]])
+    np.testing.assert_allclose(first, [[0.0, 8 + 34 * 0.6], [0.0, 0.0], [0.0, 1 + 16 * 0.6]])
+    np.testing.assert_allclose(second, [[0.0, 0.0, 34 * 0.8 + 16 * 0.5 + 64]])
 
 
 @pytest.mark.parametrize("target", range(7))
@@ -67,10 +67,10 @@ def test_what_no_target_needs_is_left_out_and_what_nothing_moves_is_computed_at_
     ]
 
 
-def test_a_block_of_one_class_is_that_class_in_every_world() -> None:
+def test_a_block_of_one_class_is_that_class_whatever_its_code() -> None:
     b = Builder([(2, 1)])
     program = b.program([(b.op("pick", b.leaf("classes", 0), attrs=(0,)), 1)])
-    assert program.exact([np.ones((2, 1))], [np.zeros(2)]) == pytest.approx([1.0])
+    assert program.exact([np.ones((2, 1))], [np.array([0, 7])]) == pytest.approx([1.0])
 
 
 def test_a_long_constant_is_told_by_its_shape() -> None:
@@ -85,3 +85,20 @@ def test_what_has_an_exact_reading_of_its_own_is_not_computed_at_once() -> None:
     b = Builder([])
     program = b.program([(b.op("round", b.const(np.array([1.26])), attrs=(1,)), 0)])
     assert (program.exact([], [])[0], program.relaxed([])[0]) == pytest.approx((1.3, 1.26))
+
+
+def test_a_block_read_twice_has_both_slopes() -> None:
+    """Classes times probabilities: p² where relaxed, and p where the class is predicted."""
+    b = Builder([(2, 2)])
+    one, two = (b.op("pick", b.leaf(kind, 0), attrs=(1,)) for kind in ("classes", "probabilities"))
+    program = b.program([(b.op("mul", one, two), 1)])
+    p = [np.array([[0.5, 0.5], [0.7, 0.3]])]
+    assert (program.relaxed(p)[0], program.exact(p, [np.array([0, 1])])[0]) == pytest.approx((0.09, 0.3))
+    np.testing.assert_allclose(program.gradient(p, np.ones(1))[0], [[0.0, 0.0], [0.0, 0.6]])
+
+
+def test_no_targets_have_no_values_and_no_slopes() -> None:
+    program = Builder([(2, 2)]).program([])
+    p = [np.full((2, 2), 0.5)]
+    assert len(program.relaxed(p)) == len(program.exact(p, [np.zeros(2)])) == len(program.bounds()) == 0
+    assert not program.gradient(p, np.zeros(0))[0].any()

@@ -51,6 +51,7 @@ TAIL = "comparison as the tail of a Poisson-binomial"
 OF = "SELECT u.g FROM t u WHERE predict(k, u) = {}"
 BY_Y = f"""SELECT u.g, u.y, count(*) AS n, max(u.x) AS m, CASE WHEN max(u.x) > 1 THEN 'many' ELSE 'few' END AS c
 FROM t u WHERE {YES} GROUP BY u.g, u.y"""
+OUTER = f"SELECT u.y, predict_proba(k, v, 1) AS p FROM t u LEFT JOIN t v ON v.id = u.id + 3 WHERE {YES}"
 A_ONE, A_IS = 1 - 0.75 * 0.1, 1 - 0.5 * 0.75 * 0.25
 """That a row with y = 1 is of class 1, and that one with g = 'a' is."""
 
@@ -99,6 +100,9 @@ SAID: list[tuple[str, Target, str, bool, float]] = [
      f"{THERE}; INTERSECT as a product", True, A_IS * (1 - 0.5 * 0.75 * 0.25 / 0.25 * 0.25)),
     (f"{OF.format(1)} EXCEPT {OF.format(0)}", Target("present", None, (("g", "a"),)),
      f"{THERE}; EXCEPT as w · Π(1 − w)", True, A_IS * (0.5 * 0.25 * 0.75)),
+    (OUTER, Target("present", None, (("y", 3.0),)), ANY, False, 0.5),
+    (OUTER, Target("present", None, (("y", 1.0),)), ANY, False, A_ONE),
+    (OUTER, Target("value", "p", (("y", 3.0),)), "by linearity", False, 0.6),
     (f"SELECT p.g, p.n, v.y FROM t v JOIN ({BY_Y}) p ON p.g = v.g AND p.y = v.y",
      Target("value", "n", (("g", "a"),)), f"{THERE}; weighted by presence", True, 1.0),
 ]  # fmt: skip

@@ -134,8 +134,8 @@ class Program:
         """The nodes that targets are read from, each with its targets and their positions in it."""
         nodes = self.outputs[:, 0]
         order = np.argsort(nodes, kind="stable")
-        starts = np.flatnonzero(np.diff(nodes[order], prepend=-1))
-        return [(int(nodes[at[0]]), at, self.outputs[at, 1]) for at in np.split(order, starts[1:]) if len(at)]
+        ends = np.flatnonzero(np.diff(nodes[order])) + 1
+        return [(int(nodes[at[0]]), at, self.outputs[at, 1]) for at in np.split(order, ends) if len(at)]
 
     def __str__(self) -> str:
         lines = [f"Program of {len(self.outputs)} targets over {len(self.shapes)} blocks of variables"]
