@@ -136,3 +136,9 @@ def test_one_value_for_all_rows_has_one_slope() -> None:
     assert FORWARD["frame_sum"](one, there, partition, -1, 0).tolist() == [2, 4, 4, 2]
     for name, attrs in (("frame_sum", (-1, 0)), ("frame_avg", (None, 0)), ("lag", (1,)), ("first_value", (None, None))):
         check_gradient(name, [one, there], (partition, *attrs), 0)
+
+
+def test_a_row_with_a_chance_of_a_half_is_there() -> None:
+    there, partition = np.array([0.5, 0.499, 0.5]), np.zeros(3, dtype=int)
+    assert FORWARD["frame_count"](there, partition, None, None).tolist() == [2, 3, 2]
+    assert FORWARD["lag"](np.array([1.0, 2.0, 4.0]), there, partition, 1, 0.0).tolist() == [0, 1, 1]
