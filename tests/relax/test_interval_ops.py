@@ -114,6 +114,15 @@ def test_leaves() -> None:
     ]  # fmt: skip
 
 
+def test_chances_contract_to_the_least_and_the_greatest_entry() -> None:
+    """One class holds: also of a row taken from others."""
+    b = Builder([(1, 2)])
+    classes, table = b.leaf("classes", 0), np.array([[1.0, 5.0]])
+    for chances in (classes, b.op("gather", classes, attrs=(np.zeros(1, dtype=int),))):
+        assert bounds(b, b.op("contract", chances, attrs=(table,))) == [[1, 5]]
+    assert b.program([]).bounds().shape == (0, 2)
+
+
 def test_sums_of_chances_contract_term_by_term() -> None:
     """3·a − 2·b, and a·a − b·a + 2·b·b, where a and b are sums of two chances each, between 0 and 2."""
     b = Builder([(2, 2)])
