@@ -32,8 +32,8 @@ def rounding_of(e: Expr) -> Rounding | None:
     """How `e` rounds its argument; None where it does not."""
     if e.op == "round":
         return Rounding("round", int(e.name or 0))
-    if e.op == "other" and e.name in ("floor", "ceil", "ceiling") and len(e.args) == 1:
-        return Rounding(e.name[:5].removesuffix("i"))
+    if e.op == "other" and e.name in ("floor", "ceil") and len(e.args) == 1:
+        return Rounding(e.name)
     if e.op != "cast":
         return None
     if found := re.search(r"(?:DECIMAL|NUMERIC)(?:\(\s*\d+\s*(?:,\s*(\d+)\s*)?\))?", e.name):
