@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import queue
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+import rain_debug as rain
 from notebook.servers import serving
 from rain_debug.datasets import shop
+from rain_debug.view.page import STATIC
 
 pytest.importorskip("anywidget")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -55,6 +60,62 @@ def browser_page(chromium: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert away == []
+
+
+# -- A line that loses messages ----------------------------------------------------------------------------------
+
+MODEL = """async () => {
+  const heard = [];
+  const model = {
+    get: (name) => (name === "start" ? "/q/weekly" : undefined),
+    set() {}, save_changes() {},
+    send: (content) => window.toKernel(content),
+    on: (name, callback) => heard.push(callback),
+    off: (name, callback) => heard.splice(heard.indexOf(callback), 1),
+  };
+  const el = document.body.appendChild(document.createElement("div"));
+  const { default: widget } = await import(window.bundle);
+  const close = widget.render({ model, el });
+  const turn = setInterval(async () => {
+    for (const message of await window.fromKernel()) for (const each of [...heard]) each(message);
+  }, 20);
+  window.leave = () => { close(); clearInterval(turn); return heard.length; };
+}"""
+
+
+@pytest.mark.parametrize("lost", ["questions", "answers"])
+def test_a_story_over_a_line_that_loses_every_third_message(lost: str, browser_page: Any) -> None:
+    db = rain.connect(shop().frames())
+    db.create_model("churn", LogisticRegression(max_iter=2000), "SELECT * FROM churn_training", key="id",
+                    label="churned", features=list(shop().features))  # fmt: skip
+    widget = db.query(shop().query, name="weekly").widget()
+    came: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    numbers = itertools.count(2)  # the second is the first lost
+    asked: list[str] = []
+
+    def arrives(kind: str) -> bool:
+        return lost != kind or next(numbers) % 3 != 0
+
+    def to_kernel(content: Any) -> None:
+        asked.append(content["id"])
+        if arrives("questions"):
+            widget._handle_custom_msg(content, [])
+
+    widget.send = lambda content: came.put(content) if arrives("answers") else None
+    page = browser_page
+    page.expose_function("toKernel", to_kernel)
+    page.expose_function("fromKernel", lambda: [came.get() for _ in range(came.qsize())])
+    page.route("**/rain.js", lambda route: route.fulfill(path=STATIC / "rain.js", content_type="text/javascript"))
+    page.route("**/empty", lambda route: route.fulfill(body="<title>A notebook</title>", content_type="text/html"))
+    page.goto("http://127.0.0.1:9/empty")
+    page.evaluate("window.bundle = '/rain.js'")
+    page.evaluate(MODEL)
+    page.locator(".rain .mark").first.wait_for()
+    complain_and_run(page)
+    assert page.locator(".rain h1").inner_text() == widget.report.summary
+    assert len(asked) > len(set(asked)), "nothing was asked again"
+    assert page.evaluate("window.leave()") == 0
+    widget.close()
 
 
 # -- JupyterLab -------------------------------------------------------------------------------------------------
@@ -115,7 +176,10 @@ def test_jupyterlab(lab: str, browser_page: Any, violations: Any) -> None:
     weekly.locator("svg[role=img]").wait_for()
     assert weekly.locator("table tr").count() == 13 and weekly.locator("script").count() == 0
     run(2)
-    page.locator(".rain .mark").first.wait_for()
+    try:
+        page.locator(".rain .mark").first.wait_for()
+    except playwright.TimeoutError:
+        pytest.fail(f"no widget; what the notebook shows: {page.locator('.jp-Notebook').inner_text()}")
     page.locator("[data-look=dark] .rain").wait_for()  # the notebook's theme, not the browser's
     assert violations(page, ".rain") == []
     complain_and_run(page)

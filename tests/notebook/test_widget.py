@@ -19,6 +19,7 @@ from rain_debug.report import Report
 
 pytest.importorskip("anywidget")
 from rain_debug.notebook.turns import CELL, TURNS, Turns
+from rain_debug.notebook.widget import KEPT
 
 LOW = {"query": "weekly", "column": "n", "where": {"week": "2026-11-09"}}
 
@@ -46,8 +47,8 @@ class Talk:
             self.came.append(content)
             self._news.notify_all()
 
-    def send(self, number: str, op: str, request: Any = None) -> None:
-        self.widget._handle_custom_msg({"id": number, "op": op, "request": request}, [])
+    def send(self, number: str, op: str, request: Any = None, heard: int = 0) -> None:
+        self.widget._handle_custom_msg({"id": number, "op": op, "request": request, "heard": heard}, [])
 
     def until(self, there: Callable[[dict[str, Any]], bool], seconds: float = 20) -> dict[str, Any]:
         with self._news:
@@ -126,6 +127,39 @@ def test_a_run_can_be_cancelled_and_keeps_its_rounds(talk: Talk) -> None:
     assert done["type"] == "done" and done["run"]["state"] == "interrupted" and 0 < done["run"]["removed"] < 2000
     assert talk.widget.report.stopped == "interrupted"
     talk.end("other")
+
+
+def test_what_was_not_heard_is_said_again_and_nothing_done_twice(talk: Talk) -> None:
+    talk.send("run", "debug", debug(60, budget=60, step=20))
+    talk.end("run")
+    told = list(talk.came)
+    assert [message["at"] for message in told] == list(range(len(told))) and len(told) > 4
+    report = talk.widget.report
+    talk.send("run", "debug", debug(60, budget=60, step=20), heard=2)
+    assert talk.came == told + told[2:] and talk.widget.report is report
+    talk.send("run", "cancel", heard=len(told))
+    assert talk.came == told + told[2:], "all was heard"
+    talk.send("lost", "cancel")
+    assert talk.end("lost")["answer"] is None, "what it would have cancelled never came"
+    talk.send("lost", "debug", debug(60))
+    assert len(talk.came) == 2 * len(told) and talk.widget.report is report
+
+
+def test_a_run_cancelled_before_its_turn_ends(talk: Talk) -> None:
+    TURNS.begin_cell()
+    talk.send("run", "debug", debug(55, budget=20, step=20))
+    talk.until(lambda c: "event" in c)
+    talk.send("run", "cancel", heard=1)
+    assert talk.end("run")["answer"] is None
+    assert {e["type"] for e in talk.events("run")} == {"waiting"}
+    TURNS.end_cell()
+
+
+def test_old_questions_are_forgotten(talk: Talk) -> None:
+    for i in range(2 * KEPT):
+        talk.send(str(i), "nought")
+        talk.end(str(i))
+    assert list(talk.widget._said) == [str(i) for i in range(KEPT, 2 * KEPT)]
 
 
 def test_a_report_opens_at_its_run_and_can_be_run_again(weekly: Query) -> None:

@@ -19,7 +19,9 @@ export type { Host } from "./types";
 export default {
   render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const start = model.get("start");
-    return mount(el, notebookHost(model), typeof start === "string" && start ? { start } : {});
+    const host = notebookHost(model);
+    const unmount = mount(el, host, typeof start === "string" && start ? { start } : {});
+    return () => (unmount(), host.close());
   },
 };
 
