@@ -70,6 +70,25 @@ def test_equal_values_in_other_words_are_one_place(db: Any, sql: str) -> None:
     assert read.tolist() == [row["n"], row["n"]]
 
 
+def test_places_named_by_other_columns_or_in_another_order_are_read_together(db: Any) -> None:
+    sql = NESTED.replace("{key} AS k", "g AS k, g % 2 AS half").format(key="g, g % 2")
+    query = db.query(sql)
+    rows = query.answer.rows()[:6]
+    targets = [
+        Target("value", "n", (("k", rows[0]["k"]), ("half", rows[0]["half"]))),
+        Target("value", "n", (("half", rows[1]["half"]), ("k", rows[1]["k"]))),
+        Target("value", "n", (("K", rows[2]["k"]), ("half", rows[2]["half"]))),
+        Target("value", "s", (("k", rows[3]["k"]),)),
+        Target("value", "s", (("k", rows[4]["k"]),)),
+        Target("present", None, (("k", rows[5]["k"]), ("half", rows[5]["half"]))),
+        Target("value", "n", (("k", rows[0]["k"]), ("half", rows[0]["half"]))),
+    ]
+    ways = ["n", "n", "n", "s", "s"]
+    want = [*(row[w] for row, w in zip(rows, ways, strict=False)), 1.0, rows[0]["n"]]
+    np.testing.assert_allclose(_read(db, query, targets), want, rtol=1e-12)
+    np.testing.assert_allclose(_read(db, query, targets[::-1]), want[::-1], rtol=1e-12)
+
+
 @pytest.mark.parametrize("sql", [FLAT, JOINED, NESTED], ids=["flat", "joined", "nested"])
 @pytest.mark.parametrize("others", [0, GROUPS - 1])
 def test_a_place_that_no_row_can_have(db: Any, sql: str, others: int) -> None:

@@ -48,6 +48,28 @@ def test_values_are_numbered_as_numpy_has_them(dtype: Any) -> None:
         assert numbers.ndim == 1
 
 
+FLOATS = [
+    [0.5, 2.0, 0.5],
+    [3.0, np.nan, 3.0],
+    [-0.0, 0.0, 1.0],
+    [2.0**31, 1.0],
+    [np.inf, 1.0],
+    [1e300, -1e300, 1.0],
+    [7.0, -3.0, 7.0],
+]
+
+
+@pytest.mark.parametrize("values", FLOATS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_floats_are_numbered_whole_or_not(values: list[float], dtype: Any) -> None:
+    with np.errstate(over="ignore"):
+        given = np.array(values).astype(dtype)
+    distinct, numbers = numbered(given)
+    want, inverse = np.unique(given, return_inverse=True)
+    assert distinct.dtype == dtype and numbers.tolist() == inverse.tolist()
+    np.testing.assert_array_equal(distinct, want)
+
+
 def test_a_table_of_the_whole_range_is_made_where_integers_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     sorts: list[int] = []
     argsort = np.argsort

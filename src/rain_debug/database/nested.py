@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -239,14 +240,10 @@ class NestedQuery(Query):
         """The shape of each target, and the values that place it."""
         shapes: list[_Shape] = []
         placed: list[tuple[Any, ...]] = []
-        last, shape = None, None
-        for target in targets:
-            names, values = zip(*target.where, strict=True) if target.where else ((), ())
-            if shape is None or last != (target.kind, target.column, names):
-                last = target.kind, target.column, names
-                shape = self._shape(*last)
-            shapes.append(shape)
-            placed.append((*values, target.value) if shape.named else values)
+        for alike, names, values in _runs(targets):
+            shape = self._shape(alike[0].kind, alike[0].column, names)
+            shapes += [shape] * len(alike)
+            placed += [(*v, t.value) for v, t in zip(values, alike, strict=True)] if shape.named else values
         return shapes, placed
 
     def _shape(self, kind: str, name: str | None, names: tuple[str, ...]) -> _Shape:
@@ -364,6 +361,22 @@ class NestedQuery(Query):
             if e.op == "agg" and e.name == "count" and not body.having and body.plan.group_by:
                 return 0.0
         return float("nan")
+
+
+def _runs(targets: Sequence[Target]) -> Iterator[tuple[list[Target], tuple[str, ...], list[tuple[Any, ...]]]]:
+    """`targets` as runs of one kind and column that name the same columns: these names, and each one's values."""
+    for (_, _, width), run in itertools.groupby(targets, key=lambda t: (t.kind, t.column, len(t.where))):
+        alike = list(run)
+        flat = list(itertools.chain.from_iterable(itertools.chain.from_iterable(t.where for t in alike)))
+        names = [set(flat[i :: 2 * width]) for i in range(0, 2 * width, 2)]
+        if not width:
+            yield alike, (), [()] * len(alike)
+        elif all(len(each) == 1 for each in names):
+            columns = [flat[i :: 2 * width] for i in range(1, 2 * width, 2)]
+            yield alike, tuple(*zip(*names, strict=True)), list(zip(*columns, strict=True))
+        else:
+            for t in alike:
+                yield [t], tuple(n for n, _ in t.where), [tuple(v for _, v in t.where)]
 
 
 def _shown(nested: Nested, i: int) -> str:

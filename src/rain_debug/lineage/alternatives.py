@@ -72,11 +72,13 @@ def _distinct_places(block: Block, places: Restriction | None) -> tuple[Restrict
     if places.n > MOST_LISTED and len({alias for aliases in named.values() for alias in aliases}) > 1:
         return None  # a table of places beside keys of several sources would be joined with one of these alone first
     try:
-        number = {values: i for i, values in enumerate(dict.fromkeys(places.values))}
+        distinct = dict.fromkeys(places.values)
     except TypeError:  # a list or a dictionary as a value
         return None
-    rows = np.arange(len(number)) if len(number) == places.n else np.array([number[v] for v in places.values])
-    return Restriction(places.positions[: len(number)], list(number)), rows
+    if len(distinct) == places.n:
+        return places, np.arange(places.n)
+    number = {values: i for i, values in enumerate(distinct)}
+    return Restriction(places.positions[: len(number)], list(number)), np.array([number[v] for v in places.values])
 
 
 class _Capture:

@@ -18,6 +18,11 @@ def numbered(values: Array) -> tuple[Array, Array]:
     """
     if values.dtype.kind in "iu" and bool((values[1:] > values[:-1]).all()):
         return values, np.arange(len(values))
+    if values.dtype.kind == "f" and len(values) and bool((np.abs(values) < 2.0**31).all()):
+        integers = values.astype(np.int64)
+        if bool((integers == values).all()):
+            found, numbers = numbered(integers)
+            return found.astype(values.dtype), numbers
     whole = values.dtype.kind in "iu"
     low, high = (int(values.min()), int(values.max())) if whole else (0, 0)
     width = high - low + 1

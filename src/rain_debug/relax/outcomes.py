@@ -259,8 +259,10 @@ def _number(first: Array, columns: Array) -> Array:
     distinct, key = numbered(first)
     if len(distinct) == len(first):
         return key.astype(np.int64)
-    for j in range(columns.shape[1]):
-        code = numbered(columns[:, j])[1]
+    for column in columns.T:
+        if (column == column[0]).all():
+            continue
+        code = numbered(column)[1]
         key = numbered(key * (int(code.max()) + 1) + code)[1]
     return key.astype(np.int64)
 
