@@ -121,6 +121,8 @@ SELECT sqrt(count(*)) AS r FROM users u WHERE predict(churn, u) = 'yes';
 SELECT coalesce(sum(u.fee), 0) AS s FROM users u WHERE predict(churn, u) = 'yes';
 -- CASE over an aggregate
 SELECT CASE WHEN count(*) > 2 THEN 10 ELSE 1 END AS k FROM users u WHERE predict(churn, u) = 'yes';
+-- CASE of several thresholds on an aggregate
+SELECT CASE WHEN count(*) > 2 THEN 10 WHEN count(*) > 1 THEN 5 ELSE 1 END AS k FROM users u WHERE predict(churn, u) = 'yes';
 -- MEDIAN, QUANTILE
 SELECT median(u.fee) AS m FROM users u WHERE predict(churn, u) = 'yes';
 -- STRING_AGG, LIST
@@ -157,6 +159,12 @@ SELECT DISTINCT u.plan FROM users u WHERE predict(churn, u) = 'yes';
 SELECT DISTINCT ON (u.plan) u.plan, u.id FROM users u WHERE predict(churn, u) = 'yes' ORDER BY u.plan, u.id;
 -- HAVING of a count
 SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING count(*) > 1;
+-- HAVING with BETWEEN, IN, AND, OR over one aggregate
+SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan
+HAVING count(*) BETWEEN 1 AND 2 OR count(*) IN (4, 5);
+-- groups by the word for their count
+SELECT count(*) AS k FROM (SELECT u.plan, CASE WHEN count(*) > 1 THEN 'many' ELSE 'few' END AS word FROM users u
+WHERE predict(churn, u) = 'yes' GROUP BY u.plan) t WHERE word = 'many';
 -- HAVING of a sum
 SELECT u.plan, sum(u.fee) AS s FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING sum(u.fee) > 6;
 -- HAVING of an average

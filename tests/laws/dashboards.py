@@ -350,9 +350,18 @@ class _Writer(Values):
             (1, lambda: shape("coalesce", kind, f"coalesce({a}, {self.pick([0, 5])})")),
             (1, lambda: shape("case", "text", f"CASE WHEN {a} > 1 THEN 'many' WHEN {a} > 0 THEN 'one' ELSE 'no' END")),
             (1, lambda: shape("case", "num", f"CASE WHEN count(*) > 1 THEN {b} ELSE 0 END")),
+            (1, lambda: shape("case", "int", self.steps(a))),
             (1, lambda: shape("cast", "num", f"CAST({a} AS DOUBLE)")),
             (1, lambda: shape("function", "num", f"abs({a} - {self.pick([1, 2])})")),
         )
+
+    def steps(self, number: str) -> str:
+        """What follows a number in steps, or where it is one of some."""
+        first = self.pick([f"{number} > 1", f"{number} BETWEEN 0 AND 1", f"{number} > 0 AND {number} <= 2"])
+        second = self.pick([f"{number} > 0", f"{number} < 0 OR {number} > 2", "count(*) > 1"])
+        last = self.pick(["THEN 3", "THEN 3 ELSE 1", "THEN NULL ELSE 1"])
+        case = f"CASE WHEN {first} THEN 5 WHEN {second} {last} END"
+        return self.pick([case, case, f"1 + {case}", f"coalesce({case}, 2)"])
 
     def numeric(self, scope: Scope) -> tuple[str, str]:
         while (found := self.aggregate(scope))[0] not in ("int", "num"):
@@ -443,6 +452,11 @@ class _Writer(Values):
         bound = self.pick([0, 1, 1, 2]) if kind == "int" else self.pick([0.7, 1.3, -0.3])
         if kind == "num" and self.chance(0.2):
             text = f"round(1.07 * ({text}){self.pick(['', ', 1'])})"  # no sum of a few values lies at a half
+        if self.chance(0.2):
+            last = self.pick(["", "ELSE 'no'"])
+            word = f"CASE WHEN {text} > 1 THEN 'many' WHEN {text} > 0 THEN 'one' {last} END"
+            among = [f"{text} BETWEEN 0 AND 1", f"({text} < 0 OR {text} > 1)", f"{text} > 0 AND {text} < 3"]
+            return self.pick([*among, f"{word} > 'n'", f"{word} IN ('one', 'no')", f"{word} IS NULL"])
         return f"{text} {self.pick(['>', '>', '>=', '<', '=' if kind == 'int' else '<='])} {bound}"
 
     def series(self, depth: int) -> tuple[str, Relation]:

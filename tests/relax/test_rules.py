@@ -74,7 +74,12 @@ TREE = [
     ("bool_or(x > 1)", "BOOL_OR over independent tuples", False),
     ("bool_and(x > 1)", "BOOL_AND over independent tuples", False),
     ("bool_or(x > 1) AND count(*) > 1", f"BOOL_OR over independent tuples; {TAIL}; {BOTH}", True),
-    ("avg(x)", "AVG as a corrected ratio", False), ("sum(x) BETWEEN 2 AND 5", f"{TAIL}; {BOTH}", True),
+    ("avg(x)", "AVG as a corrected ratio", False), ("sum(x) BETWEEN 2 AND 5", TAIL, True),
+    ("count(*) BETWEEN 1 AND 2 OR count(*) IN (0, 3)", TAIL, False),
+    ("CASE WHEN count(*) > 2 THEN 5 WHEN count(*) > 1 THEN 3 END", f"CASE by value; {TAIL}", False),
+    ("1 + CASE WHEN count(*) > 2 THEN 5 END", f"CASE by value; {TAIL}", True),
+    ("CASE WHEN count(*) > 2 THEN 5 WHEN count(x) > 1 THEN 3 ELSE 1 END",
+     f"CASE by value; {TAIL}; conditions of CASE as if independent", True),
 ]  # fmt: skip
 """A value, its rules, and whether one of them is only an approximation."""
 

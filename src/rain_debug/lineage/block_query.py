@@ -22,7 +22,8 @@ class BlockQuery:
     """The query of a block's alternatives, with the tables `tables` in place of the names in its FROM.
 
     `items` are what it selects, by name: `code_k` is the state of atom k, `rid_i` the row id `rids[i]`, `below_b` the
-    row of relation b; then `row`, or `key_i` and `out_i`; the keys of `events`; and `texts`, what NumPy computes with.
+    row of relation b; then `row`, or `key_i` and `out_i`; the keys of `events`; and `texts`, what NumPy computes with,
+    `constants` among them.
     `states` are the atoms with states, those in `settled` with but one that their conditions let through.
     """
 
@@ -45,6 +46,7 @@ class BlockQuery:
         self.settled: dict[int, tuple[int, str]] = {}
         self.items: dict[str, str] = {}
         self.texts: dict[str, str] = {}
+        self.constants: list[str] = []
         self.events: list[Event] = [event for event in block.events if event.body is not None]
         self.outputs = [i for i, c in enumerate(block.columns) if not c.uncertain]
         self.rids = list(dict.fromkeys(r for a in plan.atoms if a.kind in ("class", "proba", "number") for r in a.rids))
@@ -157,6 +159,8 @@ class BlockQuery:
         for j, leaf in enumerate(block_leaves(self.block, numbers)):
             self.texts[leaf.sql] = f"e_{j}"
             self.items[f"e_{j}"] = self._text(leaf.sql)
+            if leaf.op == "const":
+                self.constants.append(leaf.sql)
 
     # -- places -------------------------------------------------------------------------------------------------
 

@@ -100,9 +100,11 @@ class _Contraction:
             factors, also = [], only
             for number in (0, 1):
                 mine = what if home == number else "rows"
-                factors.append(
-                    f"{SIDES[number]}.{self._sum(number, mine, argument, a.filter if holds == number else None)}"
-                )
+                condition = a.filter if holds == number else None
+                factor = f"{SIDES[number]}.{self._sum(number, mine, argument, condition)}"
+                # The sum of nothing is NULL, also where it is the other side that FILTER leaves nothing of.
+                nothing = what == "total" and mine == "rows" and condition is not None
+                factors.append(f"nullif({factor}, 0)" if nothing else factor)
             if argument is not None and home == -1 and what != "rows":
                 value = self._between(argument)
                 if what == "total":

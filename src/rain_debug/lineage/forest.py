@@ -33,7 +33,8 @@ class Literals:
 class BlockRows:
     """Alternatives of one block: `row` (n,) is the row of the relation that each belongs to.
 
-    `table` holds what tells its rows apart, where anything reads that; otherwise it is empty.
+    `table` holds what tells its rows apart, where anything reads that; otherwise it is empty. `constants` are those
+    texts that read no column, by their value, where there is no alternative to read them off.
     """
 
     block: Block
@@ -48,6 +49,7 @@ class BlockRows:
     events: dict[str, Rows]
     sql: str
     kinds: Mapping[str, str]
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rain_debug.lineage.forest import BlockRows, Literals
 from rain_debug.relax.expressions import COUNTS, FLIP, Expressions
+from rain_debug.relax.intervals import Values
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.relation import THERE, Number, plain
 from rain_debug.relax.rounding import THRESHOLD
@@ -100,6 +104,7 @@ class Alternatives(Expressions):
     def _weight(self) -> int:
         b, n = self.b, self.n
         seen: list[Literals] = []
+        groups = self._on_one_number()
         node: int | None = None
         for literal in self.rows.literals:
             if literal.kind == "class":
@@ -110,9 +115,10 @@ class Alternatives(Expressions):
                 seen.append(literal)
                 part = b.op("at", b.leaf("classes", literal.block), attrs=(literal.rows, codes))
             elif literal.kind == "event":
-                p = b.op("gather", self.event(literal.source), attrs=(literal.rows,))
-                sign = b.const(2.0 * literal.codes - 1)
-                part = b.op("add", b.op("mul", p, sign), b.const(1.0 - literal.codes))
+                alike = next((group for group in groups if any(x is literal for x in group)), [literal])
+                if alike[0] is not literal:
+                    continue
+                part = self._events_held(alike)
             else:
                 presence = self.below[literal.source].presence
                 if presence is None:
@@ -126,6 +132,47 @@ class Alternatives(Expressions):
             node = part if node is None else b.op("mul", node, part)
         return node if node is not None else self.lowering.ones(n)
 
+    def _on_one_number(self) -> list[list[Literals]]:
+        """Comparisons of the same number of the same rows with constants, two or more of them."""
+        groups: dict[str, list[Literals]] = {}
+        for literal in self.rows.literals:
+            found = self._values(self._condition(literal.source)) if self._is_comparison(literal) else None
+            if found is not None and not any(self.plan.atoms[k].kind == "proba" for k in found[0].atoms):
+                groups.setdefault(found[0].sql, []).append(literal)
+        alike = ([x for x in group if np.array_equal(x.rows, group[0].rows)] for group in groups.values())
+        return [group for group in alike if len(group) > 1]
+
+    def _is_comparison(self, literal: Literals) -> bool:
+        return literal.kind == "event" and literal.source not in self.rows.events
+
+    def _condition(self, name: str) -> Expr:
+        condition = next(e for e in self.rows.block.events if e.name == name).condition
+        assert condition is not None
+        return condition
+
+    def _events_held(self, literals: Sequence[Literals]) -> int:
+        """The probability (n,) that events are as each alternative presumes: several are comparisons of one number."""
+        b, first = self.b, literals[0]
+        if len(literals) == 1:
+            p = b.op("gather", self.event(first.source), attrs=(first.rows,))
+            return b.op("add", b.op("mul", p, b.const(2.0 * first.codes - 1)), b.const(1.0 - first.codes))
+        self.loose = True
+        node = b.const(np.zeros(self.n))
+        patterns, which = np.unique(np.stack([x.codes for x in literals], axis=1), axis=0, return_inverse=True)
+        for i, pattern in enumerate(patterns.tolist()):
+            conditions = [self._condition(x.source) for x in literals]
+            found = [v for v in map(self._values, conditions) if v is not None]
+            holding = [values for (_, values), code in zip(found, pattern, strict=True) if code == 1]
+            failing = [values for (_, values), code in zip(found, pattern, strict=True) if code == 0]
+            missed = functools.reduce(operator.or_, failing, Values())
+            if holding:  # the number is not NULL then
+                chance = self._among(conditions[0], found[0][0], functools.reduce(operator.and_, holding) & ~missed)
+            else:
+                chance = b.op("sub", b.const(np.ones(1)), self._among(conditions[0], found[0][0], missed))
+            chance = b.op("gather", b.op("add", chance, b.const(np.zeros(self.n))), attrs=(first.rows,))
+            node = b.op("add", node, b.op("mul", chance, b.const((which.reshape(-1) == i).astype(float))))
+        return node
+
     def event(self, name: str) -> int:
         """The probability (n_events,) that an event is true."""
         if name not in self._events:
@@ -136,10 +183,8 @@ class Alternatives(Expressions):
                 self.rules.extend(["EXISTS as 1 − Π(1 − w)", *found.rules])
                 self.loose = self.loose or found.loose
             else:
-                event = next(e for e in self.rows.block.events if e.name == name)
-                assert event.condition is not None
                 self.loose = True
-                self._events[name] = self._chance(event.condition)
+                self._events[name] = self._chance(self._condition(name))
         return self._events[name]
 
     def _chance(self, e: Expr) -> int:

@@ -92,8 +92,8 @@ class BlockNumbers(GroupConditions):
         def chance(value: Expr) -> int:
             if value.op == "case":
                 node = chance(value.args[-1])
-                for condition, branch in reversed(list(zip(value.args[:-1:2], value.args[1:-1:2], strict=True))):
-                    node = b.op("select", self.condition(condition), chance(branch), node)
+                for taken, branch in reversed(list(zip(self.branches(value), value.args[1:-1:2], strict=True))):
+                    node = b.op("select", taken, chance(branch), node)
                 return node
             if value.op == "const":
                 return b.const(np.full(1, float(value.sql == text)))
@@ -126,19 +126,19 @@ class BlockNumbers(GroupConditions):
         return bool(names - {"count", "sum"}) or bool(self.rows.block.having) or groups
 
     def _having(self, presence: int | None) -> int:
-        b, having = self.b, self.rows.block.having
-        nodes = [self.condition(h) for h in having]
-        node = nodes[0]
-        for other in nodes[1:]:
-            self.rules.append("conditions of HAVING as if independent")
-            self.loose = True
-            node = b.op("mul", node, other)
+        b = self.b
+        node = self.together("and", self.rows.block.having, "conditions of HAVING as if independent")
         both = node if presence is None else b.op("mul", presence, node)
         return b.op("null_to", self._full(both), b.const(np.zeros(1)))
 
 
 def _may_be_null(e: Expr) -> bool:
-    """True where an aggregate that is NULL over nothing is part of something larger."""
+    """True where what may be NULL is part of something larger: an aggregate over nothing, a branch of a CASE."""
     if e.op in ("agg", "coalesce"):
         return False
-    return any((a.op == "agg" and a.name != "count") or _may_be_null(a) for a in e.args)
+    return any((a.op == "agg" and a.name != "count") or _has_null(a) or _may_be_null(a) for a in e.args)
+
+
+def _has_null(e: Expr) -> bool:
+    """True for a CASE that may be NULL by what stands in it."""
+    return e.op == "case" and any(v.sql.upper() == "NULL" or v.has_columns for v in (*e.args[1:-1:2], e.args[-1]))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rain_debug.relax.functions import operation
+from rain_debug.relax.intervals import Values
 from rain_debug.relax.relation import Notes, Number
 from rain_debug.relax.rounding import rounding_of, threshold, unrounded
 from rain_debug.relax.spreads import variance_of
@@ -33,6 +36,11 @@ def _inverse(e: Expr) -> Expr | None:
         return None
     args = tuple(replace(a, op="not", args=(a,), sql=f"NOT ({a.sql})") for a in e.args)
     return replace(e, op=INVERSE[e.op], args=args if e.op in ("and", "or") else e.args, sql=f"NOT ({e.sql})")
+
+
+def _flat(op: str, e: Expr) -> list[Expr]:
+    """The parts of `e` where it is an AND (`op` "and") or an OR of some, else itself."""
+    return [part for a in e.args for part in _flat(op, a)] if e.op == op else [e]
 
 
 def _compared(e: Expr, side: Expr, op: str, number: float) -> Expr:
@@ -91,6 +99,8 @@ class Expressions(ABC):
         """The probability that `e` is not NULL, given that the row is there; None where it has no rule."""
         if e.op == "not":
             return self.known(e.args[0])
+        if e.op == "case":
+            return self._case_known(e)
         inverse = _inverse(e) if self.leaf(e) is None else None
         return None if inverse is None else self.b.op("add", self.condition(e), self.condition(inverse))
 
@@ -117,15 +127,7 @@ class Expressions(ABC):
         if e.op == "neg":
             return b.op("sub", b.const(np.zeros(1)), self.number(e.args[0]))
         if e.op == "case":
-            self.rules.append("CASE by value")
-            node = self.number(e.args[-1])
-            moved = b.depends(node)
-            for condition, value in reversed(list(zip(e.args[:-1:2], e.args[1:-1:2], strict=True))):
-                chance, worth = self.condition(condition), self.number(value)
-                moved = moved or b.depends(worth)
-                self.loose = self.loose or (b.depends(chance) and moved)
-                node = b.op("select", chance, worth, node)
-            return node
+            return self._case(e)
         if e.op == "coalesce":
             node = self.number(e.args[-1])
             for arg in reversed(e.args[:-1]):
@@ -157,6 +159,68 @@ class Expressions(ABC):
         what = (e.name or e.op).upper()
         raise self.lowering.refuse(e, f"{what} of a number that predictions move is not supported")
 
+    def _case(self, e: Expr) -> int:
+        """A CASE by the chances of its branches."""
+        b = self.b
+        self.rules.append("CASE by value")
+        node, known = self.worth(e.args[-1])
+        moved, nullable = b.depends(node), known is not None
+        for chance, value in reversed(list(zip(self.branches(e), e.args[1:-1:2], strict=True))):
+            worth, there = self.worth(value)
+            moved, nullable = moved or b.depends(worth), nullable or there is not None
+            self.loose = self.loose or (b.depends(chance) and moved)
+            one, other = (b.const(np.ones(1)) if x is None else x for x in (there, known))
+            node, known = b.op("select", chance, worth, node), b.op("select", chance, one, other)
+        return self.defined(node, known) if nullable and known is not None else node
+
+    def worth(self, e: Expr) -> tuple[int, int | None]:
+        """The number of a branch; and 0 where what stands there is NULL, 1 elsewhere, None where it never is."""
+        return self.number(e), None
+
+    def defined(self, node: int, known: int) -> int:
+        """A number that is not NULL as likely as `known` says, and counts as 0 where it is."""
+        return self.b.op("defined", node, known)
+
+    def _case_known(self, e: Expr) -> int | None:
+        """The probability that a CASE is not NULL; None where that of a branch has no rule."""
+        worths = [self._there(v) for v in (*e.args[1:-1:2], e.args[-1])]
+        if None in worths:
+            return None
+        *there, node = [w for w in worths if w is not None]
+        for chance, known in reversed(list(zip(self.branches(e), there, strict=True))):
+            node = self.b.op("select", chance, known, node)
+        return node
+
+    def _there(self, e: Expr) -> int | None:
+        """The probability that the number of a branch is not NULL; None where it has no rule."""
+        if self.leaf(e) is not None:
+            known = self.worth(e)[1]
+            return self.b.const(np.ones(1)) if known is None else known
+        if e.op == "agg" and e.name in COUNTS:
+            return self.b.const(np.ones(1))
+        return self.known(e)
+
+    def branches(self, e: Expr) -> list[int]:
+        """The chance of each branch of a CASE given that none before it is taken."""
+        b, conditions = self.b, e.args[:-1:2]
+        found = [self._values(c) for c in conditions if self.leaf(c) is None]
+        if len({side.sql for side, _ in filter(None, found)}) > 1 or None in found or len(found) < 2:
+            chances = [self.condition(c) for c in conditions]
+            if sum(map(b.depends, chances)) > 1:
+                self.rules.append("conditions of CASE as if independent")
+                self.loose = True
+            return chances
+        taken, rest, chances = Values(), b.const(np.ones(1)), []
+        for condition in conditions:
+            one = self._values(condition)
+            if one is None:
+                chances.append(self.condition(condition))
+                continue
+            chance = self._among(condition, one[0], one[1] & ~taken)
+            chances.append(b.op("given", chance, rest))
+            taken, rest = taken | one[1], b.op("sub", rest, chance)
+        return chances
+
     def _cast(self, e: Expr) -> int:
         if any(t in e.name for t in ("DOUBLE", "FLOAT", "REAL")):
             return self.number(e.args[0])
@@ -182,15 +246,12 @@ class Expressions(ABC):
         if e.op == "atom":
             return self.atom(e.atoms[0]).node
         if e.op in ("and", "or"):
-            if all(b.depends(self.condition(a)) for a in e.args):
-                self.rules.append("AND, OR over aggregates as if independent")
-                self.loose = True
-            node = self.condition(e.args[0])
-            for arg in e.args[1:]:
-                other = self.condition(arg)
-                both = b.op("mul", node, other)
-                node = both if e.op == "and" else b.op("sub", b.op("add", node, other), both)
-            return node
+            return self.together(e.op, e.args, "AND, OR over aggregates as if independent")
+        if e.op == "case":
+            held = self.condition(e.args[-1])
+            for chance, branch in reversed(list(zip(self.branches(e), e.args[1:-1:2], strict=True))):
+                held = b.op("select", chance, self.condition(branch), held)
+            return held
         if e.op == "not" and (inverse := _inverse(e.args[0])) is not None:
             return self.condition(inverse)
         if e.op == "not":
@@ -208,6 +269,59 @@ class Expressions(ABC):
             value, known = b.op("null_to", self.number(e), b.const(np.zeros(1))), self.known(e)
             return value if known is None else b.op("mul", value, known)
         raise self.lowering.refuse(e, "this condition on numbers that predictions move is not supported")
+
+    def together(self, op: str, conditions: Sequence[Expr], rule: str) -> int:
+        """The probability (n,) of all ("and") or any ("or") of `conditions`: those on one number are one condition."""
+        b, chances = self.b, []
+        rest = [part for c in conditions for part in _flat(op, c)]
+        while rest:
+            first, found = rest[0], self._values(rest[0])
+            alike = [(c, v) for c in rest if found and (v := self._values(c)) and v[0].sql == found[0].sql]
+            if found is None or len(alike) == 1:
+                chances.append(self.condition(first))
+                rest = rest[1:]
+                continue
+            merged = functools.reduce(operator.and_ if op == "and" else operator.or_, (v for _, (_, v) in alike))
+            chances.append(self._among(first, found[0], merged))
+            rest = [c for c in rest if not any(c is other for other, _ in alike)]
+        if sum(map(b.depends, chances)) > 1:
+            self.rules.append(rule)
+            self.loose = True
+        node = chances[0]
+        for other in chances[1:]:
+            both = b.op("mul", node, other)
+            node = both if op == "and" else b.op("sub", b.op("add", node, other), both)
+        return node
+
+    def _values(self, e: Expr) -> tuple[Expr, Values] | None:
+        """The one number that `e` is a condition on, and where it is true; None where it is on none, or on several."""
+        if self.leaf(e) is not None:
+            return None
+        if e.op in ("and", "or"):
+            left, right = self._values(e.args[0]), self._values(e.args[1])
+            if left is None or right is None or left[0].sql != right[0].sql:
+                return None
+            return left[0], (left[1] & right[1] if e.op == "and" else left[1] | right[1])
+        if e.op == "not":
+            inverse = _inverse(e.args[0])
+            return None if inverse is None else self._values(inverse)
+        if e.op in FLIP:
+            for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
+                number = self.constant(other) if self.leaf(side) is None else None
+                if number is not None and not np.isnan(number):
+                    return side, Values.of(op, number)
+        return None
+
+    def _among(self, e: Expr, side: Expr, values: Values) -> int:
+        """The probability (n,) that the number `side` of the condition `e` is one of `values`."""
+        b, parts = self.b, values.comparisons()
+        if parts is None:  # whatever it is, where it is not NULL
+            parts = [(1, ">=", values.cuts[0]), (1, "<", values.cuts[0])]
+        node: int | None = None
+        for sign, op, number in parts:
+            chance = self.comparison(_compared(e, side, op, number))
+            node = chance if node is None else b.op("add" if sign > 0 else "sub", node, chance)
+        return b.const(np.zeros(1)) if node is None else node
 
     def variance(self, e: Expr) -> int:
         """The variance (n,) of `e`; the rules that it takes are nobody's. SQLError where it is not known."""

@@ -43,15 +43,34 @@ class Groups(Expressions):
             return self.b.const(np.full(1, float(e.name)))
         if e.has_aggregate or self.moving & set(e.atoms) or e.sql not in self.rows.texts:
             return None
+        if e.op == "const" and e.sql.upper() == "NULL":
+            return self.b.const(np.full(1, np.nan))
         values = plain(self.rows.exports, self.rows.texts[e.sql])[0]
         if not e.has_columns and not e.atoms and len(values):
             return self.b.const(values[:1])
         if e.op == "const" and not len(values):
-            try:
-                return self.b.const(np.array([float(e.sql)]))
-            except ValueError:
-                return self.b.const(np.full(1, np.nan))
+            return self.b.const(np.full(1, self.rows.constants.get(e.sql, np.nan)))
         return self.b.const(first_by_row(self.rows, values, self.n))
+
+    def number(self, e: Expr) -> int:
+        words = self.rows.kinds.get(e.sql, "number") not in ("number", "bool") and e.sql.upper() != "NULL"
+        if words and self.leaf(e) is not None:
+            raise self.lowering.refuse(
+                e, "text beside a number that predictions move is not supported here",
+                "compare the number itself, count(*) > 10, not a word that stands for it",
+            )  # fmt: skip
+        return super().number(e)
+
+    def worth(self, e: Expr) -> tuple[int, int | None]:
+        """As for tuples; but a branch that is NULL without any prediction's doing counts as 0."""
+        leaf = self.leaf(e)
+        if leaf is None or not np.isnan(self.b.value(leaf)).any():
+            return super().worth(e)
+        return self.b.op("null_to", leaf, self.b.const(np.zeros(1))), self.b.op("not_null", leaf)
+
+    def defined(self, node: int, known: int) -> int:
+        self.loose = self.loose or self.given is not None
+        return super().defined(node, known)
 
     def atom(self, k: int) -> Number:
         number = self.alternatives.atom(k)

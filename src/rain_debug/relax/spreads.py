@@ -68,9 +68,9 @@ def _mixture(scope: Expressions, p: int, one: tuple[int, int], two: tuple[int, i
 
 def _of_case(scope: Expressions, e: Expr) -> int:
     found = scope.number(e.args[-1]), variance_of(scope, e.args[-1])
-    for condition, value in reversed(list(zip(e.args[:-1:2], e.args[1:-1:2], strict=True))):
+    for chance, value in reversed(list(zip(scope.branches(e), e.args[1:-1:2], strict=True))):
         branch = scope.number(value), variance_of(scope, value)
-        found = _mixture(scope, scope.condition(condition), branch, found)
+        found = _mixture(scope, chance, branch, found)
     return found[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from typing import Any
@@ -162,11 +163,8 @@ class Converter:
             low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
             high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
             return make("and", self(low), self(high))
-        if isinstance(node, exp.Case):
+        if isinstance(node, exp.Case | exp.If):
             return make("case", *self._case(node))
-        if isinstance(node, exp.If):
-            otherwise = node.args.get("false") or exp.Null()
-            return make("case", self(node.this), self(node.args["true"]), self(otherwise))
         if isinstance(node, exp.Coalesce):
             return make("coalesce", self(node.this), *[self(e) for e in node.expressions])
         if isinstance(node, exp.Filter):
@@ -196,15 +194,9 @@ class Converter:
             either = exp.Or(this=either, expression=exp.EQ(this=node.this.copy(), expression=item.copy()))
         return self(either)
 
-    def _case(self, node: exp.Case) -> list[Expr]:
-        parts: list[Expr] = []
-        for branch in node.args["ifs"]:
-            condition = branch.this
-            if node.this is not None:
-                condition = exp.EQ(this=node.this.copy(), expression=condition.copy())
-            parts += [self(condition), self(branch.args["true"])]
-        parts.append(self(node.args.get("default") or exp.Null()))
-        return parts
+    def _case(self, node: exp.Case | exp.If) -> list[Expr]:
+        branches, default = _branches(node)
+        return [self(part) for part in (*itertools.chain.from_iterable(branches), default)]
 
     def _aggregate(self, node: exp.AggFunc, empty: Expr) -> Expr:
         name = _AGGREGATES.get(type(node))
@@ -246,6 +238,9 @@ class NestedConverter(Converter):
         if wrapped is not node and isinstance(wrapped, exp.AggFunc):
             whole = super().__call__(node)
             return replace(whole, op="agg", args=(), name="engine")
+        by_branch = _by_branch(node)
+        if by_branch is not None:
+            return self(by_branch)
         found = super().__call__(node)
         if found.op == "other" and isinstance(node, exp.Func):
             return replace(found, args=tuple(self(child) for child in node.iter_expressions()))
@@ -266,6 +261,51 @@ class NestedConverter(Converter):
         if name == "count_if":
             return replace(empty, args=(self(argument),), name="sum")  # NULL over no rows, in DuckDB
         return replace(empty, args=(self(argument),), name=name)
+
+
+_OF_ONE = exp.In | exp.Between | exp.Like | exp.ILike | exp.Is
+"""Conditions on `this`."""
+
+
+def _by_branch(node: exp.Expr) -> exp.Case | None:
+    """A condition on a CASE whose values no prediction moves, as a CASE of conditions on them; None for all else.
+
+    CASE WHEN c THEN 'a' ELSE 'b' END > 'a' is CASE WHEN c THEN 'a' > 'a' ELSE 'b' > 'a' END, whatever the values are.
+    """
+    parts = ("this", "expression") if _BINARY.get(type(node)) in COMPARISONS else ("this",)
+    if (len(parts) == 1 and not isinstance(node, _OF_ONE)) or node.args.get("query") is not None:
+        return None
+    for part in parts:
+        side = node.args[part].unnest()
+        others = [child for child in node.iter_expressions() if child is not node.args[part]]
+        if not isinstance(side, exp.Case | exp.If) or any(map(_has_atom_or_aggregate, others)):
+            continue
+        branches, default = _branches(side)
+        values = [*(value for _, value in branches), default]
+        if any(map(_has_atom_or_aggregate, values)):
+            continue
+        held = []
+        for value in values:
+            held.append(node.copy())
+            held[-1].set(part, exp.paren(value.copy()))
+        ifs = [exp.If(this=condition, true=new) for (condition, _), new in zip(branches, held, strict=False)]
+        return exp.Case(ifs=ifs, default=held[-1])
+    return None
+
+
+def _branches(node: exp.Case | exp.If) -> tuple[list[tuple[exp.Expr, exp.Expr]], exp.Expr]:
+    """The conditions and values of a CASE, then those of one in its ELSE; and what is left after all."""
+    found = []
+    for branch in node.args["ifs"] if isinstance(node, exp.Case) else [node]:
+        whole = isinstance(node, exp.If) or node.this is None
+        condition = branch.this if whole else exp.EQ(this=node.this.copy(), expression=branch.this.copy())
+        found.append((condition.copy(), branch.args["true"]))
+    default = node.args.get("default") or node.args.get("false") or exp.Null()
+    rest = default.unnest()
+    if not isinstance(rest, exp.Case | exp.If):
+        return found, default
+    more, last = _branches(rest)
+    return found + more, last
 
 
 def is_atom(node: exp.Expr) -> bool:
