@@ -105,6 +105,9 @@ def test_compare(op: str) -> None:
     null = np.array([NAN])
     assert FORWARD["compare"](null, null, op, 1.0).tolist() == [0.0]
     assert exact("compare", null, np.zeros(1), op, 1.0).tolist() == [0.0]
+    ends, one = np.array([np.inf, -np.inf]), np.ones(2)
+    assert exact("compare", ends, one, op, 1.0).tolist() == [float(op in (">", ">=")), float(op in ("<", "<="))]
+    assert exact("compare", one, ends, op, 1.0).tolist() == [float(op in ("<", "<=")), float(op in (">", ">="))]
 
 
 @pytest.mark.parametrize("op", ["=", "<>"])

@@ -80,6 +80,8 @@ def steps_of(value: Array, place: Array, n_places: int) -> Array:
 
     >>> steps_of(np.array([2.5, 5.0, 1 / 3, 2 / 3, 2.0, 3.3**0.5]), np.array([0, 0, 1, 1, 2, 2]), 3).round(4).tolist()
     [2.5, 0.3333, nan]
+    >>> steps_of(np.array([6e-12, 2e-12]), np.array([0, 0]), 1).tolist()
+    [2e-12]
     """
     size = np.abs(value)
     smallest = np.full(n_places, np.inf)
@@ -90,7 +92,7 @@ def steps_of(value: Array, place: Array, n_places: int) -> Array:
             break
         ratio = size / unit[place]
         whole = np.rint(ratio)
-        off = (np.abs(ratio - whole) > 1e-9 + 1e-11 * ratio) | (ratio > 2**50)
+        off = (np.abs(ratio - whole) > 1e-9 + 1e-11 * ratio) | (ratio > 2**50) | ((whole == 0) & (size > 0))
         divisor = np.zeros(n_places, dtype=np.int64)
         np.gcd.at(divisor, place, where(off, 0, whole).astype(np.int64))
         good = np.isnan(out) & (np.bincount(place, weights=off, minlength=n_places) == 0)

@@ -117,7 +117,7 @@ def _level(a: Array, b: Array) -> Array:
     """`a`, and b itself where rounding alone may tell them apart."""
     with np.errstate(invalid="ignore"):
         same = np.abs(a - b) <= 1e-12 * np.maximum(np.abs(a), np.abs(b))
-    return where(same, b, a)
+    return where(same & np.isfinite(a) & np.isfinite(b), b, a)  # no number is next to infinity
 
 
 def _options(rest: tuple[Any, ...]) -> tuple[Array, str]:
