@@ -165,6 +165,9 @@ HAVING count(*) BETWEEN 1 AND 2 OR count(*) IN (4, 5);
 -- groups by the word for their count
 SELECT count(*) AS k FROM (SELECT u.plan, CASE WHEN count(*) > 1 THEN 'many' ELSE 'few' END AS word FROM users u
 WHERE predict(churn, u) = 'yes' GROUP BY u.plan) t WHERE word = 'many';
+-- rows told apart by the word for their count
+SELECT word, count(*) AS n FROM (SELECT u.plan, CASE WHEN count(*) > 1 THEN 'many' ELSE 'few' END AS word FROM users u
+WHERE predict(churn, u) = 'yes' GROUP BY u.plan) t GROUP BY word;
 -- HAVING of a sum
 SELECT u.plan, sum(u.fee) AS s FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan HAVING sum(u.fee) > 6;
 -- HAVING of an average

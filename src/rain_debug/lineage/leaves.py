@@ -55,7 +55,7 @@ def block_leaves(block: Block, numbers: set[int]) -> list[Expr]:
 
 def _beside(e: Expr, numbers: set[int]) -> Iterator[Expr]:
     """What stands beside aggregates in an expression over groups."""
-    if e.op in ("agg", "atom"):
+    if e.op == "agg":
         return
     if not e.has_aggregate and not numbers & set(e.atoms):
         yield e

@@ -51,8 +51,7 @@ class BlockNumbers(GroupConditions):
             presence = None
         if block.having:
             presence = self._having(presence)
-        shared = self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals)
-        if shared and grouped and self._nonlinear():
+        if (self.outcomes.shared or self.on_subqueries) and grouped and self._nonlinear():
             self.rules.append("tuples that share predictions as if independent")
             self.loose = True
         for below in self.alternatives.below.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class GroupConditions(Groups):
         left, right = self._linear(e.args[0]), self._linear(e.args[1])
         if left is not None and right is not None:
             values, threshold = left[0] - right[0], right[1] - left[1]
-            return self.take(chance_of_sum(self.outcomes, values, e.op, threshold, self._needed, self.given))
+            return self._taken(chance_of_sum(self.outcomes, values, e.op, threshold, self._needed, self.given))
         for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
             bound = self._linear(other)
             if bound is None or np.any(bound[0]):
@@ -43,8 +44,15 @@ class GroupConditions(Groups):
             for rule in (self._mean, self._extreme, self._share):
                 found = rule(side, bound[1], op)
                 if found is not None:
-                    return self.take(found)
+                    return self._taken(found)
         return super().comparison(e)
+
+    def _taken(self, chance: Chance) -> int:
+        """The node of a probability over tuples as if independent, which what stands on subqueries need not be."""
+        if self.on_subqueries:
+            self.rules.append("tuples that share predictions as if independent")
+            self.loose = True
+        return self.take(chance)
 
     def compared(self, e: Expr, given: int | None, rows: Array, numbers: Array, op: str) -> Chance | None:
         """How `e` of the groups `rows` compares with `numbers`, of groups that are there as likely as `given` says."""
@@ -67,7 +75,8 @@ class GroupConditions(Groups):
             if found is None:
                 return None
             make = mean_against(*found) if e.name == "avg" else extreme_against(found[0], found[1] > 0, e.name)
-        return against(self.outcomes, self.rows.row, given, make, rows, numbers - shift[rows], op)
+        chance = against(self.outcomes, self.rows.row, given, make, rows, numbers - shift[rows], op)
+        return chance if chance is None else replace(chance, loose=chance.loose or self.on_subqueries)
 
     def _added(self, parts: Sequence[tuple[int, Chance | None]]) -> Chance | None:
         """The probability that these make with their signs; None where there are none, or one is not known."""

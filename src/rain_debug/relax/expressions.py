@@ -179,7 +179,7 @@ class Expressions(ABC):
 
     def defined(self, node: int, known: int) -> int:
         """A number that is not NULL as likely as `known` says, and counts as 0 where it is."""
-        return self.b.op("defined", node, known)
+        return self.b.op("known", node, known)
 
     def _case_known(self, e: Expr) -> int | None:
         """The probability that a CASE is not NULL; None where that of a branch has no rule."""

@@ -23,6 +23,7 @@ UNADDED = ("count", "count_distinct", "min", "max", "bool_and", "bool_or")
 class Groups(Expressions):
     """Expressions over the groups of a block; `given` is the probability that each is there, where it may not be.
 
+    `on_subqueries` says that its tuples are there by what subqueries hold: they may share predictions unseen.
     `nullable` is True once an aggregate was read that can be NULL for a group that is there.
     """
 
@@ -34,6 +35,7 @@ class Groups(Expressions):
         self.moving = alternatives.moving
         self.weight = alternatives.weight
         self.outcomes = alternatives.outcomes
+        self.on_subqueries = any(x.kind != "class" for x in self.rows.literals)
         self.given: int | None = None
         self.nullable = False
         self._aggregates: dict[str, Number] = {}
@@ -97,7 +99,7 @@ class Groups(Expressions):
         if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
             return None
         found = plain(self.rows.exports, self.rows.texts[e.args[0].sql])[1] * self.mask(e)
-        if self.outcomes.shared or any(x.kind != "class" for x in self.rows.literals):
+        if self.outcomes.shared or self.on_subqueries:
             self.rules.append("tuples that share predictions as if independent")
             self.loose = True
         return self.if_there(self.outcomes.any(found > 0))

@@ -195,7 +195,7 @@ class Converter:
         return self(either)
 
     def _case(self, node: exp.Case | exp.If) -> list[Expr]:
-        branches, default = _branches(node)
+        branches, default = branches_of(node)
         return [self(part) for part in (*itertools.chain.from_iterable(branches), default)]
 
     def _aggregate(self, node: exp.AggFunc, empty: Expr) -> Expr:
@@ -280,7 +280,7 @@ def _by_branch(node: exp.Expr) -> exp.Case | None:
         others = [child for child in node.iter_expressions() if child is not node.args[part]]
         if not isinstance(side, exp.Case | exp.If) or any(map(_has_atom_or_aggregate, others)):
             continue
-        branches, default = _branches(side)
+        branches, default = branches_of(side)
         values = [*(value for _, value in branches), default]
         if any(map(_has_atom_or_aggregate, values)):
             continue
@@ -293,7 +293,14 @@ def _by_branch(node: exp.Expr) -> exp.Case | None:
     return None
 
 
-def _branches(node: exp.Case | exp.If) -> tuple[list[tuple[exp.Expr, exp.Expr]], exp.Expr]:
+def searched(node: exp.Case | exp.If) -> exp.Case:
+    """CASE x WHEN 1 THEN … as CASE WHEN x = 1 THEN …, with those in its ELSE."""
+    branches, default = branches_of(node)
+    ifs = [exp.If(this=condition, true=value.copy()) for condition, value in branches]
+    return exp.Case(ifs=ifs, default=default.copy())
+
+
+def branches_of(node: exp.Case | exp.If) -> tuple[list[tuple[exp.Expr, exp.Expr]], exp.Expr]:
     """The conditions and values of a CASE, then those of one in its ELSE; and what is left after all."""
     found = []
     for branch in node.args["ifs"] if isinstance(node, exp.Case) else [node]:
@@ -304,7 +311,7 @@ def _branches(node: exp.Case | exp.If) -> tuple[list[tuple[exp.Expr, exp.Expr]],
     rest = default.unnest()
     if not isinstance(rest, exp.Case | exp.If):
         return found, default
-    more, last = _branches(rest)
+    more, last = branches_of(rest)
     return found + more, last
 
 

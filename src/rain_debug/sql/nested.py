@@ -48,7 +48,7 @@ def _simplified(tree: exp.Query, scopes: Scopes) -> exp.Query:
     scopes.names.rename(tree)
     scopes.number_alike(tree)
     merged = rewrite.merge_blocks(rewrite.semi_joins(rewrite.inline_ctes(tree, scopes.names)))
-    simple = rewrite.push_conditions(merged)
+    simple = rewrite.lift_words(rewrite.push_conditions(merged))
     assert isinstance(simple, exp.Query)
     group_by_position(simple)
     scopes.names = rewrite.Names()

@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlglot import exp
 
-from rain_debug.sql.convert import conjuncts, is_atom
+from rain_debug.sql.convert import branches_of, conjuncts, is_atom, searched
 
 OUTER = ("LEFT", "RIGHT", "FULL")
 
@@ -267,6 +267,55 @@ def _takes_having(source: exp.Expr) -> bool:
         return False
     windows = any(isinstance(n, exp.Window) for e in body.expressions for n in e.walk())
     return not windows and not any(body.args.get(p) for p in ("limit", "offset", "distinct", "qualify"))
+
+
+def lift_words(tree: exp.Expr) -> exp.Expr:
+    """What CASE says of a subquery's groups is said around it, where rows are grouped by it or added up.
+
+    The subquery then has the aggregates that the CASE asks for as columns, in the place of what it made of them.
+    """
+    for select in list(tree.find_all(exp.Select)):
+        grouped = select.args.get("group") or select.args.get("distinct")
+        if not grouped and not any(isinstance(n, exp.AggFunc) for e in select.expressions for n in e.walk()):
+            continue
+        for source in sources_of(select):
+            if _takes_having(source) and not source.alias_column_names:
+                assert isinstance(source, exp.Subquery)
+                _lift_words(select, source)
+    return tree
+
+
+def _lift_words(select: exp.Select, source: exp.Subquery) -> None:
+    body, alias = source.this, source.alias_or_name
+    for item in list(body.expressions):
+        name = item.alias_or_name.lower()
+        read = [c for c in select.find_all(exp.Column) if c.table == alias and c.name.lower() == name]
+        if not read or not _is_word(item.unalias()):
+            continue
+        word = searched(item.unalias())
+        for part in list(word.walk(prune=lambda n: isinstance(n, _LIFTED))):
+            if isinstance(part, _LIFTED):
+                lifted = f"__rain_of_{len(body.expressions)}"
+                body.append("expressions", named(part.copy(), lifted))
+                part.replace(exp.column(lifted, table=alias, quoted=True))
+        body.set("expressions", [e for e in body.expressions if e is not item])
+        for column in read:
+            column.replace(exp.paren(word.copy()))
+
+
+_LIFTED = exp.Column | exp.AggFunc | exp.Filter
+"""What a subquery has for each of its groups."""
+
+
+def _is_word(node: exp.Expr) -> bool:
+    """True for a CASE over aggregates, whose values no prediction moves."""
+    if not isinstance(node, exp.Case) or node.find(exp.Query, exp.WithinGroup, exp.IgnoreNulls) is not None:
+        return False
+    branches, default = branches_of(node)
+    values = [*(value for _, value in branches), default]
+    outside = node.walk(prune=lambda n: isinstance(n, exp.AggFunc))
+    moved = any(is_atom(n) for n in outside) or any(value.find(exp.AggFunc) is not None for value in values)
+    return node.find(exp.AggFunc) is not None and not moved
 
 
 def replace_columns(tree: exp.Expr, alias: str, by: Callable[[exp.Column], exp.Expr]) -> None:
