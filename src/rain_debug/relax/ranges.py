@@ -84,7 +84,7 @@ class _Reading:
                     continue
                 low, high, least, count = np.broadcast_arrays(*one, *two)
                 nothing = (count == 0) & (low == 0) & (high == 0)
-                if (((least == count) | (least == 0)) & ((count > 0) | nothing)).all():
+                if ((least == count) & ((count > 0) | nothing)).all():
                     some, place = count > 0, np.broadcast_to(segments[:, None], count.shape)
                     return _segmented((low[some] / count[some], high[some] / count[some]), place[some], n)
         return None

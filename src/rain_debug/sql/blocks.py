@@ -106,7 +106,8 @@ class Blocks:
         what = "rows are told apart here by a number that predictions move"
         self._refuse_moved(keys or (), numbers, what, "compare it with thresholds, … > 10: any number may be predicted")
         what = "rows are told apart here by a comparison that may be NULL, of a number that predictions move"
-        self._refuse_moved(_truths(keys or ()), _compared(atoms, events), what, "CASE WHEN … THEN … ELSE … END is not")
+        compared = _compared(atoms, events, _absent(select))
+        self._refuse_moved(_truths(keys or ()), compared, what, "CASE WHEN … THEN … ELSE … END is not")
         texts = {e.sql for e in (*(keys or ()), *((o.expr for o in outputs) if bag else ()))}
         columns = tuple(
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
@@ -265,9 +266,23 @@ def _truths(keys: Sequence[Expr]) -> list[Expr]:
     return [e for e in keys if e.op in ("atom", "and", "or", "not")]
 
 
-def _compared(atoms: Sequence[Atom], events: Sequence[Event]) -> set[int]:
-    """The atoms that stand for comparisons of numbers of subqueries, which may be NULL."""
+def _absent(select: exp.Select) -> set[str]:
+    """Aliases of the sources whose rows an outer join may not find."""
+    found: set[str] = set()
+    before = [source.alias_or_name for source in sources_of(select)[:1]]
+    for join in select.args.get("joins") or []:
+        if join.side.upper() in ("RIGHT", "FULL"):
+            found |= set(before)
+        before.append(join.this.alias_or_name)
+        if join.side.upper() in ("LEFT", "FULL"):
+            found.add(before[-1])
+    return found
+
+
+def _compared(atoms: Sequence[Atom], events: Sequence[Event], absent: set[str]) -> set[int]:
+    """The atoms that stand for comparisons that may be NULL, of subqueries' numbers or of rows that may be `absent`."""
     moving = {a.index for a in atoms if a.kind in ("value", "lookup")}
+    moving |= {a.index for a in atoms if a.kind in ("proba", "number") and absent & set(a.aliases)}
     names = {e.name for e in events if e.condition is not None and moving & set(e.condition.atoms)}
     return {a.index for a in atoms if a.kind == "event" and a.identity[1] in names}
 
