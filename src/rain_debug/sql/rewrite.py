@@ -309,7 +309,7 @@ _LIFTED = exp.Column | exp.AggFunc | exp.Filter
 
 def _is_word(node: exp.Expr) -> bool:
     """True for a CASE over aggregates, whose values no prediction moves."""
-    if not isinstance(node, exp.Case) or node.find(exp.Query, exp.WithinGroup, exp.IgnoreNulls) is not None:
+    if not isinstance(node, exp.Case | exp.If) or node.find(exp.Query, exp.WithinGroup, exp.IgnoreNulls) is not None:
         return False
     branches, default = branches_of(node)
     values = [*(value for _, value in branches), default]
