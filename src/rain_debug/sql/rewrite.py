@@ -313,8 +313,8 @@ def _is_word(node: exp.Expr) -> bool:
         return False
     branches, default = branches_of(node)
     values = [*(value for _, value in branches), default]
-    outside = node.walk(prune=lambda n: isinstance(n, exp.AggFunc))
-    moved = any(is_atom(n) for n in outside) or any(value.find(exp.AggFunc) is not None for value in values)
+    outside = node.walk(prune=lambda n: isinstance(n, exp.AggFunc | exp.Filter))
+    moved = any(map(is_atom, outside)) or any(value.find(exp.AggFunc) is not None for value in values)
     return node.find(exp.AggFunc) is not None and not moved
 
 
