@@ -319,12 +319,14 @@ def _is_word(node: exp.Expr) -> bool:
 
 
 def replace_columns(tree: exp.Expr, alias: str, by: Callable[[exp.Column], exp.Expr]) -> None:
-    """Every column of `alias` in `tree` becomes what `by` says."""
+    """Every column of `alias` in `tree` becomes what `by` says; a number that is a key is no position."""
+    sets = tree.find(exp.Rollup, exp.Cube, exp.GroupingSets) is not None
     for column in list(tree.find_all(exp.Column)):
         if column.table != alias:
             continue
         new = by(column)
-        if isinstance(new, exp.Literal) and not new.is_string and isinstance(column.parent, exp.Group | exp.Ordered):
+        key = sets or isinstance(column.parent, exp.Group | exp.Ordered)
+        if isinstance(new, exp.Literal) and not new.is_string and key:
             new = exp.cast(new, "DOUBLE" if "." in new.name else "BIGINT")
         elif not isinstance(new, exp.Column | exp.Literal | exp.Anonymous | exp.Null | exp.Boolean):
             new = exp.paren(new)
