@@ -158,10 +158,10 @@ class Alternatives(Expressions):
             return b.op("add", b.op("mul", p, b.const(2.0 * first.codes - 1)), b.const(1.0 - first.codes))
         self.loose = True
         node = b.const(np.zeros(self.n))
+        conditions = [self._condition(x.source) for x in literals]
+        found = [v for v in map(self._values, conditions) if v is not None]
         patterns, which = np.unique(np.stack([x.codes for x in literals], axis=1), axis=0, return_inverse=True)
         for i, pattern in enumerate(patterns.tolist()):
-            conditions = [self._condition(x.source) for x in literals]
-            found = [v for v in map(self._values, conditions) if v is not None]
             holding = [values for (_, values), code in zip(found, pattern, strict=True) if code == 1]
             failing = [values for (_, values), code in zip(found, pattern, strict=True) if code == 0]
             missed = functools.reduce(operator.or_, failing, Values())
