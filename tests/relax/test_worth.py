@@ -308,3 +308,23 @@ def test_windows_over_chances(value: str, expected: list[float]) -> None:
 def test_windows_over_groups(value: str, expected: list[float]) -> None:
     found = worth(f"SELECT p.g, {value} AS n FROM ({BELOW}) p", [Target("value", "n", (("g", g),)) for g in "ab"])
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+STEPS = [
+    ("n BETWEEN 2 AND 4", lambda n: 2 <= n <= 4), ("n < 2 OR n > 4", lambda n: n < 2 or n > 4),
+    ("NOT (n > 1 AND n <= 3)", lambda n: not 1 < n <= 3), ("n = 0 OR n = 3 OR n = 5", lambda n: n in (0, 3, 5)),
+    ("n > 1 OR n <= 1", lambda n: True), ("n > 3 AND n < 3", lambda n: False),
+    ("n <> 2 AND n <> 3", lambda n: n not in (2, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "holds"), STEPS)
+def test_several_comparisons_of_one_number_of_a_subquery(condition: str, holds: Any) -> None:
+    worlds = itertools.product((0, 1), repeat=len(CHANCE))
+    chance = sum(float(np.where(w, CHANCE, 1 - CHANCE).prod()) for w in map(np.array, worlds) if holds(w.sum()))
+    below = "(SELECT count(*) AS n FROM t u WHERE predict(k, u) = 1) p"
+    assert worth(f"SELECT count(*) AS n FROM t v, {below} WHERE {condition}", [N]) == pytest.approx(
+        [6 * chance], abs=1e-9
+    )
+    value = f"SELECT sum(CASE WHEN {condition} THEN 5 ELSE 1 END) AS n FROM t v, {below}"
+    assert worth(value, [N]) == pytest.approx([6 + 24 * chance], abs=1e-9)
