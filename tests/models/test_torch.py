@@ -14,7 +14,8 @@ from rain_debug.data import Records
 from rain_debug.engines.table import Table
 from rain_debug.influence import ihvp, products, scores, self_influence
 from rain_debug.models import Model, adapt
-from rain_debug.models.torch import TorchClassifier
+from rain_debug.models.torch import TorchClassifier, TorchRegressor
+from rain_debug.models.torch.fit import Sample
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -226,3 +227,23 @@ def test_single_precision_is_nearly_double() -> None:
     for f in (lambda m, r: m.losses(r, theta), lambda m, r: m.hessian(r, None, theta).matvec(v)):
         a, b = f(fine, records), f(coarse, same)
         assert b.dtype == np.float64 and 0 < np.abs(a - b).max() < 1e-5
+
+
+def test_the_first_step_is_as_long_as_the_curvature_says() -> None:
+    """A linear regression has one: −∇L has its minimum ‖∇L‖³ / ∇LᵀH∇L away, and no trial is lost on it."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(8000, 3)) * [5.0, 1.0, 0.2]
+    data = Table.of(f0=X[:, 0], f1=X[:, 1], f2=X[:, 2], y=X @ [1.0, 2.0, 3.0] + rng.normal(size=8000))
+    torch.manual_seed(0)
+    model = adapt(TorchRegressor(nn.Linear(3, 1), iterations=4), where="model 'm'")
+    records = model.bind(data, "y", ["f0", "f1", "f2"])
+    theta = model._network.start
+    weight = np.full(8000, 1.0 / 8000)
+    sample = Sample(model._network, model._loss, records.X, records.y, weight, 0)
+    g = model.gradient(records, None, theta)
+    exact = np.linalg.norm(g) ** 3 / (g @ model.hessian(records, None, theta).matvec(g))
+    assert sample.downhill(theta, g) == pytest.approx(exact, rel=0.1)
+    assert sample.downhill(theta, 0.0 * g) == 1.0
+    assert Sample(model._network, model._loss, records.X, records.y, weight * 0, 0).downhill(theta, g) == 1.0
+    fit = model.fit(records)
+    assert (fit.iterations, fit.products) == (4, 5)

@@ -6,6 +6,7 @@ another program holds a core. Here a thread takes whole blocks of rows, and they
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,6 +65,16 @@ def shared(n_rows: int, rows: int, threads: int, work: Callable[[int, slice], No
     else:
         with ThreadPoolExecutor(min(threads, shares), thread_name_prefix="rain-torch") as pool:
             list(pool.map(one, range(shares)))
+
+
+@functools.cache
+def keep_freed() -> None:
+    """Let the C library keep what a block of rows frees, once a process: the next block needs as much.
+
+    glibc hands memory above a threshold back to the system at once, which then clears each page of the next block: half
+    of a small convolutional network's time. The threshold is raised by freeing a piece as large as it may become.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ from rain_debug.models.links import Link
 from rain_debug.models.tabular import TabularModel
 from rain_debug.models.torch.curvature import ModuleCurvature
 from rain_debug.models.torch.estimators import TorchEstimator
-from rain_debug.models.torch.fit import lbfgs, typical
+from rain_debug.models.torch.fit import Sample, lbfgs
 from rain_debug.models.torch.losses import Loss, OfLink, Written
 from rain_debug.models.torch.network import Network
 from rain_debug.models.torch.spectrum import damping as chosen_damping
@@ -101,9 +101,8 @@ class ModuleModel(TabularModel):
         if start is not None and spec.refits is not None:
             iterations = spec.refits
         return lbfgs(
-            loss, begin, spec.tolerance, iterations,
-            lambda theta: typical(self._network, self._loss, X, y, theta, weight, spec.seed),
-        )  # fmt: skip
+            loss, begin, spec.tolerance, iterations, Sample(self._network, self._loss, X, y, weight, spec.seed)
+        )
 
     def losses(self, records: Records, theta: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
         """(n_records,) w ℓ."""
