@@ -98,6 +98,7 @@ DIFFERENT = {
         "nested: EXISTS as a key of GROUPING SETS",
         "nested: ROLLUP with GROUPING",
         "nested: CUBE",
+        "nested: a number as a key of CUBE",
         "nested: a key beside ROLLUP",
         "nested: ROLLUP with HAVING",
         "nested: MAX of CUBE, ordered",

@@ -11,7 +11,7 @@ from rain_debug.complaints import Cell, Row
 from rain_debug.database.behind import item_of, target_of
 from rain_debug.errors import ComplaintError, LineageError
 from rain_debug.lineage import Forest
-from rain_debug.lineage.forest import BlockRows, Literals, MergeRows, Rows, WindowRows
+from rain_debug.lineage.forest import NULL, BlockRows, Literals, MergeRows, Rows, WindowRows
 from rain_debug.sql import OutColumn
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _Formula:
             return f"row {literal.rows[i]} is there"
         event = next(e for e in top.block.events if e.name == literal.source)
         words = self._words(event.start, event.end)
-        return words if literal.codes[i] else f"not {words}"
+        return f"({words}) is NULL" if literal.codes[i] == NULL else words if literal.codes[i] else f"not {words}"
 
 
 def _columns(rows: Rows) -> Sequence[OutColumn]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rain_debug.engines import Engine
+from rain_debug.lineage.forest import NULL
 from rain_debug.lineage.leaves import atoms_used, block_leaves
 from rain_debug.lineage.listed import listed
 from rain_debug.lineage.places import MOST_LISTED, Restriction, find_spots, uploaded_places
@@ -92,7 +93,11 @@ class BlockQuery:
     # -- states of atoms ----------------------------------------------------------------------------------------
 
     def _try_each_state(self, atom: Atom) -> None:
-        labels = self.models[atom.model].classes if atom.kind == "class" else (False, True)
+        labels = (
+            self.models[atom.model].classes
+            if atom.kind == "class"
+            else (False, True, None)[: NULL + self._is_nullable(atom)]
+        )
         states = [(i, self.engine.literal(v)) for i, v in enumerate(labels)]
         if atom.index not in self._absent:
             states, self._conjuncts = self._possible(atom, states)
@@ -101,6 +106,9 @@ class BlockQuery:
             return
         self._froms.append(f"CROSS JOIN {_states(f'__w{atom.index}', states)}")
         self.items[f"code_{atom.index}"] = f"__w{atom.index}.i"
+
+    def _is_nullable(self, atom: Atom) -> bool:
+        return any(event.nullable for event in self.block.events if event.name == atom.identity[1])
 
     def _possible(self, atom: Atom, states: list[tuple[int, str]]) -> tuple[list[tuple[int, str]], list[Expr]]:
         """The states of a prediction that conditions on it alone let through, and the other conditions."""

@@ -13,13 +13,15 @@ from rain_debug.lineage.variables import Block as Variables
 from rain_debug.sql import Block, Merge, Windowed
 
 Array = np.ndarray
+NULL = 2
 
 
 @dataclass(eq=False)
 class Literals:
     """What an alternative presumes: `rows` (n,) the variable, event or row below, −1 for none; `codes` its state.
 
-    `kind` is `class` (of the variables `source`, an identity until all are numbered), `event` or `below` (by name).
+    `kind` is `class` (of the variables `source`, an identity until all are numbered), `event` or `below` (by name). An
+    event is in state 0 where it is false, 1 where it is true, and `NULL`.
     """
 
     kind: str

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rain_debug.lineage.forest import BlockRows, Literals
-from rain_debug.relax.expressions import COUNTS, FLIP, Expressions
-from rain_debug.relax.intervals import Values
+from rain_debug.lineage.forest import NULL, BlockRows, Literals
+from rain_debug.relax.expressions import COUNTS, FLIP, Expressions, inverse
 from rain_debug.relax.outcomes import Outcomes
 from rain_debug.relax.relation import THERE, Number, plain
 from rain_debug.relax.rounding import THRESHOLD
@@ -153,25 +150,41 @@ class Alternatives(Expressions):
     def _events_held(self, literals: Sequence[Literals]) -> int:
         """The probability (n,) that events are as each alternative presumes: several are comparisons of one number."""
         b, first = self.b, literals[0]
+        nullable = [self._is_nullable(x) for x in literals]
         if len(literals) == 1:
             p = b.op("gather", self.event(first.source), attrs=(first.rows,))
-            return b.op("add", b.op("mul", p, b.const(2.0 * first.codes - 1)), b.const(1.0 - first.codes))
+            if not nullable[0]:
+                return b.op("add", b.op("mul", p, b.const(2.0 * first.codes - 1)), b.const(1.0 - first.codes))
+            opposite = inverse(self._condition(first.source))
+            assert opposite is not None
+            q = b.op("gather", self._chance(opposite), attrs=(first.rows,))
+            no, yes, neither = ((first.codes == state).astype(float) for state in range(3))
+            either = b.op("add", b.op("mul", p, b.const(yes - neither)), b.op("mul", q, b.const(no - neither)))
+            return b.op("add", either, b.const(neither))
         self.loose = True
         node = b.const(np.zeros(self.n))
         conditions = [self._condition(x.source) for x in literals]
         found = [v for v in map(self._values, conditions) if v is not None]
         patterns, which = np.unique(np.stack([x.codes for x in literals], axis=1), axis=0, return_inverse=True)
         for i, pattern in enumerate(patterns.tolist()):
-            holding = [values for (_, values), code in zip(found, pattern, strict=True) if code == 1]
-            failing = [values for (_, values), code in zip(found, pattern, strict=True) if code == 0]
-            missed = functools.reduce(operator.or_, failing, Values())
-            if holding:  # the number is not NULL then
-                chance = self._among(conditions[0], found[0][0], functools.reduce(operator.and_, holding) & ~missed)
-            else:
-                chance = b.op("sub", b.const(np.ones(1)), self._among(conditions[0], found[0][0], missed))
+            states = list(zip(found, pattern, nullable, strict=True))
+            known = any(code == 1 or (code == 0 and may) for _, code, may in states)
+            if known and NULL in pattern:
+                continue  # NULL beside one of them is NULL beside all
+            every = values = found[0][1] | ~found[0][1]
+            for (_, of), code, _ in states:
+                values = values & (of if code == 1 else ~of)
+            if not known:  # it is NULL, or one of the others
+                values = every if NULL in pattern else ~values
+            chance = self._among(conditions[0], found[0][0], values)
+            if not known:
+                chance = b.op("sub", b.const(np.ones(1)), chance)
             chance = b.op("gather", b.op("add", chance, b.const(np.zeros(self.n))), attrs=(first.rows,))
             node = b.op("add", node, b.op("mul", chance, b.const((which.reshape(-1) == i).astype(float))))
         return node
+
+    def _is_nullable(self, literal: Literals) -> bool:
+        return any(e.nullable for e in self.rows.block.events if e.name == literal.source)
 
     def event(self, name: str) -> int:
         """The probability (n_events,) that an event is true."""

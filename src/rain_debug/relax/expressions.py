@@ -28,7 +28,7 @@ FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 INVERSE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>", "<>": "=", "and": "or", "or": "and"}
 
 
-def _inverse(e: Expr) -> Expr | None:
+def inverse(e: Expr) -> Expr | None:
     """What is true where `e` is false, and not where it is NULL; None where `e` is no comparison or a few of them."""
     if e.op == "not":
         return e.args[0]
@@ -101,8 +101,8 @@ class Expressions(ABC):
             return self.known(e.args[0])
         if e.op == "case":
             return self._case_known(e)
-        inverse = _inverse(e) if self.leaf(e) is None else None
-        return None if inverse is None else self.b.op("add", self.condition(e), self.condition(inverse))
+        opposite = inverse(e) if self.leaf(e) is None else None
+        return None if opposite is None else self.b.op("add", self.condition(e), self.condition(opposite))
 
     def aggregate(self, e: Expr) -> Number:
         """One aggregate."""
@@ -247,13 +247,21 @@ class Expressions(ABC):
             return self.atom(e.atoms[0]).node
         if e.op in ("and", "or"):
             return self.together(e.op, e.args, "AND, OR over aggregates as if independent")
+        if e.op == "case" and (case := self._case_values(e)) is not None:
+            side, values, otherwise = case
+            chance = self._among(e, side, ~values if otherwise else values)
+            return b.op("sub", b.const(np.ones(1)), chance) if otherwise else chance
         if e.op == "case":
             held = self.condition(e.args[-1])
             for chance, branch in reversed(list(zip(self.branches(e), e.args[1:-1:2], strict=True))):
-                held = b.op("select", chance, self.condition(branch), held)
+                value = self.condition(branch)
+                if b.depends(chance) and (b.depends(value) or b.depends(held)):
+                    self.rules.append("conditions of CASE as if independent")
+                    self.loose = True
+                held = b.op("select", chance, value, held)
             return held
-        if e.op == "not" and (inverse := _inverse(e.args[0])) is not None:
-            return self.condition(inverse)
+        if e.op == "not" and (opposite := inverse(e.args[0])) is not None:
+            return self.condition(opposite)
         if e.op == "not":
             known = self.known(e.args[0])
             return b.op("sub", b.const(np.ones(1)) if known is None else known, self.condition(e.args[0]))
@@ -303,14 +311,36 @@ class Expressions(ABC):
                 return None
             return left[0], (left[1] & right[1] if e.op == "and" else left[1] | right[1])
         if e.op == "not":
-            inverse = _inverse(e.args[0])
-            return None if inverse is None else self._values(inverse)
+            opposite = inverse(e.args[0])
+            return None if opposite is None else self._values(opposite)
+        if e.op == "case":
+            case = self._case_values(e)
+            return None if case is None or case[2] else case[:2]
         if e.op in FLIP:
             for side, other, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], FLIP[e.op])):
                 number = self.constant(other) if self.leaf(side) is None else None
                 if number is not None and not np.isnan(number):
                     return side, Values.of(op, number)
         return None
+
+    def _case_values(self, e: Expr) -> tuple[Expr, Values, bool] | None:
+        """The one number a CASE is a condition on, where that is true, and whether it is where the number is NULL."""
+        side, taken, held, otherwise = None, Values(), Values(), False
+        for condition, result in zip((*e.args[:-1:2], None), (*e.args[1:-1:2], e.args[-1]), strict=True):
+            truth = self.constant(result)
+            given = None if condition is None else self._values(condition)
+            own = None if truth is not None else self._values(result)
+            if (given is None and condition is not None) or (own is None and truth is None):
+                return None
+            side = next((found[0] for found in (given, own) if found is not None), None) if side is None else side
+            if any(found is not None and side is not None and found[0].sql != side.sql for found in (given, own)):
+                return None
+            reached = ~taken & (~Values() if given is None else given[1])
+            taken = taken | reached
+            otherwise = truth is not None and truth == truth and truth != 0
+            holds = own[1] if own is not None else ~Values() if otherwise else Values()
+            held = held | (reached & holds)
+        return None if side is None else (side, held, otherwise)
 
     def _among(self, e: Expr, side: Expr, values: Values) -> int:
         """The probability (n,) that the number `side` of the condition `e` is one of `values`."""

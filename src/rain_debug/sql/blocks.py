@@ -82,7 +82,7 @@ class Blocks:
         take_calls(select, sources, atoms, self.scopes)
         for atom_node in [n for n in select.find_all(exp.Anonymous) if is_atom(n)]:
             atom_node.set("expressions", [atom_node.expressions[0]])
-        take_comparisons(select, atoms, events, self.scopes)
+        take_comparisons(select, atoms, events, {b.name: b.body for b in below}, self.scopes)
         events = [
             replace(e, keys=tuple(k.sql(self.scopes.dialect) for k in self._keys.pop(e.name, ()))) for e in events
         ]
@@ -105,9 +105,6 @@ class Blocks:
             keys = self._tuple_keys(select, outputs, sources)
         what = "rows are told apart here by a number that predictions move"
         self._refuse_moved(keys or (), numbers, what, "compare it with thresholds, … > 10: any number may be predicted")
-        what = "rows are told apart here by a comparison that may be NULL, of a number that predictions move"
-        compared = _compared(atoms, events, _absent(select))
-        self._refuse_moved(_truths(keys or ()), compared, what, "CASE WHEN … THEN … ELSE … END is not")
         texts = {e.sql for e in (*(keys or ()), *((o.expr for o in outputs) if bag else ()))}
         columns = tuple(
             OutColumn(o.name, u, not u and (keys is None or o.expr.sql in texts))
@@ -259,32 +256,6 @@ class Blocks:
     def _source_text(self, node: exp.Expr) -> str:
         made = self.scopes.materialised.get(node.alias_or_name)
         return f"{made} AS {quote(node.alias_or_name)}" if made is not None else str(node.sql(self.scopes.dialect))
-
-
-def _truths(keys: Sequence[Expr]) -> list[Expr]:
-    """Those of the keys that are true, false or NULL."""
-    return [e for e in keys if e.op in ("atom", "and", "or", "not")]
-
-
-def _absent(select: exp.Select) -> set[str]:
-    """Aliases of the sources whose rows an outer join may not find."""
-    found: set[str] = set()
-    before = [source.alias_or_name for source in sources_of(select)[:1]]
-    for join in select.args.get("joins") or []:
-        if join.side.upper() in ("RIGHT", "FULL"):
-            found |= set(before)
-        before.append(join.this.alias_or_name)
-        if join.side.upper() in ("LEFT", "FULL"):
-            found.add(before[-1])
-    return found
-
-
-def _compared(atoms: Sequence[Atom], events: Sequence[Event], absent: set[str]) -> set[int]:
-    """The atoms that stand for comparisons that may be NULL, of subqueries' numbers or of rows that may be `absent`."""
-    moving = {a.index for a in atoms if a.kind in ("value", "lookup")}
-    moving |= {a.index for a in atoms if a.kind in ("proba", "number") and absent & set(a.aliases)}
-    names = {e.name for e in events if e.condition is not None and moving & set(e.condition.atoms)}
-    return {a.index for a in atoms if a.kind == "event" and a.identity[1] in names}
 
 
 def _merged_columns(names: Sequence[str], parts: Sequence[Body]) -> tuple[OutColumn, ...]:

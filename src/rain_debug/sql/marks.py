@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
 from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom
 from rain_debug.sql.nodes import meta_of, quote
 from rain_debug.sql.plan import Atom, Source
+from rain_debug.sql.rewrite import sources_of
 from rain_debug.sql.scopes import Scopes
-from rain_debug.sql.tree import EVENT, ROW, Below, Event
+from rain_debug.sql.tree import EVENT, ROW, Below, Block, Body, Event
 
 READS = "a subquery that reads a number that predictions move, or is compared with one, is not supported"
 
@@ -83,12 +85,15 @@ def take_calls(select: exp.Select, sources: dict[str, Source], atoms: list[Atom]
         node.set("expressions", [exp.Literal.number(number), *node.expressions[1:]])
 
 
-def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event], scopes: Scopes) -> None:
-    """Comparisons of numbers that predictions move, within one tuple, become events."""
+def take_comparisons(
+    select: exp.Select, atoms: list[Atom], events: list[Event], bodies: Mapping[str, Body], scopes: Scopes
+) -> None:
+    """Comparisons of numbers that predictions move, within one tuple, become events; `bodies` are those below."""
     moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
     if not moving:
         return
     _push_nots(select, moving, scopes)
+    unsure = _unsure(atoms, bodies, _absent(select))
     known: dict[str, int] = {}
     kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
     for node in reversed(list(select.find_all(*kinds))):  # the innermost first
@@ -99,6 +104,7 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
         if node.root() is not select.root():
             continue
         start, end = scopes.convert.extent(node)
+        nullable = bool(numbers & unsure) and not isinstance(node, exp.Is) and _is_read(node)
         parts: list[exp.Expr] = [node]
         if isinstance(node, exp.Between):
             parts = conjuncts(exp.and_(
@@ -114,6 +120,9 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
                 atoms.append(Atom(len(atoms), "event", "", (), (), ("event", name), (), start, end))
                 events.append(Event(name, None, (), condition, start, end))
             number = known[condition.sql]
+            if nullable:
+                at = next(i for i, e in enumerate(events) if e.name == atoms[number].identity[1])
+                events[at] = replace(events[at], nullable=True)
             mark = exp.Anonymous(this=ATOM, expressions=[exp.Literal.number(number)])
             mark.meta.update(meta_of((start, end)), done=True)
             marks.append(mark)
@@ -123,11 +132,7 @@ def take_comparisons(select: exp.Select, atoms: list[Atom], events: list[Event],
 
 def _unless_null(node: exp.Expr, held: exp.Expr) -> exp.Expr:
     """The mark of a comparison; where its value is read, not only whether it holds, NULL beside what is NULL."""
-    above = node.parent
-    while isinstance(above, exp.Paren):
-        above = above.parent
-    logic = exp.And | exp.Or | exp.Not
-    if isinstance(above, logic | exp.Where | exp.Join | exp.Having | exp.Qualify | exp.If) or isinstance(node, exp.Is):
+    if isinstance(node, exp.Is) or not _is_read(node):
         return held
     sides = [node.this, *(node.args.get(k) for k in ("expression", "low", "high"))]
     hard = [s for s in sides if s is not None and s.find(exp.Column) and not any(map(is_atom, s.walk()))]
@@ -135,6 +140,44 @@ def _unless_null(node: exp.Expr, held: exp.Expr) -> exp.Expr:
         return held
     nulls = [exp.Is(this=exp.paren(side.copy()), expression=exp.null()) for side in hard]
     return exp.Case(ifs=[exp.If(this=exp.or_(*nulls), true=exp.null())], default=held)
+
+
+def _is_read(node: exp.Expr) -> bool:
+    """True where the value of a truth value is read, which may be NULL, and not only whether it holds."""
+    child, above = node, node.parent
+    while isinstance(above, exp.Paren | exp.And | exp.Or | exp.Not):
+        child, above = above, above.parent
+    if isinstance(above, exp.If):
+        return child is not above.this
+    return not isinstance(above, exp.Where | exp.Join | exp.Having | exp.Qualify)
+
+
+def _unsure(atoms: Sequence[Atom], bodies: Mapping[str, Body], absent: set[str]) -> set[int]:
+    """The atoms whose numbers may be NULL: of a row that may be `absent`, or of a subquery, but for its COUNTs."""
+
+    def counts(atom: Atom) -> bool:
+        body = bodies.get(atom.identity[1])
+        if not isinstance(body, Block):
+            return False
+        names = [c.name for c in body.columns]
+        e = body.plan.outputs[names.index(atom.identity[2]) if len(atom.identity) > 2 else 0].expr
+        return e.op == "agg" and e.name in ("count", "count_distinct")
+
+    missing = {a.index for a in atoms if a.kind in ("value", "number", "proba") and absent & set(a.aliases)}
+    return missing | {a.index for a in atoms if a.kind in ("value", "lookup") and not counts(a)}
+
+
+def _absent(select: exp.Select) -> set[str]:
+    """Aliases of the sources whose rows an outer join may not find."""
+    found: set[str] = set()
+    before = [source.alias_or_name for source in sources_of(select)[:1]]
+    for join in select.args.get("joins") or []:
+        if join.side.upper() in ("RIGHT", "FULL"):
+            found |= set(before)
+        before.append(join.this.alias_or_name)
+        if join.side.upper() in ("LEFT", "FULL"):
+            found.add(before[-1])
+    return found
 
 
 _INVERSE: dict[type[exp.Expr], type[exp.Expr]] = {

@@ -40,7 +40,8 @@ class Event:
     """A truth value of a tuple that is no class: EXISTS (…), or a comparison of numbers that predictions move.
 
     `body` is the subquery, its correlated columns replaced by those of the table `name`, which holds `keys`, the
-    texts of those columns outside; `condition` is the comparison.
+    texts of those columns outside; `condition` is the comparison. One that is `nullable` is true, false or NULL: its
+    value is read, not only whether it holds.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Event:
     condition: Expr | None
     start: int
     end: int
+    nullable: bool = False
 
 
 @dataclass(frozen=True)
