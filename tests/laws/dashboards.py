@@ -323,7 +323,7 @@ class _Writer(Values):
         return self.one(
             (0.7, summed),
             (4, lambda: simple("count", "*")),
-            (1, lambda: simple("count", self.expression(self.pick(["num", "text"]), scope, 1))),
+            (1, lambda: simple("count", self.expression(self.pick(["num", "text", "bool"]), scope, 1))),
             (4, lambda: simple("sum", number())),
             (2, lambda: simple("avg", number())),
             (2, lambda: simple(self.pick(["min", "max"]), number())),

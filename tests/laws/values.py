@@ -305,8 +305,12 @@ class Values:
         if kind == "text":
             return self.pick([f"{column} = 'a'", f"{column} IN ('a', 'b')", f"{column} IS NULL", f"{column} > 'a'"])
         other = self.column(scope, kind) or "1"
-        forms = ["{} > 0", "{} >= 1", "{} <> 1", "{} < 3", "{} IS NOT NULL", "{} BETWEEN 0 AND 2", "{} < " + other]
-        return self.pick(forms).format(column)
+        forms = ["{0} > 0", "{0} >= 1", "{0} <> 1", "{0} < 3", "{0} IS NOT NULL", "{0} BETWEEN 0 AND 2", "{0} < {1}"]
+        if name in source.relation.aggregates and self.chance(0.3):
+            forms = ["{0} IN (1, 2)", "({0} > 1) IS NULL", "({0} < {1}) IS NOT NULL", "coalesce({0} > 1, {1} > 0)",
+                     "CASE WHEN {0} > 2 THEN {0} < 4 ELSE {0} > 0 END", "CASE WHEN {0} > {1} THEN TRUE ELSE {1} > 0 END",
+                     "({0} > 1) = ({1} > 1)", "{0} > {1} + 1", "abs({0}) > 1"]  # fmt: skip
+        return self.pick(forms).format(column, other)
 
     def condition(self, scope: Scope, depth: int, sub: bool = True, outer: Scope | None = None) -> str:
         """A condition with AND, OR and NOT over columns, predictions and, where `sub`, subqueries."""
