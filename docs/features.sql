@@ -162,6 +162,12 @@ SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP 
 -- HAVING with BETWEEN, IN, AND, OR over one aggregate
 SELECT u.plan, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' GROUP BY u.plan
 HAVING count(*) BETWEEN 1 AND 2 OR count(*) IN (4, 5);
+-- HAVING with IS DISTINCT FROM, IS NOT TRUE
+SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan
+HAVING count(*) FILTER (WHERE predict(churn, u) = 'yes') IS DISTINCT FROM 1;
+-- a comparison of a subquery's number that may be NULL, grouped by or counted
+SELECT g.s > 11 AS high, count(*) AS n, count(g.s > 20) AS known
+FROM (SELECT u.plan, sum(u.fee) FILTER (WHERE predict(churn, u) = 'yes') AS s FROM users u GROUP BY u.plan) g GROUP BY ALL;
 -- groups by the word for their count
 SELECT count(*) AS k FROM (SELECT u.plan, CASE WHEN count(*) > 1 THEN 'many' ELSE 'few' END AS word FROM users u
 WHERE predict(churn, u) = 'yes' GROUP BY u.plan) t WHERE word = 'many';

@@ -308,8 +308,9 @@ class Values:
         forms = ["{0} > 0", "{0} >= 1", "{0} <> 1", "{0} < 3", "{0} IS NOT NULL", "{0} BETWEEN 0 AND 2", "{0} < {1}"]
         if name in source.relation.aggregates and self.chance(0.3):
             forms = ["{0} IN (1, 2)", "({0} > 1) IS NULL", "({0} < {1}) IS NOT NULL", "coalesce({0} > 1, {1} > 0)",
-                     "CASE WHEN {0} > 2 THEN {0} < 4 ELSE {0} > 0 END", "CASE WHEN {0} > {1} THEN TRUE ELSE {1} > 0 END",
-                     "({0} > 1) = ({1} > 1)", "{0} > {1} + 1", "abs({0}) > 1"]  # fmt: skip
+                     "CASE WHEN {0} > 2 THEN {0} < 4 ELSE {0} > 0 END", "({0} > 1) = ({1} > 1)", "abs({0}) > 1",
+                     "CASE WHEN {0} > {1} THEN TRUE ELSE {1} > 0 END", "{0} > {1} + 1", "({0} > 1) IS NOT TRUE",
+                     "{0} IS DISTINCT FROM 1", "{0} IS NOT DISTINCT FROM {1}"]  # fmt: skip
         return self.pick(forms).format(column, other)
 
     def condition(self, scope: Scope, depth: int, sub: bool = True, outer: Scope | None = None) -> str:

@@ -188,7 +188,7 @@ class Blocks:
                 query = query.this
             if not isinstance(query, exp.Query) or not has_atoms(query):
                 continue
-            if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists):
+            if isinstance(node, exp.Subquery) and isinstance(node.parent, exp.In | exp.Exists) and not _is_left(node):
                 continue
             if isinstance(node.parent, exp.Any | exp.All):
                 word = type(node.parent).__name__.upper()
@@ -256,6 +256,11 @@ class Blocks:
     def _source_text(self, node: exp.Expr) -> str:
         made = self.scopes.materialised.get(node.alias_or_name)
         return f"{made} AS {quote(node.alias_or_name)}" if made is not None else str(node.sql(self.scopes.dialect))
+
+
+def _is_left(node: exp.Subquery) -> bool:
+    """True for the left side of IN."""
+    return isinstance(node.parent, exp.In) and node.parent.this is node
 
 
 def _merged_columns(names: Sequence[str], parts: Sequence[Body]) -> tuple[OutColumn, ...]:

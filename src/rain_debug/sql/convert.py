@@ -238,9 +238,10 @@ class NestedConverter(Converter):
         if wrapped is not node and isinstance(wrapped, exp.AggFunc):
             whole = super().__call__(node)
             return replace(whole, op="agg", args=(), name="engine")
-        by_branch = _by_branch(node)
-        if by_branch is not None:
-            return self(by_branch)
+        written = spelled_out(node) if node.find(exp.AggFunc) else None
+        written = written or _by_branch(node)
+        if written is not None:
+            return self(written)
         found = super().__call__(node)
         if found.op == "other" and isinstance(node, exp.Func):
             return replace(found, args=tuple(self(child) for child in node.iter_expressions()))
@@ -291,6 +292,26 @@ def _by_branch(node: exp.Expr) -> exp.Case | None:
         ifs = [exp.If(this=condition, true=new) for (condition, _), new in zip(branches, held, strict=False)]
         return exp.Case(ifs=ifs, default=held[-1])
     return None
+
+
+def spelled_out(node: exp.Expr) -> exp.Case | None:
+    """IS TRUE, IS FALSE, IS DISTINCT FROM and IS NOT DISTINCT FROM as a CASE of comparisons; None for all else."""
+    if isinstance(node, exp.Is) and isinstance(node.expression, exp.Boolean):
+        held = exp.paren(node.this.copy())
+        return _whether(held if node.expression.this else exp.not_(held))
+    if not isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
+        return None
+    sides = [exp.paren(side.copy()) for side in (node.this, node.expression)]
+    same: exp.Expr = exp.EQ(this=sides[0], expression=sides[1])
+    if not any(isinstance(side.unnest(), exp.Literal) for side in sides):
+        nulls = [exp.Is(this=side.copy(), expression=exp.null()) for side in sides]
+        same = exp.or_(same, exp.and_(*nulls))
+    return _whether(same, isinstance(node, exp.NullSafeEQ))
+
+
+def _whether(condition: exp.Expr, held: bool = True) -> exp.Case:
+    """`held` where the condition is true, else, also where it is NULL, the opposite."""
+    return exp.Case(ifs=[exp.If(this=condition, true=exp.Boolean(this=held))], default=exp.Boolean(this=not held))
 
 
 def searched(node: exp.Case | exp.If) -> exp.Case:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom
+from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom, spelled_out
 from rain_debug.sql.nodes import meta_of, quote
 from rain_debug.sql.plan import Atom, Source
 from rain_debug.sql.rewrite import sources_of
@@ -92,6 +92,12 @@ def take_comparisons(
     moving = {a.index for a in atoms if a.kind in ("value", "number", "proba", "lookup")}
     if not moving:
         return
+    for node in list(select.find_all(exp.NullSafeEQ, exp.NullSafeNEQ, exp.In)):
+        if any(is_atom(n) and atom_number(n) in moving for n in node.walk()) and node.parent is not None:
+            written = _each(node) if isinstance(node, exp.In) else spelled_out(node)
+            if written is not None:
+                written.meta.update(meta_of(scopes.convert.extent(node)))
+                node.replace(written)
     _push_nots(select, moving, scopes)
     unsure = _unsure(atoms, bodies, _absent(select))
     known: dict[str, int] = {}
@@ -128,6 +134,12 @@ def take_comparisons(
             marks.append(mark)
         held = exp.paren(exp.and_(*marks)) if len(marks) > 1 else marks[0]
         node.replace(_unless_null(node, held))
+
+
+def _each(node: exp.In) -> exp.Expr | None:
+    """x IN (1, 2) as x = 1 OR x = 2."""
+    equal = [exp.EQ(this=node.this.copy(), expression=value.copy()) for value in node.expressions]
+    return exp.paren(exp.or_(*equal)) if equal else None
 
 
 def _unless_null(node: exp.Expr, held: exp.Expr) -> exp.Expr:
