@@ -10,7 +10,7 @@ from sqlglot import exp
 from rain_debug.sql.convert import ATOM, atom_number, conjuncts, is_atom, spelled_out
 from rain_debug.sql.nodes import meta_of, quote
 from rain_debug.sql.plan import Atom, Source
-from rain_debug.sql.rewrite import sources_of
+from rain_debug.sql.rewrite import absent
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.tree import EVENT, ROW, Below, Block, Body, Event
 
@@ -99,7 +99,7 @@ def take_comparisons(
                 written.meta.update(meta_of(scopes.convert.extent(node)))
                 node.replace(written)
     _push_nots(select, moving, scopes)
-    unsure = _unsure(atoms, bodies, _absent(select))
+    unsure = _unsure(atoms, bodies, absent(select))
     known: dict[str, int] = {}
     kinds = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Is)
     for node in reversed(list(select.find_all(*kinds))):  # the innermost first
@@ -164,8 +164,8 @@ def _is_read(node: exp.Expr) -> bool:
     return not isinstance(above, exp.Where | exp.Join | exp.Having | exp.Qualify)
 
 
-def _unsure(atoms: Sequence[Atom], bodies: Mapping[str, Body], absent: set[str]) -> set[int]:
-    """The atoms whose numbers may be NULL: of a row that may be `absent`, or of a subquery, but for its COUNTs."""
+def _unsure(atoms: Sequence[Atom], bodies: Mapping[str, Body], missed: set[str]) -> set[int]:
+    """The atoms whose numbers may be NULL: of a row that may be `missed`, or of a subquery, but for its COUNTs."""
 
     def counts(atom: Atom) -> bool:
         body = bodies.get(atom.identity[1])
@@ -175,21 +175,8 @@ def _unsure(atoms: Sequence[Atom], bodies: Mapping[str, Body], absent: set[str])
         e = body.plan.outputs[names.index(atom.identity[2]) if len(atom.identity) > 2 else 0].expr
         return e.op == "agg" and e.name in ("count", "count_distinct")
 
-    missing = {a.index for a in atoms if a.kind in ("value", "number", "proba") and absent & set(a.aliases)}
+    missing = {a.index for a in atoms if a.kind in ("value", "number", "proba") and missed & set(a.aliases)}
     return missing | {a.index for a in atoms if a.kind in ("value", "lookup") and not counts(a)}
-
-
-def _absent(select: exp.Select) -> set[str]:
-    """Aliases of the sources whose rows an outer join may not find."""
-    found: set[str] = set()
-    before = [source.alias_or_name for source in sources_of(select)[:1]]
-    for join in select.args.get("joins") or []:
-        if join.side.upper() in ("RIGHT", "FULL"):
-            found |= set(before)
-        before.append(join.this.alias_or_name)
-        if join.side.upper() in ("LEFT", "FULL"):
-            found.add(before[-1])
-    return found
 
 
 _INVERSE: dict[type[exp.Expr], type[exp.Expr]] = {

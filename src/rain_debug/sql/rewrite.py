@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import count
 
 from sqlglot import exp
 
@@ -269,6 +270,19 @@ def _takes_having(source: exp.Expr) -> bool:
     return not windows and not any(body.args.get(p) for p in ("limit", "offset", "distinct", "qualify"))
 
 
+def absent(select: exp.Select) -> set[str]:
+    """Aliases of the sources whose rows an outer join may not find."""
+    found: set[str] = set()
+    before = [source.alias_or_name for source in sources_of(select)[:1]]
+    for join in select.args.get("joins") or []:
+        if join.side.upper() in ("RIGHT", "FULL"):
+            found |= set(before)
+        before.append(join.this.alias_or_name)
+        if join.side.upper() in ("LEFT", "FULL"):
+            found.add(before[-1])
+    return found
+
+
 def lift_words(tree: exp.Expr) -> exp.Expr:
     """What CASE says of a subquery's groups is said around it, where rows are grouped by it or added up.
 
@@ -295,12 +309,21 @@ def _lift_words(select: exp.Select, source: exp.Subquery) -> None:
         word = searched(item.unalias())
         for part in list(word.walk(prune=lambda n: isinstance(n, _LIFTED))):
             if isinstance(part, _LIFTED):
-                lifted = f"__rain_of_{len(body.expressions)}"
-                body.append("expressions", named(part.copy(), lifted))
-                part.replace(exp.column(lifted, table=alias, quoted=True))
+                part.replace(_column_for(body, part.copy(), alias))
         body.set("expressions", [e for e in body.expressions if e is not item])
+        if alias in absent(select):  # where an outer join finds no row the word is NULL, whatever its ELSE says
+            missed = exp.Is(this=_column_for(body, exp.true(), alias), expression=exp.null())
+            word.set("ifs", [exp.If(this=missed, true=exp.null()), *word.args["ifs"]])
         for column in read:
             column.replace(exp.paren(word.copy()))
+
+
+def _column_for(body: exp.Select, value: exp.Expr, alias: str) -> exp.Column:
+    """The column of the subquery `alias` that `value` is from now on."""
+    known = set(body.named_selects)
+    name = next(name for name in (f"__rain_of_{i}" for i in count()) if name not in known)
+    body.append("expressions", named(value, name))
+    return exp.column(name, table=alias, quoted=True)
 
 
 _LIFTED = exp.Column | exp.AggFunc | exp.Filter
