@@ -104,7 +104,7 @@ SLOPES: list[tuple[str, list[Any], tuple[Any, ...], list[Any]]] = [
     ("select", [[0.25, 1.0, 0.0], [4.0, 5.0, NAN], [8.0, NAN, 7.0]], (), [[-4, 0, 0], [0.25, 10, 0], [0.75, 0, 100]]),
     ("select", [[NAN], [4.0], [8.0]], (), [[0], [0], [1]]),
     ("div", [[1.0, 1.0, NAN, 1.0], [4.0, 0.0, 2.0, NAN]], (), [[0.25, 0, 0, 0], [-1 / 16, 0, 0, 0]]),
-    ("rank_by", [[3.0, 4.0], [1.0, 1.0]], (np.zeros(2, dtype=int), (True,), "rank"), [None, None]),
+    ("rank_by", [[3.0, 4.0], [1.0, 1.0]], (np.zeros(2, dtype=int), ((True, False),), "rank"), [None, None]),
     ("segment_prod", [[0.0, 3.0, 4.0]], (np.zeros(3, dtype=int), 1), [[12, 0, 0]]),
     ("segment_prod", [[0.0, 0.0, 4.0]], (np.zeros(3, dtype=int), 1), [[0, 0, 0]]),
     ("segment_extreme", [[3.0, 5.0, 4.0], [1.0, 0.4, 0.5]], (np.array([0, 0, 1]), 3, 1.0), [[1, 0, 10], None]),
@@ -214,27 +214,32 @@ PARTITION = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 THERE = np.array([1.0, 1.0, 1.0, 0.5, 0.4, 1.0, 1.0, 1.0])
 
 
+UP, DOWN = (False, False), (True, False)
+
+
 @pytest.mark.parametrize(
-    ("values", "descending", "kind", "expected"),
+    ("values", "ways", "kind", "expected"),
     [
-        ([X], (False,), "rank", [2, 3, 3, 1, 6, 5, 1, 2]), ([X], (True,), "rank", [3, 1, 1, 4, 6, 5, 2, 1]),
-        ([X], (True,), "dense_rank", [2, 1, 1, 3, 5, 4, 2, 1]), ([X], (True,), "row_number", [3, 1, 2, 4, 6, 5, 2, 1]),
-        ([X, Y], (True, False), "rank", [3, 2, 1, 4, 6, 5, 2, 1]),
-        ([X, Y], (True, True), "rank", [3, 1, 2, 4, 6, 5, 2, 1]),
-        ([Y, X], (False, False), "rank", [2, 5, 4, 1, 6, 3, 1, 2]),
-        ([Y], (False,), "dense_rank", [1, 3, 2, 1, 4, 1, 1, 2]),
+        ([X], (UP,), "rank", [2, 3, 3, 1, 6, 5, 1, 2]), ([X], (DOWN,), "rank", [3, 1, 1, 4, 6, 5, 2, 1]),
+        ([X], (DOWN,), "dense_rank", [2, 1, 1, 3, 5, 4, 2, 1]), ([X], (DOWN,), "row_number", [3, 1, 2, 4, 6, 5, 2, 1]),
+        ([X, Y], (DOWN, UP), "rank", [3, 2, 1, 4, 6, 5, 2, 1]),
+        ([X, Y], (DOWN, DOWN), "rank", [3, 1, 2, 4, 6, 5, 2, 1]),
+        ([Y, X], (UP, UP), "rank", [2, 5, 4, 1, 6, 3, 1, 2]),
+        ([Y], (UP,), "dense_rank", [1, 3, 2, 1, 4, 1, 1, 2]),
+        ([X], ((False, True),), "rank", [3, 4, 4, 2, 6, 1, 1, 2]),
+        ([X], ((True, True),), "dense_rank", [3, 2, 2, 4, 5, 1, 2, 1]),
     ],
 )  # fmt: skip
-def test_ranks(values: list[Array], descending: tuple[bool, ...], kind: str, expected: list[int]) -> None:
-    """NULL comes last, and behind it what is not there; each partition on its own, in whatever order rows are."""
-    found = FORWARD["rank_by"](*values, THERE, PARTITION, descending, kind)
+def test_ranks(values: list[Array], ways: tuple[tuple[bool, bool], ...], kind: str, expected: list[int]) -> None:
+    """NULL comes last, or first if asked, and behind it what is not there; each partition on its own, in any order."""
+    found = FORWARD["rank_by"](*values, THERE, PARTITION, ways, kind)
     there = THERE >= 0.5
     assert found[there].tolist() == [e for e, here in zip(expected, there, strict=True) if here]
     turn = np.array([6, 3, 1, 2, 7, 5, 0, 4])  # rows 1 and 2 keep their order: ties by row number alone
-    again = FORWARD["rank_by"](*[v[turn] for v in values], THERE[turn], PARTITION[turn], descending, kind)
+    again = FORWARD["rank_by"](*[v[turn] for v in values], THERE[turn], PARTITION[turn], ways, kind)
     assert again.tolist() == found[turn].tolist()
     none = np.zeros(0)
-    assert len(FORWARD["rank_by"](*[none] * (len(values) + 1), none.astype(int), descending, kind)) == 0
+    assert len(FORWARD["rank_by"](*[none] * (len(values) + 1), none.astype(int), ways, kind)) == 0
 
 
 def test_the_tables_go_together() -> None:

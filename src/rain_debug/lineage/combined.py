@@ -153,6 +153,9 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
     types = engine.types(f"SELECT {', '.join(items)} FROM {source}") if items else []
     kinds = {n: kind_of(t) for n, t in types}
     casts = [f"{_number(engine, n, k)} AS {n}" for n, k in kinds.items()]
+    ranked = {texts[e.sql] for window in body.windows for e in window.by if e.sql in texts}
+    for name in [n for n, k in kinds.items() if n in ranked and k not in ("number", "bool")]:
+        casts.append(f"CASE WHEN {name} IS NOT NULL THEN dense_rank() OVER (ORDER BY {name}) END AS {name}_rank")
     inner = f"SELECT {', '.join([ROW, *items])} FROM {source}"
     exports = engine.table(f"SELECT {', '.join([ROW, *casts])} FROM ({inner}) ORDER BY {ROW}")
     outputs = [

@@ -118,7 +118,7 @@ class WindowNumbers(Expressions):
 
         if function in ("row_number", "rank", "dense_rank"):
             ties = np.arange(self.n) if function == "row_number" else self.rows.peer[number]
-            node = b.op("rank_by", b.const(ties), sorted_there, attrs=(partition, (False,), function))
+            node = b.op("rank_by", b.const(ties), sorted_there, attrs=(partition, ((False, False),), function))
             return Number(b.op("gather", node, attrs=(inverse,)), certain)
         if function == "count" and not window.args:
             return Number(over("frame_count", None, *frame), certain)
@@ -142,11 +142,17 @@ class WindowNumbers(Expressions):
     def _ranked_by(self, window: Any, order: Array, partition: Array, present: int) -> int:
         by_row = np.empty(self.n, dtype=np.int64)
         by_row[order] = partition
-        values = [self._full(self.number(e)) for e in window.by]
-        descending = tuple("DESC" in t.upper().split() for t in window.order)
+        values = [self._full(self._sortable(e)) for e in window.by]
         self.rules.append(f"{window.function.upper()} by the exact answer")
         self.loose = True
-        return self.b.op("rank_by", *values, present, attrs=(by_row, descending, window.function))
+        return self.b.op("rank_by", *values, present, attrs=(by_row, window.ways, window.function))
+
+    def _sortable(self, e: Expr) -> int:
+        """A number that orders rows as `e` does: a text, or a date, by its place among all."""
+        name = self.rows.texts.get(e.sql)
+        if name is None or e.atoms or self.rows.kinds[e.sql] in ("number", "bool"):
+            return self.number(e)
+        return self.b.const(plain(self.rows.exports, f"{name}_rank")[0])
 
     def _frame(self, window: Any, number: int) -> tuple[Any, Any]:
         unit, low, high = window.frame

@@ -64,16 +64,20 @@ def _segment_extreme_vjp(g: Array, x: Array, there: Array, segments: Array, n: i
 def rank_by(*operands: Any) -> Array:
     """Ranks (n,) of the rows that are there inside each partition, by values in turn; ties as `kind` says.
 
-    Operands: values (n,) …, presence (n,); then `partition` (n,), `descending` (one bool a value), `kind`.
+    Operands: values (n,) …, NaN for NULL, presence (n,); then `partition` (n,), `ways` (of each value, whether it
+    descends and whether NULL comes first), `kind`.
 
     >>> x = np.array([2.0, 7.0, 7.0])
-    >>> rank_by(x, np.ones(3), np.zeros(3, int), (True,), "rank").tolist()
+    >>> rank_by(x, np.ones(3), np.zeros(3, int), ((True, False),), "rank").tolist()
     [3.0, 1.0, 1.0]
     """
-    *arrays, partition, descending, kind = operands
+    *arrays, partition, ways, kind = operands
     *values, there = arrays
     n = len(there)
-    signed = [np.nan_to_num(-v if d else v, nan=np.inf) for v, d in zip(values, descending, strict=True)]
+    signed = []
+    for v, (descends, nulls_first) in zip(values, ways, strict=True):
+        null = np.isnan(v)
+        signed += [null != nulls_first, np.where(null, 0.0, -v if descends else v)]
     absent = there < 0.5
     order = np.lexsort((np.arange(n), *signed[::-1], absent, partition))
     part = np.asarray(partition)[order]

@@ -85,7 +85,8 @@ class Window:
     """One window function: `partition` and `order` are the engine's texts over the table below.
 
     `frame` is (unit, from, to) with None for unbounded and rows counted from the current one. `default` is what LAG and
-    LEAD are where their row is outside of the partition, NaN for NULL.
+    LEAD are where their row is outside of the partition, NaN for NULL. An order that predictions move is `by` some
+    values, `ways` says of each whether it descends and whether NULL comes first.
     """
 
     function: str
@@ -93,6 +94,7 @@ class Window:
     partition: tuple[str, ...]
     order: tuple[str, ...]
     by: tuple[Expr, ...]
+    ways: tuple[tuple[bool, bool], ...]
     frame: tuple[str, int | None, int | None]
     offset: int
     start: int

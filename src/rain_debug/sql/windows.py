@@ -89,9 +89,10 @@ def window_of(
     start = min(convert.extent(function)[0], convert.extent(node)[0])
     start, end = convert.closed(start, convert.extent(node)[1])
     texts = tuple(o.sql(dialect) for o in ordered)
+    ways = tuple((bool(o.args.get("desc")), bool(o.args.get("nulls_first"))) for o in ordered)
     return Window(
-        name, tuple(args), tuple(p.sql(dialect) for p in partition), texts, by, _frame(node, bool(ordered), refuse),
-        -offset if name == "lead" else offset, start, end, default,
+        name, tuple(args), tuple(p.sql(dialect) for p in partition), texts, by, ways,
+        _frame(node, bool(ordered), refuse), -offset if name == "lead" else offset, start, end, default,
     )  # fmt: skip
 
 
