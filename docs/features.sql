@@ -278,6 +278,8 @@ SELECT joined, sum(n) OVER (ORDER BY joined) AS total FROM daily;
 SELECT joined, avg(n) OVER (ORDER BY joined ROWS 1 PRECEDING) AS a FROM daily;
 -- share of the total
 SELECT joined, n / sum(n) OVER () AS share FROM daily;
+-- MIN and MAX of a window
+SELECT joined, n - max(n) OVER (ORDER BY joined ROWS 2 PRECEDING) AS behind FROM daily;
 -- LAG, LEAD of rows that are surely there
 SELECT u.id, lag(predict_proba(churn, u, 'yes')) OVER (ORDER BY u.id) AS v FROM users u;
 -- LAG, LEAD of rows that may be missing
@@ -297,10 +299,15 @@ SELECT joined, lag(n, 1, 0) OVER (ORDER BY joined) AS v FROM daily;
 -- RANGE with an offset
 SELECT joined, sum(n) OVER (ORDER BY joined RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW) AS v
 FROM daily;
+-- GROUPS with an offset
+SELECT joined, sum(n) OVER (ORDER BY joined GROUPS 1 PRECEDING) AS v FROM daily;
 -- EXCLUDE
 SELECT joined, sum(n) OVER (ORDER BY joined ROWS 1 PRECEDING EXCLUDE CURRENT ROW) AS v FROM daily;
 -- DISTINCT in a window
 SELECT joined, sum(DISTINCT n) OVER (ORDER BY joined) AS v FROM daily;
+-- RANK by a count, then by a text
+SELECT u.plan, count(*) AS n, rank() OVER (ORDER BY count(*) DESC, u.plan) AS k FROM users u
+WHERE predict(churn, u) = 'yes' GROUP BY u.plan;
 -- SUM … OVER (ORDER BY a predicted number)
 SELECT joined, sum(n) OVER (ORDER BY n) AS v FROM daily;
 -- NTILE, PERCENT_RANK

@@ -278,7 +278,7 @@ class _Writer(Values):
     def window(self, value: Callable[[], str], order: str, partition: str) -> str:
         """A window over values whose rows `order` puts in one order."""
         over = f"({partition}ORDER BY {order})"
-        name = self.pick(["sum", "sum", "avg", "count"])
+        name = self.pick(["sum", "sum", "avg", "count", "max", "min"])
 
         def shape(tag: str, text: str) -> str:
             self.tag(tag)

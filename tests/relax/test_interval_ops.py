@@ -66,6 +66,8 @@ CASES: list[tuple[str, list[Ends], tuple[Any, ...], Ends]] = [
     ("frame_sum", [([], [])], (PARTS[:0], None, 0), ([], [])),
     ("frame_avg", [X], (PARTS, None, 0), ([-2, -2, -3], [4, 4, -1])),
     ("frame_count", [X], (PARTS, None, 0), ([0] * 3, [2, 2, 1])),
+    ("frame_max", [X], (PARTS, None, 0), ([-2, -2, -3], [4, 4, -1])),
+    ("frame_min", [X], (PARTS, None, 0), ([-2, -2, -3], [4, 4, -1])),
     ("lag", [X], (PARTS, 1), ([-2, -2, -3], [4, 4, -1])),
     ("lag", [X], (PARTS, 1, 2.0), ([-2, -2, -3], [4, 4, 2])),
     ("lag", [X], (PARTS, 1, -9.0), ([-9, -9, -9], [4, 4, -1])),

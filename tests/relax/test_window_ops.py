@@ -69,6 +69,8 @@ def test_frames(seed: int, frame: Any) -> None:
     expected = {
         "frame_sum": [total(f) for f in frames],
         "frame_avg": [mean(f) for f in frames],
+        "frame_max": [np.nanmax(f) if not np.isnan(f).all() else np.nan for f in frames],
+        "frame_min": [np.nanmin(f) if not np.isnan(f).all() else np.nan for f in frames],
         "first_value": [f[0] if f else np.nan for f in frames],
         "last_value": [f[-1] if f else np.nan for f in frames],
     }

@@ -72,6 +72,7 @@ DIFFERENT = {
     ),
     "in SQLite a CTE that reads its own name is recursive": ("odd: a CTE that hides its table",),
     "SQLite has no DATE_TRUNC, no EXTRACT and no INTERVAL": (
+        "nested: what the last seven days come to, whichever of them are there",
         "nested: months as text",
         "nested: days without an event",
         "nested: HAVING by the name of a column",

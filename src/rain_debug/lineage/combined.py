@@ -12,6 +12,7 @@ from rain_debug.errors import SQLError
 from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.forest import MergeRows, Rows, WindowRows
 from rain_debug.lineage.leaves import window_leaves
+from rain_debug.lineage.uses import known
 from rain_debug.sql import Block, Body, Merge, Windowed
 from rain_debug.sql.nodes import quote
 from rain_debug.sql.tree import ROW
@@ -132,15 +133,27 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
     """The rows below with the orders of the windows over them."""
     source = f"{below.table} AS __w"
     order, partition, peer = [], [], []
+    frames: list[tuple[Array, Array] | None] = []
     for window in body.windows:
         split = ", ".join(window.partition)
         by = ", ".join(window.order) if not window.by else ""
         over = (f"PARTITION BY {split}" if split else "") + (f" ORDER BY {by}" if by else "")
         part = f"dense_rank() OVER (ORDER BY {split})" if split else "0"
-        found = engine.table(
-            f"SELECT {ROW} AS row, {part} AS part, rank() OVER ({over}) AS peer "
-            f"FROM {source} ORDER BY part, peer, {ROW}"
-        )
+        if window.ranged:  # the engine knows what lies within an offset: by the numbers of the rows, once sorted
+            each = f"SELECT *, {part} AS __part, rank() OVER ({over}) AS __peer FROM {source}"
+            at = f"SELECT *, row_number() OVER (ORDER BY __part, __peer, {ROW}) - 1 AS __at FROM ({each}) AS __w"
+            within = f"OVER ({over} {window.ranged})"
+            found = engine.table(
+                f"SELECT {ROW} AS row, __part AS part, __peer AS peer, min(__at) {within} AS low, "
+                f"max(__at) {within} + 1 AS high FROM ({at}) AS __w ORDER BY __at"
+            )
+            frames.append((known(found, "low")[0], known(found, "high")[0]))
+        else:
+            found = engine.table(
+                f"SELECT {ROW} AS row, {part} AS part, rank() OVER ({over}) AS peer "
+                f"FROM {source} ORDER BY part, peer, {ROW}"
+            )
+            frames.append(None)
         order.append(found["row"].values.astype(np.int64))
         partition.append(found["part"].values.astype(np.int64))
         peer.append(found["peer"].values.astype(np.int64))
@@ -165,7 +178,7 @@ def window_rows(body: Windowed, below: Rows, engine: Engine, keep: Keep) -> Wind
     ]
     table, _ = keep(f"SELECT {', '.join([ROW, *outputs])} FROM {source}")
     by_text = {text: kinds[n] for text, n in texts.items()}
-    return WindowRows(body, table, below.n_rows, below, order, partition, peer, exports, texts, by_text)
+    return WindowRows(body, table, below.n_rows, below, order, partition, peer, frames, exports, texts, by_text)
 
 
 def _number(engine: Engine, name: str, kind: str) -> str:

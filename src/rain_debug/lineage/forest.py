@@ -73,7 +73,8 @@ class MergeRows:
 @dataclass(eq=False)
 class WindowRows:
     """Rows with window functions: `order[i]` sorts them by partition and order of window i, whose number is `partition`
-    and whose ties share `peer`, all in sorted order."""
+    and whose ties share `peer`, all in sorted order. Where it has a RANGE with offsets `frames[i]` are the first row of
+    each one's frame, and the one behind its last, in that order."""
 
     body: Windowed
     table: str
@@ -82,6 +83,7 @@ class WindowRows:
     order: list[Array]
     partition: list[Array]
     peer: list[Array]
+    frames: list[tuple[Array, Array] | None]
     exports: Table
     texts: Mapping[str, str]
     kinds: Mapping[str, str]

@@ -122,6 +122,9 @@ class WindowNumbers(Expressions):
             return Number(b.op("gather", node, attrs=(inverse,)), certain)
         if function == "count" and not window.args:
             return Number(over("frame_count", None, *frame), certain)
+        if function in ("min", "max"):
+            self.rules[-1], self.loose = f"{function.upper()} OVER by value", True
+            return Number(over(f"frame_{function}", self.number(window.args[0]), *frame))
         if function not in ("lag", "lead", "first_value", "last_value", "sum", "avg", "count"):
             what = f"{function.upper()} OVER of numbers that predictions move is not supported"
             raise self.lowering.refuse(window, what)
@@ -155,7 +158,9 @@ class WindowNumbers(Expressions):
         return self.b.const(plain(self.rows.exports, f"{name}_rank")[0])
 
     def _frame(self, window: Any, number: int) -> tuple[Any, Any]:
-        unit, low, high = window.frame
+        frame, (unit, low, high) = self.rows.frames[number], window.frame
+        if frame is not None:
+            return frame
         if unit == "ROWS" or (low is None and high is None):
             return low, high
         return peer_range(self.rows.partition[number], self.rows.peer[number], low, high)

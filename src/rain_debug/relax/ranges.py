@@ -320,6 +320,8 @@ RULES: dict[str, Callable[..., Interval]] = {
     "frame_sum": lambda a, partition, *frame: _framed(a[0], partition, add=True),
     "frame_avg": _neighbour,
     "frame_count": lambda a, partition, *frame: _counted(a[0], partition),
+    "frame_max": _neighbour,
+    "frame_min": _neighbour,
     "lag": _lagged,
     "nth_value": _neighbour,
     "first_value": _neighbour,

@@ -157,6 +157,35 @@ def _frame_vjp(
     return _folded(where(null, 0.0, _spread(flowing, seats, low, high)), x), None
 
 
+def _best_row(
+    sign: float, x: Array, presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None
+) -> Array:
+    """The row (n,) with the largest sign · x of each row's frame, −1 where no x in it is known.
+
+    The best of 1, 2, 4 … seats in a row are found once; a frame is two such stretches, which may overlap.
+    """
+    lo, hi = _ranged(partition, lo, hi, peer)
+    seats = _seats(np.broadcast_to(presence, partition.shape), partition)
+    low, high = seats.frame(lo, hi)
+    x = np.broadcast_to(x, partition.shape)
+    key = np.where(np.isnan(x), -np.inf, sign * x)
+    there = key[seats.rows]
+    start, stop = seats.unseated(low), seats.unseated(high)
+    best, width = np.full(len(x), -1, dtype=np.int64), 1
+    stretch = np.arange(len(there))
+    while True:
+        own = np.flatnonzero((stop - start >= width) & (stop - start < 2 * width))
+        one, two = stretch[start[own]], stretch[stop[own] - width]
+        best[own] = seats.rows[np.where(there[two] > there[one], two, one)]
+        if 2 * width > len(there):
+            break
+        one, two = stretch[: len(stretch) - width], stretch[width:]
+        stretch, width = np.where(there[two] > there[one], two, one), 2 * width
+    guest = seats.guest & (low <= seats.own) & (seats.own < high)
+    best = np.where(guest & (key > np.append(key, -np.inf)[best]), np.arange(len(x)), best)
+    return np.where(np.isnan(np.append(x, np.nan)[best]), -1, best)
+
+
 def frame_count(presence: Array, partition: Array, lo: Bound, hi: Bound, peer: Array | None = None) -> Array:
     """COUNT(*) OVER the frame of each row, shape (n,): ROW_NUMBER for None and 0, the frame's size in general."""
     lo, hi = _ranged(partition, lo, hi, peer)
@@ -254,6 +283,8 @@ FORWARD: dict[str, Forward] = {
     "frame_sum": frame_sum,
     "frame_avg": frame_avg,
     "frame_count": frame_count,
+    "frame_max": lambda x, *frame: _taken(x, _best_row(1.0, x, *frame)),
+    "frame_min": lambda x, *frame: _taken(x, _best_row(-1.0, x, *frame)),
     "lag": lag,
     "nth_value": nth_value,
     "first_value": lambda x, *frame: _taken(x, _nth_row(1, *frame)),
@@ -267,6 +298,8 @@ GRADIENT: dict[str, VJP] = {
     "frame_sum": lambda *a: _frame_vjp(False, *a),
     "frame_avg": lambda *a: _frame_vjp(True, *a),
     "frame_count": lambda g, presence, *frame: (None,),
+    "frame_max": lambda g, x, *frame: _taken_vjp(g, x, _best_row(1.0, x, *frame)),
+    "frame_min": lambda g, x, *frame: _taken_vjp(g, x, _best_row(-1.0, x, *frame)),
     "lag": lambda g, x, presence, partition, offset, default=0.0: _taken_vjp(
         g, x, _lag_row(presence, partition, offset)
     ),

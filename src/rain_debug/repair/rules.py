@@ -236,6 +236,8 @@ NAMES = {
     "frame_sum": "a window",
     "frame_avg": "a window",
     "frame_count": "a window",
+    "frame_max": "a window",
+    "frame_min": "a window",
     "lag": "a window",
     "nth_value": "a window",
     "first_value": "a window",

@@ -203,7 +203,7 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom 
     sets = group.find_all(exp.Rollup, exp.Cube, exp.GroupingSets) if group is not None else ()
     keys |= {_text(k, convert) for one in sets for part in one.expressions for k in _parts(part)}
     own = (n for e in tree.expressions for n in e.walk(prune=lambda n: isinstance(n, exp.Query)))
-    if group is None and not any(isinstance(n, exp.AggFunc) for n in own):
+    if group is None and not any(isinstance(n, exp.AggFunc) and not _is_windowed(n) for n in own):
         return
 
     def visit(node: exp.Expr) -> None:
@@ -223,6 +223,12 @@ def refuse_ungrouped(tree: exp.Select, convert: Converter, atoms: Sequence[Atom 
 
     for expression in tree.expressions:
         visit(expression.unalias())
+
+
+def _is_windowed(node: exp.AggFunc) -> bool:
+    """True for the function of an OVER."""
+    above = node.parent
+    return isinstance(above.parent if isinstance(above, exp.Filter) else above, exp.Window)
 
 
 def _parts(node: exp.Expr) -> list[exp.Expr]:

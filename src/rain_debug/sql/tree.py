@@ -84,7 +84,8 @@ class Merge:
 class Window:
     """One window function: `partition` and `order` are the engine's texts over the table below.
 
-    `frame` is (unit, from, to) with None for unbounded and rows counted from the current one. `default` is what LAG and
+    `frame` is (unit, from, to) with None for unbounded and rows counted from the current one; a RANGE with offsets
+    stands in `ranged`, for the engine. `default` is what LAG and
     LEAD are where their row is outside of the partition, NaN for NULL. An order that predictions move is `by` some
     values, `ways` says of each whether it descends and whether NULL comes first.
     """
@@ -100,6 +101,7 @@ class Window:
     start: int
     end: int
     default: float = math.nan
+    ranged: str = ""
 
 
 @dataclass(frozen=True)

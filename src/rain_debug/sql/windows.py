@@ -90,9 +90,14 @@ def window_of(
     start, end = convert.closed(start, convert.extent(node)[1])
     texts = tuple(o.sql(dialect) for o in ordered)
     ways = tuple((bool(o.args.get("desc")), bool(o.args.get("nulls_first"))) for o in ordered)
+    spec = node.args.get("spec")
+    if spec is not None and any(is_atom(n) for n in spec.walk()):
+        raise refuse(node, "a window frame whose bounds predictions move is not supported")
+    ranged = _range_of(spec, dialect)
     return Window(
         name, tuple(args), tuple(p.sql(dialect) for p in partition), texts, by, ways,
-        _frame(node, bool(ordered), refuse), -offset if name == "lead" else offset, start, end, default,
+        ("RANGE", None, None) if ranged else _frame(node, bool(ordered), refuse),
+        -offset if name == "lead" else offset, start, end, default, ranged,
     )  # fmt: skip
 
 
@@ -102,6 +107,15 @@ def _number(default: exp.Expr | None) -> float | None:
         return math.nan
     sign, literal = (-1, default.this) if isinstance(default, exp.Neg) else (1, default)
     return sign * float(literal.name) if isinstance(literal, exp.Literal) and not literal.is_string else None
+
+
+def _range_of(spec: exp.Expr | None, dialect: str) -> str:
+    """The text of a RANGE with a bound that is neither UNBOUNDED nor CURRENT ROW; empty for other frames."""
+    if spec is None or (spec.args.get("kind") or "").upper() != "RANGE" or spec.args.get("exclude"):
+        return ""
+    bounds = [b for b in (spec.args.get("start"), spec.args.get("end")) if b is not None]
+    offset = any(isinstance(b, exp.Expr) or str(b).upper() not in ("UNBOUNDED", "CURRENT ROW") for b in bounds)
+    return str(spec.sql(dialect)) if offset else ""
 
 
 def _frame(
