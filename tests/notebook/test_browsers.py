@@ -44,7 +44,7 @@ def complain_and_run(page: Any) -> None:
     form.locator(".claim.on input[type=number]").fill("90")
     form.get_by_role("button", name="Add complaint").click()
     page.get_by_role("button", name=re.compile("Find the records")).click()
-    page.locator(".rain h1", has_text=re.compile(r"Removing \d+ of 2,600 .* is resolved")).wait_for()
+    page.locator(".rain h1", has_text=re.compile(r"Removing \d+ of 2,600 .* is resolved")).wait_for(timeout=90_000)
 
 
 @pytest.fixture

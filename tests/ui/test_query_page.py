@@ -391,6 +391,7 @@ def test_what_cannot_be_complained_about_says_why(page: Any, host: Host) -> None
 def test_keys_are_listed_and_letters_that_are_typed_are_text(page: Any, host: Host) -> None:
     opened(page, host)
     page.locator(".cm-content").wait_for()
+    page.wait_for_load_state("networkidle")
     page.keyboard.press("?")
     assert "Chart or table" in page.locator("dialog[open]").inner_text()
     page.keyboard.press("Escape")
