@@ -391,7 +391,6 @@ def test_what_cannot_be_complained_about_says_why(page: Any, host: Host) -> None
 def test_keys_are_listed_and_letters_that_are_typed_are_text(page: Any, host: Host) -> None:
     opened(page, host)
     page.locator(".cm-content").wait_for()
-    page.wait_for_load_state("networkidle")
     page.keyboard.press("?")
     assert "Chart or table" in page.locator("dialog[open]").inner_text()
     page.keyboard.press("Escape")
@@ -401,6 +400,18 @@ def test_keys_are_listed_and_letters_that_are_typed_are_text(page: Any, host: Ho
     page.keyboard.type("t?c")
     assert "t?c" in page.locator(".cm-content").inner_text()
     assert page.locator("dialog[open]").count() == 0 and page.locator(".mark").count() == 10
+
+
+def test_a_key_after_the_list_of_keys_is_the_pages(page: Any, host: Host) -> None:
+    """Just closed, the list has the focus until the page is drawn again."""
+    opened(page, host)
+    page.locator(".cm-content").wait_for()
+    page.keyboard.press("?")
+    page.locator("dialog[open] h2").evaluate(
+        "(head) => { head.closest('dialog').close();"
+        " head.dispatchEvent(new KeyboardEvent('keydown', { key: 'e', bubbles: true, composed: true })); }"
+    )
+    page.locator(".cm-focused").wait_for()
 
 
 def test_a_server_that_went_away_is_said(chromium: Any, host: Host) -> None:

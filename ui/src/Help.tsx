@@ -13,7 +13,10 @@ export function Help() {
       <button type="button" class="quiet-button" aria-label="Keys" title="Keys (?)" onClick={toggle}>?</button>
       <dialog
         ref={box} class="help" aria-label="Keys" onClick={(event) => event.target === box.current && toggle()}
-        onKeyDown={(event) => { if (!hits(event, KEYS.Everywhere.help)) event.stopPropagation(); }}
+        onKeyDown={(event) => {
+          // Just closed, it has the focus until the page is drawn again: such a key is meant for the page.
+          if (box.current?.open && !hits(event, KEYS.Everywhere.help)) event.stopPropagation();
+        }}
       >
         <div class="help-body">
           <h2 tabIndex={-1} autofocus>Keys</h2>
