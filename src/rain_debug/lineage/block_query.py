@@ -93,11 +93,8 @@ class BlockQuery:
     # -- states of atoms ----------------------------------------------------------------------------------------
 
     def _try_each_state(self, atom: Atom) -> None:
-        labels = (
-            self.models[atom.model].classes
-            if atom.kind == "class"
-            else (False, True, None)[: NULL + self._is_nullable(atom)]
-        )
+        truth = (False, True, None)[: NULL + self._is_nullable(atom)]
+        labels = self.models[atom.model].classes if atom.kind == "class" else truth
         states = [(i, self.engine.literal(v)) for i, v in enumerate(labels)]
         if atom.index not in self._absent:
             states, self._conjuncts = self._possible(atom, states)

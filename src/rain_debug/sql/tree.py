@@ -85,9 +85,9 @@ class Window:
     """One window function: `partition` and `order` are the engine's texts over the table below.
 
     `frame` is (unit, from, to) with None for unbounded and rows counted from the current one; a RANGE with offsets
-    stands in `ranged`, for the engine. `default` is what LAG and
-    LEAD are where their row is outside of the partition, NaN for NULL. An order that predictions move is `by` some
-    values, `ways` says of each whether it descends and whether NULL comes first.
+    stands in `ranged`, for the engine. `default` is what LAG and LEAD are where their row is outside of the partition,
+    NaN for NULL. An order that predictions move is `by` some values; `ways` says of each whether it descends and
+    whether NULL comes first.
     """
 
     function: str

@@ -71,8 +71,8 @@ def shared(n_rows: int, rows: int, threads: int, work: Callable[[int, slice], No
 def keep_freed() -> None:
     """Let the C library keep what a block of rows frees, once a process: the next block needs as much.
 
-    glibc hands memory above a threshold back to the system at once, which then clears each page of the next block: half
-    of a small convolutional network's time. The threshold is raised by freeing a piece as large as it may become.
+    glibc hands memory above a threshold back to the system at once, which then clears each page of the next block: over
+    a third of a small convolutional network's time. Freeing a piece as large as the threshold may become raises it.
     """
     torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
