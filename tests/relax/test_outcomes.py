@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from rain_debug.lineage.numbering import numbered
 from rain_debug.relax import quadrature
-from rain_debug.relax.outcomes import Outcomes, _number
+from rain_debug.relax.outcomes import Outcomes, _refined
 from rain_debug.relax.program import Builder
 from relax.outcomes import Clusters, expectation
 
@@ -250,6 +251,11 @@ def test_variances_of_what_happens() -> None:
 
 
 @pytest.mark.parametrize("first", [[5, 2, 5, 2, 5], [1, 2, 3, 4, 5], []], ids=str)
-def test_rows_are_numbered_by_what_they_hold(first: list[int]) -> None:
-    rows = [(f, *c) for f, c in zip(first, [(0, 7), (10**12, 7), (0, 7), (10**12, 8), (0, 8)], strict=False)]
-    alike(_number(np.array(first, dtype=np.int64), np.array([c for _, *c in rows]).reshape(len(rows), 2)), rows)
+@pytest.mark.parametrize("of_first", [True, False])
+def test_rows_are_numbered_by_what_they_hold(first: list[int], of_first: bool) -> None:
+    more = [(0, 7), (10**12, 7), (0, 7), (10**12, 7 if of_first else 8), (0, 7 if of_first else 8)]
+    rows = [(f, *c) for f, c in zip(first, more, strict=False)]
+    distinct, key = numbered(np.array(first, dtype=np.int64))
+    numbers, n = _refined(key, len(distinct), np.array([c for _, *c in rows]).reshape(len(rows), 2))
+    assert n == len(set(rows))
+    alike(numbers, rows)

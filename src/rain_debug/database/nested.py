@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -365,18 +366,19 @@ class NestedQuery(Query):
 
 def _runs(targets: Sequence[Target]) -> Iterator[tuple[list[Target], tuple[str, ...], list[tuple[Any, ...]]]]:
     """`targets` as runs of one kind and column that name the same columns: these names, and each one's values."""
-    for (_, _, width), run in itertools.groupby(targets, key=lambda t: (t.kind, t.column, len(t.where))):
+    for _, run in itertools.groupby(targets, key=operator.attrgetter("kind", "column")):
         alike = list(run)
-        flat = list(itertools.chain.from_iterable(itertools.chain.from_iterable(t.where for t in alike)))
-        names = [set(flat[i :: 2 * width]) for i in range(0, 2 * width, 2)]
-        if not width:
-            yield alike, (), [()] * len(alike)
-        elif all(len(each) == 1 for each in names):
+        places = [t.where for t in alike]
+        width = len(places[0])
+        # In flat lists: thousands of small tuples, alive at once, would set off the garbage collector.
+        flat = list(itertools.chain.from_iterable(itertools.chain.from_iterable(places)))
+        names = [flat[i] for i in range(0, 2 * width, 2)]
+        if {*map(len, places)} == {width} and all(set(flat[2 * i :: 2 * width]) == {n} for i, n in enumerate(names)):
             columns = [flat[i :: 2 * width] for i in range(1, 2 * width, 2)]
-            yield alike, tuple(*zip(*names, strict=True)), list(zip(*columns, strict=True))
-        else:
-            for t in alike:
-                yield [t], tuple(n for n, _ in t.where), [tuple(v for _, v in t.where)]
+            yield alike, tuple(names), list(zip(*columns, strict=True)) if width else [()] * len(alike)
+            continue
+        for t in alike:
+            yield [t], tuple(n for n, _ in t.where), [tuple(v for _, v in t.where)]
 
 
 def _shown(nested: Nested, i: int) -> str:

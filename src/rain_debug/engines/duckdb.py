@@ -19,7 +19,7 @@ from rain_debug.engines import arrow
 from rain_debug.engines.apart import read_database, read_table
 from rain_debug.engines.folders import Folder
 from rain_debug.engines.limits import clock, few_enough, too_slow
-from rain_debug.engines.statements import refuse_all_but_select
+from rain_debug.engines.statements import one_select
 from rain_debug.engines.table import Column, Table, column, from_numpy
 from rain_debug.engines.words import DuckDBWords, text_of
 from rain_debug.errors import EngineError
@@ -223,8 +223,8 @@ class DuckDB(DuckDBWords):
     def keep(self, name: str, sql: str, *, ordered: bool = False) -> int:
         sql = f"SELECT * FROM ({sql}) ORDER BY ALL" if ordered else sql
         with self._within(sql):
-            refuse_all_but_select(self.connection, sql)
-        return int(self._run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")[0][0])
+            statement = one_select(self.connection, sql, f"CREATE OR REPLACE TEMP TABLE {name} AS ")
+            return int(self.connection.execute(statement).fetchall()[0][0])
 
     def drop(self, *names: str) -> None:
         if names:
@@ -246,8 +246,8 @@ class DuckDB(DuckDBWords):
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query as DuckDB's own lazy relation."""
         with self._within(sql):
-            refuse_all_but_select(self.connection, sql)  # before it is run: nothing of the user's is written over
-            return self.connection.sql(sql)
+            # Known before it is run: nothing of the user's is written over.
+            return self.connection.sql(one_select(self.connection, sql))
 
     def _plain(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The query, with exact decimals and 128-bit integers as the numbers that NumPy has."""

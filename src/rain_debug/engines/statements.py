@@ -20,26 +20,31 @@ _DOES = re.compile(_WRITERS.pattern.replace("insert|update|delete|merge|copy|", 
 """Functions that write a log file, change settings, or run a text that is computed: a SELECT may stand around them."""
 
 
-def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """EngineError unless `sql` is one SELECT that writes nothing; duckdb.Error where DuckDB cannot read it.
+def one_select(connection: duckdb.DuckDBPyConnection, sql: str, into: str = "") -> duckdb.Statement:
+    """The statement `sql`, one SELECT that writes nothing, parsed; after the words `into`, the CREATE that keeps it.
+
+    Raises EngineError for any other, duckdb.Error where DuckDB cannot read it.
 
     >>> con = duckdb.connect()
-    >>> refuse_all_but_select(con, "SELECT 'delete'")
-    >>> refuse_all_but_select(con, "WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone")
+    >>> con.execute(one_select(con, "SELECT 'delete'")).fetchall()
+    [('delete',)]
+    >>> one_select(con, "WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone")
     Traceback (most recent call last):
         ...
     rain_debug.errors.EngineError: one SELECT was expected, not one with DELETE in it
       where: WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone
       try:   give one SELECT
     """
-    kinds = [s.type for s in connection.extract_statements(sql)]
+    parsed = connection.extract_statements(into + sql)
+    kinds = [s.type for s in parsed]
     what = None
-    if kinds != [duckdb.StatementType.SELECT]:
+    if kinds != [duckdb.StatementType.CREATE if into else duckdb.StatementType.SELECT]:
         what = f"{len(kinds)} statements" if len(kinds) != 1 else f"a statement of kind {kinds[0].name}"
     elif _WRITERS.search(sql) and (found := next(_writes(sql), None)):
         what = f"one with {found} in it"
     if what is not None:
         raise EngineError(f"one SELECT was expected, not {what}", where=sql.strip()[:300], hint="give one SELECT")
+    return parsed[0]
 
 
 def _writes(sql: str) -> Iterator[str]:

@@ -94,8 +94,12 @@ def _listed(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Se
 
 def _joined(engine: Engine, names: Sequence[str], kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A join with places in a temporary table."""
-    same = [engine.same(f"({k})", f"__place.k{i}") for i, k in enumerate(names)]
-    return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*same, '__place.sound'])}"
+    on = []
+    for i, key in enumerate(names):
+        named_null = any(row[i] is None for row in rows)
+        # Where no place is of NULL, a plain equation finds the same, and joins quicker.
+        on.append(engine.same(f"({key})", f"__place.k{i}") if named_null else f"({key}) = __place.k{i}")
+    return f"JOIN {uploaded_places(engine, rows, kinds)} AS __place ON {' AND '.join([*on, '__place.sound'])}"
 
 
 @dataclass(frozen=True)

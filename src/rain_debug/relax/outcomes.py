@@ -63,12 +63,11 @@ class Outcomes:
             ids, states = np.take_along_axis(ids, again, axis=1), np.take_along_axis(states, again, axis=1)
         else:
             ids = states = np.zeros((n, 0), dtype=np.int64)
-        cluster = _number(place, ids)
-        n_clusters = int(cluster.max(initial=-1)) + 1
+        there, key = numbered(place)
+        cluster, n_clusters = _refined(key, len(there), ids)
         cluster_place = np.zeros(n_clusters, dtype=np.int64)
         cluster_place[cluster] = place
-        index = _number(cluster, states)
-        m = int(index.max(initial=-1)) + 1
+        index, m = _refined(cluster, n_clusters, states)
         first = np.zeros(m, dtype=np.int64)
         first[index[::-1]] = np.arange(n)[::-1]
         node = builder.op("gather", weight, attrs=(chosen[first],))
@@ -254,17 +253,19 @@ class Outcomes:
         return b.op("div", whole, self._some(n > 0))
 
 
-def _number(first: Array, columns: Array) -> Array:
-    """Numbers (n,) of the distinct rows of (first, columns…)."""
-    distinct, key = numbered(first)
-    if len(distinct) == len(first):
-        return key.astype(np.int64)
+def _refined(key: Array, n_keys: int, columns: Array) -> tuple[Array, int]:
+    """Numbers (n,) of the distinct rows of (key, columns…), in their order, and how many; keys are numbers already."""
     for column in columns.T:
-        if (column == column[0]).all():
+        if n_keys == len(key):
+            break
+        of_key = np.zeros(n_keys, dtype=column.dtype)
+        of_key[key] = column
+        if (of_key[key] == column).all():  # rows of one key do not differ here
             continue
         code = numbered(column)[1]
-        key = numbered(key * (int(code.max()) + 1) + code)[1]
-    return key.astype(np.int64)
+        distinct, key = numbered(key * (int(code.max()) + 1) + code)
+        n_keys = len(distinct)
+    return key, n_keys
 
 
 def _shared(place: Array, cluster: Array, ids: Array, n_places: int) -> Array:
