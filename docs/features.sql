@@ -146,8 +146,10 @@ SELECT CASE WHEN predict_proba(churn, u, 'yes') > 0.7 THEN 'high' ELSE 'low' END
 GROUP BY 1;
 -- a condition as the group
 SELECT predict_proba(churn, u, 'yes') > 0.7 AS risky, count(*) AS n FROM users u GROUP BY 1;
--- a number that predictions decide, as the group
+-- a subquery's count, as the group
 SELECT n, count(*) AS m FROM daily GROUP BY n;
+-- another number that predictions decide, as the group
+SELECT a, count(*) AS m FROM (SELECT u.plan, avg(u.fee) AS a FROM users u WHERE predict(churn, u) = 'yes' GROUP BY 1) p GROUP BY a;
 -- ROLLUP, CUBE, GROUPING SETS
 SELECT u.plan, grouping(u.plan) AS total, count(*) AS n FROM users u WHERE predict(churn, u) = 'yes'
 GROUP BY ROLLUP (u.plan);

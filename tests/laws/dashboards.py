@@ -42,7 +42,7 @@ class _Writer(Values):
     # -- the whole query ----------------------------------------------------------------------------------------------
 
     def case(self) -> Case:
-        text, relation = self.select(self.pick([0, 0, 1, 1, 1, 2]))
+        text, relation = self.histogram() if self.chance(0.03) else self.select(self.pick([0, 0, 1, 1, 1, 2]))
         columns = list(relation.columns)
         if self.chance(0.12):
             self.tag("order_by")
@@ -433,6 +433,26 @@ class _Writer(Values):
             having = f" HAVING {self.having(scope)}"
         text = f"SELECT {', '.join(items)} FROM {froms}{where}" + (f" GROUP BY {grouped}" if keys else "") + having
         return text, Relation(columns, key=key, aggregates=frozenset(columns) - set(key), grouped=True)
+
+    def histogram(self) -> tuple[str, Relation]:
+        """How many groups have each count."""
+        self.tag("group_by", "group_by_count", "derived")
+        froms, scope = self.froms(1)
+        where = f" WHERE {self.condition(scope, 1)}" if self.chance(0.5) else ""
+        _, key = self.group_key(scope)
+        condition = self.condition(scope, 1, sub=False)
+        count = self.pick(
+            ["count(*)", f"count(*) FILTER (WHERE {condition})", f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"]
+        )
+        alias = self.alias()
+        more = f", {self.pick(['sum', 'max', 'avg'])}({alias}.n) AS a1" if self.chance(0.3) else ""
+        columns = {"g0": "int", "a0": "int"} | ({"a1": "num"} if more else {})
+        having = f" HAVING {self.pick(['count(*)', f'{alias}.n'])} > 1" if self.chance(0.2) else ""
+        text = (
+            f"SELECT {alias}.n AS g0, count(*) AS a0{more} FROM (SELECT {key} AS k, {count} AS n FROM {froms}{where} "
+            f"GROUP BY {key}) {alias} GROUP BY {alias}.n{having}"
+        )
+        return text, Relation(columns, key=("g0",), aggregates=frozenset(columns) - {"g0"}, grouped=True)
 
     def grouped_by(self, keys: str, n: int, scope: Scope) -> str:
         """The first `n` columns in GROUP BY: written out, by position, by name, or ALL."""

@@ -23,6 +23,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from laws.dashboards import random_cases
@@ -40,6 +42,13 @@ WORLDS_IN_DUCKDB = 27
 
 def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | None:
     """The case's verdict; None where it has too many worlds, or only one."""
+    try:
+        return _verdict_of(twins, case, law, seed)
+    except duckdb.InternalException as error:  # DuckDB's own defect, met without Rain
+        return Verdict("refused", f"DuckDB: {str(error).splitlines()[0]}")
+
+
+def _verdict_of(twins: Twins, case: Case, law: str, seed: int) -> Verdict | None:
     if law == "exact":
         return exact_verdict(twins, case)
     if twins.n_worlds(case) < 2 and not case.reads_numbers:

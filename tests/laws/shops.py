@@ -64,9 +64,9 @@ FEATURES = (
     "where_on_aggregate", "rollup", "cube", "grouping_sets", "filter", "min_max", "variance", "bool_aggregate",
     "count_if", "avg", "case", "coalesce", "nullif", "cast", "function", "over_aggregates", "lag_lead", "running",
     "moving", "share", "rank", "row_number", "window_over_groups", "window_over_grouped_cte", "window_over_rows",
-    "qualify", "date_trunc", "group_by_position", "group_by_name", "group_by_all", "using", "spine", "sum_distinct",
-    "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset", "regressor", "threshold", "probability",
-    "pair_model", "alias", "dialect",
+    "qualify", "date_trunc", "group_by_count", "group_by_position", "group_by_name", "group_by_all", "using", "spine",
+    "sum_distinct", "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset", "regressor",
+    "threshold", "probability", "pair_model", "alias", "dialect",
 )  # fmt: skip
 """Every feature that a generated query may have; each occurs in at least one case of a hundred."""
 

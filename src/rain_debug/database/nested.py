@@ -22,7 +22,7 @@ from rain_debug.lineage.exports import as_double, kind_of
 from rain_debug.lineage.forest import BlockRows
 from rain_debug.lineage.places import Restriction, uploaded_places
 from rain_debug.relax import Asked, Target, combined, lower_forest
-from rain_debug.sql import Block, Body, Merge, ModelInfo, Nested, describe, quote, unique_names
+from rain_debug.sql import Block, Body, Counts, Merge, ModelInfo, Nested, describe, quote, unique_names
 
 if TYPE_CHECKING:
     from rain_debug.database.connection import Database
@@ -214,6 +214,8 @@ class NestedQuery(Query):
         shapes, values = self._shapes_of(targets)
         places = Restriction([s.positions for s in shapes], values)
         name, readable = self._db.own.next_name(), any(s.reads_key for s in shapes)
+        for counts in self.nested.counts:
+            engine.upload(counts.name, self._asked_of(counts, shapes, values))
         try:
             forest = capture_forest(self.nested.body, engine, self._models, name, places, readable=readable)
         except EngineError as error:
@@ -221,7 +223,20 @@ class NestedQuery(Query):
         try:
             return forest, self._asked(forest, targets, shapes, places)
         finally:
-            engine.drop(*forest.tables)
+            engine.drop(*forest.tables, *(counts.name for counts in self.nested.counts))
+
+    def _asked_of(self, counts: Counts, shapes: Sequence[_Shape], values: Sequence[tuple[Any, ...]]) -> Table:
+        """The counts that places name; all of the answer where one names none."""
+        asked: set[int] = set()
+        for shape, given in zip(shapes, values, strict=True):
+            at = counts.position
+            here = (
+                [given[shape.positions.index(at)]]
+                if at in shape.positions
+                else self._whole()[self._names[at]].to_list()
+            )
+            asked.update(int(v) for v in here if isinstance(v, int | float) and v == int(v))
+        return Table.of(value=np.array(sorted(asked), dtype=np.int64))
 
     def moving(self) -> list[str]:
         """Names of the columns that depend on predictions."""
@@ -229,7 +244,8 @@ class NestedQuery(Query):
 
     def plan_text(self) -> str:
         """The tree, printed."""
-        return describe(self.nested.body)
+        counts = [f"{c.name}: the values of {self._names[c.position]} that are asked for" for c in self.nested.counts]
+        return "\n".join([describe(self.nested.body), *counts])
 
     def _position(self, name: Any) -> int:
         """The position of a column, by its name as a user writes it."""

@@ -105,6 +105,11 @@ def _safe_divide(a: Array, b: Array) -> Array:
         return a / b
 
 
+def _given(a: Array, b: Array) -> Array:
+    """a / b, a part of b; NaN where b is 0, also where rounding leaves something of a."""
+    return _where(b == 0, np.nan, _safe_divide(a, b))
+
+
 def _div_vjp(g: Array, a: Array, b: Array) -> tuple[Array, Array]:
     ok = (b != 0) & ~np.isnan(b) & ~np.isnan(a)
     inverse = np.where(ok, 1 / np.where(ok, b, 1.0), 0.0)
@@ -140,7 +145,7 @@ FORWARD: dict[str, Forward] = {
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": _safe_divide,
-    "given": _safe_divide,
+    "given": _given,
     "contract": lambda *a: contract(a[-1], *a[:-1]),
     "segment_sum": segment_sum,
     "running_sum": lambda x: np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0)]),

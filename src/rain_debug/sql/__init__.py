@@ -9,13 +9,27 @@ from rain_debug.sql.nodes import free_name, quote, unique_names
 from rain_debug.sql.parts import part_of, parts_of
 from rain_debug.sql.plan import THIS, Atom, Catalog, ModelInfo, OutputColumn, Plan, Relation, Source
 from rain_debug.sql.refusals import holds_no_prediction
-from rain_debug.sql.tree import Below, Block, Body, Event, Merge, Nested, OutColumn, Reader, Window, Windowed, describe
+from rain_debug.sql.tree import (
+    Below,
+    Block,
+    Body,
+    Counts,
+    Event,
+    Merge,
+    Nested,
+    OutColumn,
+    Reader,
+    Window,
+    Windowed,
+    describe,
+)
 
 __all__ = [
     "Atom",
     "Below",
     "Block",
     "Body",
+    "Counts",
     "Catalog",
     "CreateModel",
     "DropModel",

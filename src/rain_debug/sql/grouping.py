@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from rain_debug.sql.convert import is_atom
 
-_KINDS = (exp.Rollup, exp.Cube, exp.GroupingSets)
+_KINDS = exp.Rollup | exp.Cube | exp.GroupingSets
 
 
 def sets(select: exp.Select) -> list[exp.Select] | None:
@@ -38,6 +38,23 @@ def text_of(node: exp.Expr) -> str:
     while isinstance(node, exp.Paren):
         node = node.this
     return str(node.sql())
+
+
+def key_texts(group: exp.Expr) -> set[str]:
+    """The texts of the keys of all sets.
+
+    >>> from sqlglot import parse_one
+    >>> sorted(key_texts(parse_one("SELECT 1 FROM t GROUP BY c, ROLLUP (a, (b, (a)))").args["group"]))
+    ['a', 'b', 'c']
+    """
+    found, left = set(), list(group.expressions)
+    while left:
+        node = left.pop()
+        if isinstance(node, exp.Tuple | exp.Paren | _KINDS):
+            left += node.expressions if not isinstance(node, exp.Paren) else [node.this]
+        else:
+            found.add(text_of(node))
+    return found
 
 
 def _keys(node: exp.Expr) -> list[exp.Expr]:

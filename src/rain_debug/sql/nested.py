@@ -9,6 +9,7 @@ from rain_debug.sql import rewrite
 from rain_debug.sql.answer import exact_answer
 from rain_debug.sql.blocks import Blocks
 from rain_debug.sql.convert import atom_number, is_atom
+from rain_debug.sql.counted import by_counts
 from rain_debug.sql.nodes import group_by_position, unique_names
 from rain_debug.sql.plan import Catalog
 from rain_debug.sql.read import read
@@ -39,15 +40,17 @@ def plan_nested(sql: str, catalog: Catalog, dialect: str = "duckdb", tree: exp.E
     limited = bool(tree.args.get("limit") or tree.args.get("offset"))
     traced = tree.copy()
     scopes.outside = traced.args.get("with_")
+    counts = by_counts(traced, scopes)
     blocks = Blocks(scopes)
-    return Nested(sql, blocks.body(traced, shown), answer, unlimited, limited, rows, readers, blocks.bodies)
+    return Nested(sql, blocks.body(traced, shown), answer, unlimited, limited, rows, readers, blocks.bodies, counts)
 
 
 def _simplified(tree: exp.Query, scopes: Scopes) -> exp.Query:
     """CTEs with predictions put in place, blocks that only filter and project merged, every alias a name of its own."""
     scopes.names.rename(tree)
     scopes.number_alike(tree)
-    merged = rewrite.merge_blocks(rewrite.semi_joins(rewrite.inline_ctes(tree, scopes.names)))
+    apart = rewrite.semi_joins(rewrite.inline_ctes(tree, scopes.names))
+    merged = rewrite.merge_blocks(apart, scopes.number_alike)
     simple = rewrite.lift_words(rewrite.push_conditions(merged))
     assert isinstance(simple, exp.Query)
     group_by_position(simple)

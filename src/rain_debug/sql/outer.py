@@ -7,7 +7,8 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.convert import is_atom
+from rain_debug.sql.convert import is_atom, span
+from rain_debug.sql.nodes import meta_of
 from rain_debug.sql.rewrite import Names, has_atoms, named, sources_of
 
 Refuse = Callable[[exp.Expr, str, str], SQLError]
@@ -39,7 +40,7 @@ def split(select: exp.Select, refuse: Refuse, names: Names) -> exp.Select:
             text = node.sql()
             name = items.setdefault(text, (f"c{len(items)}", node.copy()))[0]
             new = exp.column(name, table=alias, quoted=True)
-            new.this.meta.update(node.meta)
+            new.this.meta.update({**node.meta, **meta_of(span(node))})
             node.replace(new)
             return
         lift(node)

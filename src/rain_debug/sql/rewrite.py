@@ -9,6 +9,7 @@ from itertools import count
 from sqlglot import exp
 
 from rain_debug.sql.convert import branches_of, conjuncts, is_atom, searched
+from rain_debug.sql.grouping import key_texts
 
 OUTER = ("LEFT", "RIGHT", "FULL")
 
@@ -157,14 +158,21 @@ def semi_joins(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-def merge_blocks(tree: exp.Expr) -> exp.Expr:
-    """Subqueries with predictions that only filter, join and project become part of the SELECT around them."""
+def merge_blocks(tree: exp.Expr, number_alike: Callable[[exp.Expr], None]) -> exp.Expr:
+    """Subqueries with predictions that only filter, join and project become part of the SELECT around them.
+
+    `number_alike` gives equal predictions equal texts.
+    """
     again = True
     while again:
         again = False
         for select in list(tree.find_all(exp.Select)):
             for source in sources_of(select):
-                if isinstance(source, exp.Subquery) and has_atoms(source.this) and _mergeable(select, source):
+                if (
+                    isinstance(source, exp.Subquery)
+                    and has_atoms(source.this)
+                    and _mergeable(select, source, number_alike)
+                ):
                     _merge(select, source)
                     again = True
                     break
@@ -188,12 +196,17 @@ def _named_item(items: Mapping[str, exp.Expr], column: exp.Column) -> exp.Expr:
     return items[column.name.lower()].copy()
 
 
-def _mergeable(select: exp.Select, source: exp.Subquery) -> bool:
+def _mergeable(select: exp.Select, source: exp.Subquery, number_alike: Callable[[exp.Expr], None]) -> bool:
     if not is_simple(source.this) or source.args.get("pivots") or source.args.get("sample"):
         return False
     sets = select.args.get("group") and select.args["group"].find(exp.Rollup, exp.Cube, exp.GroupingSets)
     if sets and any(e.find(exp.Query) for e in source.this.expressions):
         return False  # a subquery there would be the key of a set, which no database knows again where it is selected
+    if sets:
+        merged = _merged_into(select.args["group"].copy(), source)
+        number_alike(merged)
+        if len(key_texts(merged)) < len(key_texts(select.args["group"])):
+            return False  # two keys would be one, which is in a set where either is
     joins = select.args.get("joins") or []
     if any(j.side.upper() in ("RIGHT", "FULL") or j.args.get("method") for j in joins):
         return False
@@ -208,11 +221,17 @@ def _mergeable(select: exp.Select, source: exp.Subquery) -> bool:
     )
 
 
+def _merged_into(node: exp.Expr, source: exp.Subquery) -> exp.Expr:
+    """`node` with the columns of `source` replaced by what they are there."""
+    names = source.alias_column_names or source.this.named_selects
+    items = {n.lower(): e.unalias() for n, e in zip(names, source.this.expressions, strict=False)}
+    replace_columns(node, source.alias_or_name, partial(_named_item, items))
+    return node
+
+
 def _merge(select: exp.Select, source: exp.Subquery) -> None:
-    body, alias = source.this, source.alias_or_name
-    names = source.alias_column_names or body.named_selects
-    items = {n.lower(): e.unalias() for n, e in zip(names, body.expressions, strict=False)}
-    replace_columns(select, alias, partial(_named_item, items))
+    body = source.this
+    _merged_into(select, source)
     joins = select.args.get("joins") or []
     conditions = [body.args["where"].this] if body.args.get("where") else []
     inner = body.args.get("joins") or []

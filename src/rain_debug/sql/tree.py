@@ -134,11 +134,20 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """A table `name` with a column `value`, which lineage fills with the values asked of the column at `position`."""
+
+    name: str
+    position: int
+
+
+@dataclass(frozen=True)
 class Nested:
     """A query as a tree: `body` for lineage, `answer` for the engine.
 
     In `answer` stand `readers` as tables, and `RAIN_ATOM(k)` for the predictions of `rows`, a plan of all sources whose
-    rows are predicted. `unlimited` is `answer` without the LIMIT of the whole, `limited` whether it has one.
+    rows are predicted. `unlimited` is `answer` without the LIMIT of the whole, `limited` whether it has one. `body`
+    reads the tables of `counts`, where groups are told apart by a count.
     """
 
     sql: str
@@ -149,6 +158,7 @@ class Nested:
     rows: Plan
     readers: tuple[Reader, ...]
     bodies: dict[str, Body] = field(default_factory=dict)
+    counts: tuple[Counts, ...] = ()
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
