@@ -98,3 +98,23 @@ def test_a_place_that_no_row_can_have(db: Any, sql: str, others: int) -> None:
         query.capture([*targets, Target("value", "n", (("k", 10_000),))])
     with pytest.raises(RainError):
         query.capture([*targets, Target("value", "n", (("k", "no number"),))])
+
+
+COUNTED = (
+    "SELECT c AS n, odd, count(*) AS groups FROM (SELECT g, g % 2 = 1 AS odd, count(*) AS c FROM u "
+    "WHERE predict(m, u) = 'b' GROUP BY g) AS q GROUP BY c, odd"
+)
+
+
+@pytest.mark.parametrize("count", [float("nan"), float("inf"), 10**30, -1e300, 2.5, "many", None])
+def test_what_is_no_count_names_no_group_of_counts(db: Any, count: Any) -> None:
+    with pytest.raises(RainError, match="no row of the queried tables can produce"):
+        db.query(COUNTED).capture([Target("value", "groups", (("n", count), ("odd", True)))])
+
+
+def test_a_place_that_names_no_count_is_all_of_them(db: Any) -> None:
+    query = db.query(COUNTED)
+    counts = sorted({row["n"] for row in query.answer.rows()})
+    every = query.capture([Target("present", None, (("odd", True),))])
+    each = query.capture([Target("present", None, (("n", n), ("odd", True))) for n in counts])
+    assert every.tuples == each.tuples > len(counts) > 1

@@ -235,7 +235,7 @@ class NestedQuery(Query):
                 if at in shape.positions
                 else self._whole()[self._names[at]].to_list()
             )
-            asked.update(int(v) for v in here if isinstance(v, int | float) and v == int(v))
+            asked.update(int(v) for v in here if isinstance(v, int | float) and abs(v) < 2**62 and v == int(v))
         return Table.of(value=np.array(sorted(asked), dtype=np.int64))
 
     def moving(self) -> list[str]:
