@@ -18,6 +18,9 @@ from rain_debug.errors import ConfigError, DeskError, RainError
 
 DEFECT = "this is a defect of Rain: please report it, with what `rain serve --debug` prints"
 
+LOOK = 0.05
+"""Seconds between a stream's looks at whether its server closes."""
+
 
 def encoded(value: Any) -> bytes:
     """JSON as every reader takes it: a number that JSON has no word for is a defect."""
@@ -56,15 +59,18 @@ def download(file: Mapping[str, Any]) -> Response:
 
 
 class Lines(Response):
-    """Events as they come, one JSON object a line. The client's hanging up sets `cancelled`, and what is being done
-    then ends in its own order: the rounds that are done are kept."""
+    """Events as they come, one JSON object a line. The client's hanging up, or the server's `closing`, sets
+    `cancelled`, and what is being done then ends in its own order: the rounds that are done are kept."""
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, first: Any, events: Iterator[Any], cancelled: threading.Event, failed: Any) -> None:
+    def __init__(
+        self, first: Any, events: Iterator[Any], cancelled: threading.Event, closing: threading.Event, failed: Any
+    ) -> None:
         super().__init__(b"")
         del self.headers["content-length"]
-        self._first, self._events, self._cancelled, self._failed = first, events, cancelled, failed
+        self._first, self._events, self._failed = first, events, failed
+        self._cancelled, self._closing = cancelled, closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -73,13 +79,19 @@ class Lines(Response):
             if not self._cancelled.is_set():
                 await send({"type": "http.response.body", "body": encoded(event) + b"\n", "more_body": True})
 
-        async def watch() -> None:
+        async def watch_client() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
             self._cancelled.set()
 
+        async def watch_server() -> None:
+            while not self._closing.is_set():
+                await anyio.sleep(LOOK)
+            self._cancelled.set()
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch)
+            tasks.start_soon(watch_client)
+            tasks.start_soon(watch_server)
             try:
                 await tell(self._first)
                 async for event in iterate_in_threadpool(self._events):

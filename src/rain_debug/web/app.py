@@ -45,17 +45,24 @@ class Answering(Protocol):
     def failure(self, error: BaseException) -> dict[str, Any]: ...
 
 
-def application(desk: Answering, gate: Gate, *, title: str = "Rain", debug: bool = False) -> Guard:
+def application(
+    desk: Answering,
+    gate: Gate,
+    *,
+    title: str = "Rain",
+    debug: bool = False,
+    closing: threading.Event | None = None,
+) -> Guard:
     """The whole server as an ASGI application, its guard before everything.
 
-    `debug` prints the traceback of a defect on stderr; an answer never holds one.
+    `debug` prints the traceback of a defect on stderr; an answer never holds one. Streams end when `closing` is set.
     """
-    return Guard(_Server(desk, title, debug).routes(), gate)
+    return Guard(_Server(desk, title, debug, closing or threading.Event()).routes(), gate)
 
 
 class _Server:
-    def __init__(self, desk: Answering, title: str, debug: bool) -> None:
-        self.desk, self.title, self.debug = desk, title, debug
+    def __init__(self, desk: Answering, title: str, debug: bool, closing: threading.Event) -> None:
+        self.desk, self.title, self.debug, self.closing = desk, title, debug, closing
 
     def routes(self) -> Starlette:
         twins = [
@@ -112,7 +119,7 @@ class _Server:
             return self._failed(AssertionError(f"the stream of {op} is empty"))
         if first["type"] == "failed":
             return answered(first["failure"], 400 if first["failure"]["kind"] == DeskError.__name__ else 422)
-        return Lines(first, events, cancelled, self._failure)
+        return Lines(first, events, cancelled, self.closing, self._failure)
 
     def _twin(
         self, op: str, asked: Mapping[str, type] = {}, otherwise: Mapping[str, Any] = {}

@@ -51,7 +51,8 @@ class Server:
         self.gate = Gate.of(host, self.port, allowed)
         self.reaches_out = host not in LOOPBACK
         self._desk = desk
-        self._guard = application(desk, self.gate, title=title, debug=debug)
+        self._closing = threading.Event()
+        self._guard = application(desk, self.gate, title=title, debug=debug, closing=self._closing)
         config = uvicorn.Config(
             self._guard, http="h11", ws="none", lifespan="off",
             log_level="critical", access_log=False, server_header=False, proxy_headers=False,
@@ -99,6 +100,7 @@ class Server:
 
     def close(self) -> None:
         """Stop answering; runs that go on are stopped, and keep what they have done."""
+        self._closing.set()  # before the server stops: a run that ends in its own order ends its stream, too
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS)
         self._socket.close()
