@@ -117,6 +117,10 @@ SELECT 100.0 * count_if(predict(churn, u) = 'yes') / count(*) AS pct FROM users 
 SELECT sum(u.fee) / count(*) AS r FROM users u WHERE predict(churn, u) = 'yes';
 -- functions of an aggregate
 SELECT sqrt(count(*)) AS r FROM users u WHERE predict(churn, u) = 'yes';
+-- squares, cubes and roots of an aggregate
+SELECT power(count(*), 2) AS r FROM users u WHERE predict(churn, u) = 'yes';
+-- LOG, LOG2 and LN of an aggregate
+SELECT log(1 + count(*)) AS r FROM users u WHERE predict(churn, u) = 'yes';
 -- COALESCE of an aggregate
 SELECT coalesce(sum(u.fee), 0) AS s FROM users u WHERE predict(churn, u) = 'yes';
 -- CASE over an aggregate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -238,8 +239,8 @@ class NestedConverter(Converter):
         if wrapped is not node and isinstance(wrapped, exp.AggFunc):
             whole = super().__call__(node)
             return replace(whole, op="agg", args=(), name="engine")
-        written = spelled_out(node) if node.find(exp.AggFunc) else None
-        written = written or _by_branch(node)
+        written: exp.Expr | None = spelled_out(node) if node.find(exp.AggFunc) else None
+        written = written or _by_branch(node) or (_plainer(node) if _has_atom_or_aggregate(node) else None)
         if written is not None:
             return self(written)
         found = super().__call__(node)
@@ -262,6 +263,35 @@ class NestedConverter(Converter):
         if name == "count_if":
             return replace(empty, args=(self(argument),), name="sum")  # NULL over no rows, in DuckDB
         return replace(empty, args=(self(argument),), name=name)
+
+
+def _is_number(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and not node.is_string
+
+
+def _plainer(node: exp.Expr) -> exp.Expr | None:
+    """A logarithm by LN, a square or cube by products, a root by SQRT; None for other exponents, bases and functions.
+
+    >>> import sqlglot
+    >>> [str(_plainer(sqlglot.parse_one(t, read="duckdb"))) for t in ("x ** 2", "power(x, 0.5)", "log2(x)", "x ** y")]
+    ['CAST(x AS DOUBLE) * CAST(x AS DOUBLE)', 'SQRT(x)', 'LN(x) * 1.4426950408889634', 'None']
+    """
+    if isinstance(node, exp.Log):  # LOG(base, x), and LOG(x) by ten
+        base, x = (node.this, node.expression) if node.expression else (exp.Literal.number(10), node.this)
+        if not _is_number(base) or float(base.this) in (0, 1):
+            return None
+        scale = exp.Literal.number(1 / math.log(float(base.this)))
+        return exp.Mul(this=exp.Ln(this=x.copy()), expression=scale)
+    if not isinstance(node, exp.Pow) or not _is_number(node.expression):
+        return None
+    x, exponent = node.this, node.expression
+    if float(exponent.this) == 0.5:
+        return exp.Sqrt(this=x.copy())
+    if float(exponent.this) not in (2, 3):
+        return None
+    side = exp.cast(x.copy(), exp.DType.DOUBLE)  # as POWER's result is; a product of integers may overflow
+    square: exp.Expr = exp.Mul(this=side, expression=side.copy())
+    return square if float(exponent.this) == 2 else exp.Mul(this=square, expression=side.copy())
 
 
 _OF_ONE = exp.In | exp.Between | exp.Like | exp.ILike | exp.Is
