@@ -11,6 +11,7 @@ from rain_debug.lineage.numbering import numbered
 from rain_debug.relax import quadrature
 from rain_debug.relax.outcomes import Outcomes, _refined
 from rain_debug.relax.program import Builder
+from rain_debug.relax.thresholds import chance_of_sum
 from relax.outcomes import Clusters, expectation
 
 Array = np.ndarray
@@ -209,12 +210,16 @@ def test_tails_and_their_words() -> None:
     expected = expectation(c, c.w, lambda happens, place: float(c.n[happens].sum() > at[place]))
     np.testing.assert_allclose(found, expected, atol=1e-12)
     normal, exact = "comparison as the tail of a sum, as if normal", "comparison as the tail of a Poisson-binomial"
-    assert (o.tail_exact(SPREAD, at), o.tail_rule(SPREAD, at)) == (False, normal)  # tuples share variables
     few, many = independent(b, 7), independent(Builder([(9000, 2)]), 9000)
-    assert (few.tail_exact(np.ones(7), at[:2]), few.tail_rule(np.ones(7), at[:2])) == (True, exact)
     high, low = np.array([8000.0, 1.0]), np.array([10.0, 1.0])
-    assert (many.tail_exact(np.ones(9000), high), many.tail_rule(np.ones(9000), high)) == (False, normal)
-    assert (many.tail_exact(np.ones(9000), low), many.tail_rule(np.ones(9000), low)) == (True, exact)
+    for one, values, threshold, rule in (
+        (o, SPREAD, at, normal),  # tuples share variables
+        (few, np.ones(7), at[:2], exact),
+        (many, np.ones(9000), high, normal),
+        (many, np.ones(9000), low, exact),
+    ):
+        chance = chance_of_sum(one, values, ">", threshold, [], None)
+        assert (one.tail_exact(values, threshold), chance.rule, chance.loose) == (rule == exact, rule, rule != exact)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

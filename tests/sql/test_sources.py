@@ -107,7 +107,8 @@ sql: SELECT count(*) AS n FROM users u LEFT JOIN orders o ON o.uid = u.id WHERE 
 predict(grade, o) = 2;
 class churn("u"."x", "u"."y") of "u".rowid: churn, users, "$0"."x", "$0"."y" class grade("o"."z") of "o".rowid:
 grade, orders, "$0"."z" u: users AS "u", all of users by "u".rowid: id, name, plan, fee, joined, x, y o: orders
-AS "o", all of orders by "o".rowid: oid, uid, amount, z
+AS "o", all nullable of orders by "o".rowid: oid, uid, amount, z o: orders AS
+"o", all of orders by "o".rowid: oid, uid, amount, z
 
 sql: SELECT count(*) AS n FROM (SELECT DISTINCT x, y FROM users) p WHERE predict(churn, p) = 'yes';
 class churn("p"."x", "p"."y") of "p".rowid: churn, __rain_made, "$0"."x", "$0"."y" p: __rain_made AS "p", all of

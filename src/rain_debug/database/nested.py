@@ -200,24 +200,27 @@ class NestedQuery(Query):
         program = lower_forest(forest, asked, self.sql, spreads)
         joined = Joined(((program, tuple(range(len(targets)))),), len(targets))
         blocks = [rows for rows in forest.walk() if isinstance(rows, BlockRows)]
-        tuples = sum(len(rows.row) for rows in blocks)
+        tuples = int(sum(rows.copies.sum() for rows in blocks))
         merged = sum(rows.n_rows for rows in blocks)
         return Capture(joined, forest.variables, tuple(rows.sql for rows in blocks), tuples, merged)
 
     def forest(self, target: Target) -> tuple[Forest, np.ndarray]:
         """The alternatives behind `target`, and the rows of the top relation at its place."""
-        forest, asked = self._captured([target])
+        forest, asked = self._captured([target], merge=False)
         return forest, asked[0].rows
 
-    def _captured(self, targets: Sequence[Target]) -> tuple[Forest, list[Asked]]:
+    def _captured(self, targets: Sequence[Target], *, merge: bool = True) -> tuple[Forest, list[Asked]]:
         engine = self._db.engine
         shapes, values = self._shapes_of(targets)
         places = Restriction([s.positions for s in shapes], values)
         name, readable = self._db.own.next_name(), any(s.reads_key for s in shapes)
-        for counts in self.nested.counts:
-            engine.upload(counts.name, self._asked_of(counts, shapes, values))
+        asked = {counts.name: self._asked_of(counts, shapes, values) for counts in self.nested.counts}
+        for table, numbers in asked.items():
+            engine.upload(table, Table.of(value=numbers))
         try:
-            forest = capture_forest(self.nested.body, engine, self._models, name, places, readable=readable)
+            forest = capture_forest(
+                self.nested.body, engine, self._models, name, places, readable=readable, merge=merge, counts=asked
+            )
         except EngineError as error:
             raise self._refused(error) from None
         try:
@@ -225,8 +228,8 @@ class NestedQuery(Query):
         finally:
             engine.drop(*forest.tables, *(counts.name for counts in self.nested.counts))
 
-    def _asked_of(self, counts: Counts, shapes: Sequence[_Shape], values: Sequence[tuple[Any, ...]]) -> Table:
-        """The counts that places name; all of the answer where one names none."""
+    def _asked_of(self, counts: Counts, shapes: Sequence[_Shape], values: Sequence[tuple[Any, ...]]) -> np.ndarray:
+        """The counts that places name, sorted; all of the answer where one names none."""
         asked: set[int] = set()
         for shape, given in zip(shapes, values, strict=True):
             at = counts.position
@@ -236,7 +239,7 @@ class NestedQuery(Query):
                 else self._whole()[self._names[at]].to_list()
             )
             asked.update(int(v) for v in here if isinstance(v, int | float) and abs(v) < 2**62 and v == int(v))
-        return Table.of(value=np.array(sorted(asked), dtype=np.int64))
+        return np.array(sorted(asked), dtype=np.int64)
 
     def moving(self) -> list[str]:
         """Names of the columns that depend on predictions."""

@@ -15,12 +15,13 @@ import numpy as np
 
 from rain_debug.engines import Engine, Table
 from rain_debug.errors import LineageError
-from rain_debug.lineage.block_query import BlockQuery
+from rain_debug.lineage.block_query import BlockQuery, alias_of
 from rain_debug.lineage.combined import merge_rows, parts_of_merge, window_rows
 from rain_debug.lineage.exports import as_double, kind_of
-from rain_debug.lineage.forest import BlockRows, Forest, Literals, Rows
+from rain_debug.lineage.forest import COPIES, KNOWN, BlockRows, Forest, Literals, Rows
 from rain_debug.lineage.places import MOST_LISTED, Restriction
 from rain_debug.lineage.predictions import prepare_sources
+from rain_debug.lineage.reach import reached
 from rain_debug.lineage.uses import Uses, known
 from rain_debug.sql import Below, Block, Body, Event, Expr, Merge, ModelInfo
 from rain_debug.sql.nodes import quote
@@ -28,6 +29,10 @@ from rain_debug.sql.tree import ROW
 
 Array = np.ndarray
 MAX_NUMBERS = 200_000_000
+FAN_OUT = 5
+"""From so many alternatives for one row that is read on, by the engine's estimate, it merges them."""
+MANY = 100_000
+"""Fewer are not worth it."""
 
 
 def capture_forest(
@@ -38,12 +43,15 @@ def capture_forest(
     places: Restriction | None = None,
     *,
     readable: bool = True,
+    merge: bool = True,
+    counts: Mapping[str, Array] | None = None,
 ) -> Forest:
     """The alternatives of a tree of blocks, at `places` alone where given; LineageError where there are too many.
 
-    The temporary tables are called `name_…`; the caller drops `tables`. `readable` asks for the top relation's table.
+    The temporary tables are called `name_…`; the caller drops `tables`. `readable` asks for the top relation's table,
+    and without `merge` every tuple has alternatives of its own. `counts` are the values in tables of `Counts`, sorted.
     """
-    catcher = _Capture(engine, models, name)
+    catcher = _Capture(engine, models, name, counts or {}, merge=merge)
     spots: Array | None = None
     try:
         found = None if readable or not isinstance(body, Block) else _distinct_places(body, places)
@@ -84,8 +92,12 @@ def _distinct_places(block: Block, places: Restriction | None) -> tuple[Restrict
 class _Capture:
     """One capture on its way through the tree."""
 
-    def __init__(self, engine: Engine, models: Mapping[str, ModelInfo], name: str) -> None:
+    def __init__(
+        self, engine: Engine, models: Mapping[str, ModelInfo], name: str, counts: Mapping[str, Array], *, merge: bool
+    ) -> None:
         self.engine = engine
+        self.counts = counts
+        self.merge = merge
         self.models = models
         self.name = name
         self.tables: list[str] = []
@@ -118,8 +130,14 @@ class _Capture:
         tables = {b.name: below[b.name].table for b in block.below if not b.single}
         if block.event_table is not None and events_table is not None:
             tables[block.event_table] = events_table[0]
-        query = BlockQuery(block, self.engine, self.models, tables, places, rows_are_places)
+        only = []
+        for table, name, pairs in reached(block, below, self.counts):
+            tables[table] = self._upload(pairs)
+            only.append(f"{table}.row = {alias_of(plan, name)}.{ROW}")
+        query = BlockQuery(block, self.engine, self.models, tables, places, rows_are_places, only)
         sql = query.sql()
+        if self.merge and query.can_merge and self._fans_out(query, sql, below):
+            sql = query.merged(sql)
         # Rows of one source are no more than it has; what is joined, predicted or not, may multiply them.
         most = MAX_NUMBERS // (query.width + 2) if " JOIN " in plan.from_sql else None
         whole = sql + (f" LIMIT {most + 1}" if most is not None else "")
@@ -167,6 +185,16 @@ class _Capture:
             constants,
         )  # fmt: skip
 
+    def _fans_out(self, query: BlockQuery, sql: str, below: Mapping[str, Rows]) -> bool:
+        """True where there may be so many alternatives for one row that is read, that the engine should merge them."""
+        many = self.engine.estimated_rows(sql) if " JOIN " in query.plan.from_sql else 0
+        if many < MANY:
+            return False
+        head = f"{query.plan.with_sql} SELECT * FROM"
+        read = [self.engine.estimated_rows(f"{head} {s.from_sql}") for s in query.plan.sources]
+        read += [below[b.name].n_rows for b in query.block.below if not b.single]
+        return many >= FAN_OUT * max(read, default=1)
+
     def _constants(self, texts: list[str]) -> tuple[dict[str, float], dict[str, str]]:
         """The numbers and truth values among expressions that read no column, NULL left out; and the kind of each."""
         if not texts:
@@ -184,6 +212,13 @@ class _Capture:
         table = f"{self.name}_{next(self._numbers)}"
         self.tables.append(table)
         return table, self.engine.keep(table, sql)
+
+    def _upload(self, table: Table) -> str:
+        """The name of a temporary table that holds `table`."""
+        name = f"{self.name}_{next(self._numbers)}"
+        self.tables.append(name)
+        self.engine.upload(name, table)
+        return name
 
     def _below(self, below: Below) -> Rows:
         if below.single and isinstance(below.body, Block):
@@ -235,7 +270,7 @@ class _Capture:
         """What NumPy gets of each alternative, and the kind of each text."""
         texts = query.texts
         types = dict(self.engine.types(f"SELECT {', '.join(texts.values())} FROM {alternatives}")) if texts else {}
-        kinds = {text: kind_of(types[name]) for text, name in texts.items()}
+        kinds = {text: query.words.get(name) or kind_of(types[name]) for text, name in texts.items()}
         selected = [f"{number} AS row"] if number not in ("", "0") else []
         for name in query.items:
             if name.startswith(("code_", "rid_", "below_")):
@@ -246,6 +281,8 @@ class _Capture:
             else:
                 selected.append(f"{as_double(self.engine, f'(a.{name} IS NOT NULL)', 'bool')} AS {name}")
                 selected.append(f"dense_rank() OVER (ORDER BY a.{name}) AS {name}_id")
+        if query.is_merged:
+            selected += [f"a.{name}" for name in (COPIES, *(f"{KNOWN}{total}" for total in query.totals))]
         for name, text in event_rows.items():
             selected.append(f"{text} AS {quote(f'event_{name}')}")
         listed = ", ".join(selected) or "1 AS one"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rain_debug.engines import Engine
-from rain_debug.lineage.forest import NULL
-from rain_debug.lineage.leaves import atoms_used, block_leaves
+from rain_debug.lineage.exports import kind_of
+from rain_debug.lineage.forest import COPIES, KNOWN, NULL
+from rain_debug.lineage.leaves import added_up, atoms_used, block_leaves
 from rain_debug.lineage.listed import listed
 from rain_debug.lineage.places import MOST_LISTED, Restriction, find_spots, uploaded_places
 from rain_debug.lineage.weaken import one_group_a_row
@@ -26,6 +27,7 @@ class BlockQuery:
     row of relation b; then `row`, or `key_i` and `out_i`; the keys of `events`; and `texts`, what NumPy computes with,
     `constants` among them.
     `states` are the atoms with states, those in `settled` with but one that their conditions let through.
+    `only` are conditions beside its own. `totals` are the names among `texts` that `merged` adds up.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class BlockQuery:
         tables: Mapping[str, str],
         places: Restriction | None,
         rows_are_places: bool,
+        only: Sequence[str] = (),
     ) -> None:
         self.block = block
         self.plan = plan = block.plan
@@ -48,12 +51,17 @@ class BlockQuery:
         self.items: dict[str, str] = {}
         self.texts: dict[str, str] = {}
         self.constants: list[str] = []
+        self.is_merged = False
+        self.words: dict[str, str] = {}
+        self._moving = {a.index for a in plan.atoms if a.kind in NUMBERS}
+        self._added = added_up(block, self._moving)
+        self._of_a_row: list[str] = []
         self.events: list[Event] = [event for event in block.events if event.body is not None]
         self.outputs = [i for i, c in enumerate(block.columns) if not c.uncertain]
         self.rids = list(dict.fromkeys(r for a in plan.atoms if a.kind in ("class", "proba", "number") for r in a.rids))
-        self._absent = {a.index: _absence(a) for a in self.states if a.rids and not plan.inner}
+        self._absent = {a.index: _absence(a) for a in self.states if any(plan.source(x).nullable for x in a.aliases)}
         self._froms = [_replaced(plan.from_sql, tables)]
-        self._conditions: list[str] = []
+        self._conditions = list(only)
         self._conjuncts = list(plan.conjuncts)
         for atom in self.states:
             self._try_each_state(atom)
@@ -63,11 +71,17 @@ class BlockQuery:
         else:
             self._tell_apart(places)
         self._select_leaves()
+        self.totals = [name for text, name in self.texts.items() if text in (self._added or ())]
 
     @property
     def width(self) -> int:
         """How many columns it selects."""
-        return len(self.items)
+        return len(self.items) + self.is_merged * (1 + len(self.totals))
+
+    @property
+    def can_merge(self) -> bool:
+        """True where tuples of equal variables may be added up."""
+        return self._added is not None
 
     def sql(self) -> str:
         """The whole query."""
@@ -76,6 +90,26 @@ class BlockQuery:
         ways = _ways(self._conjuncts, self.block.event_table, self._conditions, self._text)
         tail = one_group_a_row(self.plan, self.engine.dialect)
         return f"{self.plan.with_sql} {' UNION ALL '.join(f'{head} {w}' for w in ways)}{tail}"
+
+    def merged(self, sql: str) -> str:
+        """`sql`, the whole query, with alternatives that differ in `totals` alone as one, made of so many `COPIES`.
+
+        A name in `totals` is then the sum of what these have there, and with `KNOWN` before it how many have anything.
+        """
+        self.is_merged = True
+        kinds = {name: kind_of(t) for name, t in self.engine.types(sql)}
+        self.words = {name: kinds[name] for name in self.totals if kinds[name] not in ("number", "bool")}
+        totals = [f"count(*) AS {COPIES}"]
+        for name in self.totals:
+            x = f"t.{name}" if kinds[name] == "number" else f"CAST(t.{name} AS INTEGER)"
+            total = f"count(t.{name})" if name in self.words else f"sum({x})"
+            totals += [f"{total} AS {name}", f"count(t.{name}) AS {KNOWN}{name}"]
+        keys = [name for name in self.items if name not in {*self.totals, *self._of_a_row}]
+        apart = ", ".join(f"t.{quote(name)}" for name in keys)
+        items = [f"t.{quote(name)}" if name in keys else f"any_value(t.{quote(name)}) AS {quote(name)}"
+                 for name in self.items if name not in self.totals]  # fmt: skip
+        grouped = f"GROUP BY {apart} ORDER BY {apart}" if keys else "HAVING count(*) > 0"
+        return f"SELECT {', '.join([*items, *totals])} FROM ({sql}) AS t {grouped}"
 
     # -- texts --------------------------------------------------------------------------------------------------
 
@@ -137,7 +171,7 @@ class BlockQuery:
                     self._conditions.append(f"(NOT coalesce({same}, FALSE) OR {equal})")
         for b in self.block.below:
             if not b.single:
-                self.items[f"below_{b.name}"] = f"{_alias_of(self.plan, b.name)}.{ROW}"
+                self.items[f"below_{b.name}"] = f"{alias_of(self.plan, b.name)}.{ROW}"
 
     def _number_by(self, places: Restriction | None) -> None:
         """The number of the place as the row."""
@@ -151,17 +185,19 @@ class BlockQuery:
     def _tell_apart(self, places: Restriction | None) -> None:
         """Keys and columns that tell rows apart, at the places alone."""
         self._conditions += self._restricted(places)
-        for i, e in enumerate(self.plan.group_by or ()):
-            self.items[f"key_{i}"] = self._text(e.sql)
-        for i in self.outputs:
-            self.items[f"out_{i}"] = self._text(self.plan.outputs[i].expr.sql)
+        numbered = [(f"key_{i}", e) for i, e in enumerate(self.plan.group_by or ())]
+        numbered += [(f"out_{i}", self.plan.outputs[i].expr) for i in self.outputs]
+        read = {s.alias for s in self.plan.sources if s.rid in self.rids and s.is_whole}
+        for name, e in numbered:
+            self.items[name] = self._text(e.sql)
+            if e.aliases and set(e.aliases) <= read and not e.atoms:
+                self._of_a_row.append(name)  # it is the same wherever the row ids are
 
     def _select_leaves(self) -> None:
         for event in self.events:
             for j, key in enumerate(event.keys):
                 self.items[f"{event.name}_x{j}"] = self._text(key)
-        numbers = {a.index for a in self.plan.atoms if a.kind in NUMBERS}
-        for j, leaf in enumerate(block_leaves(self.block, numbers)):
+        for j, leaf in enumerate(block_leaves(self.block, self._moving)):
             self.texts[leaf.sql] = f"e_{j}"
             self.items[f"e_{j}"] = self._text(leaf.sql)
             if leaf.op == "const":
@@ -240,7 +276,8 @@ def _disjuncts(e: Expr) -> list[Expr]:
     return [d for arg in e.args for d in _disjuncts(arg)] if "or" in (e.op, e.name) else [e]
 
 
-def _alias_of(plan: Plan, name: str) -> str:
+def alias_of(plan: Plan, name: str) -> str:
+    """The alias of the table `name` in FROM, as it is written there."""
     at = plan.from_sql.index(f"{name} AS ") + len(f"{name} AS ")
     text = plan.from_sql[at:]
     if text.startswith('"'):

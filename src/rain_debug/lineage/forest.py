@@ -10,10 +10,12 @@ import numpy as np
 
 from rain_debug.engines import Table
 from rain_debug.lineage.variables import Block as Variables
-from rain_debug.sql import Block, Merge, Windowed
+from rain_debug.sql import Block, Expr, Merge, Windowed
 
 Array = np.ndarray
 NULL = 2
+COPIES, KNOWN = "copies", "n_"
+"""Of merged alternatives: how many tuples one stands for, and what the names of their counts of a text begin with."""
 
 
 @dataclass(eq=False)
@@ -52,6 +54,41 @@ class BlockRows:
     sql: str
     kinds: Mapping[str, str]
     constants: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> Array:
+        """How many tuples (n,) each alternative stands for: one, unless the engine merged those of equal variables."""
+        merged = COPIES in self.exports
+        return self.exports[COPIES].values.astype(float) if merged else np.ones(len(self.row))
+
+    def values(self, e: Expr) -> tuple[Array, Array]:
+        """What `e` is for each alternative, NaN for NULL, and where it is known; the sum of what merged ones have."""
+        return plain(self.exports, self.texts[e.sql])
+
+    def let_through(self, aggregate: Expr) -> Array:
+        """How many tuples (n,) of each alternative the FILTER of `aggregate` lets through."""
+        if aggregate.filter is None:
+            return self.copies
+        values, known = self.values(aggregate.filter)
+        return np.where(known, values, 0.0) * self.copies
+
+    def amounts(self, aggregate: Expr) -> tuple[Array, Array]:
+        """The sum of what `aggregate` reads of each alternative's tuples, 0 of what is no number, and their number.
+
+        The sum is NaN where infinities of both signs are in it.
+        """
+        through = self.let_through(aggregate)
+        if not aggregate.args:
+            return through, through
+        e = aggregate.args[0]
+        values, known = self.values(e)
+        if (counted := f"{KNOWN}{self.texts[e.sql]}") in self.exports:  # added up by the engine
+            counts = self.exports[counted].values * (through > 0)
+            return np.where(counts > 0, values, 0.0), counts
+        if self.kinds[e.sql] not in ("number", "bool"):
+            known = known & (values > 0)
+        known = known & (through > 0)
+        return np.where(known, values, 0.0) * through, known * through
 
 
 @dataclass(eq=False)
@@ -121,3 +158,11 @@ def _walk(rows: Rows) -> Iterator[Rows]:
     else:
         yield from _walk(rows.below)
     yield rows
+
+
+def plain(table: Table, name: str) -> tuple[Array, Array]:
+    """Numbers with NaN for NULL, and where they are known."""
+    column = table[name]
+    known = np.ones(table.n_rows, dtype=bool) if column.valid is None else np.asarray(column.valid)
+    values = np.where(known, column.values, np.nan).astype(float)
+    return values, known & ~np.isnan(values)

@@ -32,25 +32,53 @@ def number_leaves(e: Expr, numbers: set[int]) -> Iterator[Expr]:
 
 def block_leaves(block: Block, numbers: set[int]) -> list[Expr]:
     """What the engine exports with each alternative, each text once."""
-    found: dict[str, Expr] = {}
-    aggregates: list[Expr] = []
-    tops: list[Expr] = [*(o.expr for o in block.plan.outputs), *block.having]
-    tops += [e.condition for e in block.events if e.condition is not None]
-    for top in tops:
-        aggregates += [x for x in top.walk() if x.op == "agg"]
-        if not top.has_aggregate and numbers & set(top.atoms):
-            for leaf in number_leaves(top, numbers):
-                found.setdefault(leaf.sql, leaf)
-        elif top.has_aggregate or top in block.having:
-            for leaf in _beside(top, numbers):
-                found.setdefault(leaf.sql, leaf)
-    for aggregate in aggregates:
+    found = dict(_read_alone(block, numbers))
+    for aggregate in _aggregates(block):
         if aggregate.name == "engine":
             continue
         for part in (*aggregate.args, *([aggregate.filter] if aggregate.filter is not None else [])):
             for leaf in number_leaves(part, numbers):
                 found.setdefault(leaf.sql, leaf)
     return list(found.values())
+
+
+def added_up(block: Block, numbers: set[int]) -> frozenset[str] | None:
+    """The texts whose sums and counts over tuples of equal variables are all that a block reads of them.
+
+    None where such tuples may not be added up: by a block without groups, for another aggregate than COUNT, SUM and
+    AVG, or of a number that predictions move.
+    """
+    aggregates = _aggregates(block)
+    read = {a.sql: a for x in aggregates for a in x.args}
+    moved = any(numbers & set(a.atoms) for a in read.values())
+    if block.plan.group_by is None or block.bag or moved or {x.name for x in aggregates} - {"count", "sum", "avg"}:
+        return None
+    filters = {x.filter.sql for x in aggregates if x.filter is not None}
+    return frozenset(read) - filters - set(_read_alone(block, numbers))
+
+
+def _tops(block: Block) -> list[Expr]:
+    conditions = [e.condition for e in block.events if e.condition is not None]
+    return [*(o.expr for o in block.plan.outputs), *block.having, *conditions]
+
+
+def _aggregates(block: Block) -> list[Expr]:
+    return [x for top in _tops(block) for x in top.walk() if x.op == "agg"]
+
+
+def _read_alone(block: Block, numbers: set[int]) -> dict[str, Expr]:
+    """Leaves that are no aggregate's, by text."""
+    found: dict[str, Expr] = {}
+    for top in _tops(block):
+        if not top.has_aggregate and numbers & set(top.atoms):
+            leaves = number_leaves(top, numbers)
+        elif top.has_aggregate or top in block.having:
+            leaves = _beside(top, numbers)
+        else:
+            continue
+        for leaf in leaves:
+            found.setdefault(leaf.sql, leaf)
+    return found
 
 
 def _beside(e: Expr, numbers: set[int]) -> Iterator[Expr]:

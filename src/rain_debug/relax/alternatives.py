@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rain_debug.lineage.forest import NULL, BlockRows, Literals
+from rain_debug.lineage.forest import NULL, BlockRows, Literals, plain
 from rain_debug.relax.expressions import COUNTS, FLIP, Expressions, inverse
 from rain_debug.relax.outcomes import Outcomes
-from rain_debug.relax.relation import THERE, Number, plain
+from rain_debug.relax.relation import THERE, Number
 from rain_debug.relax.rounding import THRESHOLD
 from rain_debug.sql import Expr
 

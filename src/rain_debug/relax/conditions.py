@@ -92,12 +92,12 @@ class GroupConditions(Groups):
         return total
 
     def _argument(self, e: Expr) -> tuple[Array, Array] | None:
-        """Values and where they are known, of an aggregate's argument that is a number and does not move."""
+        """Values, AVG's added up, and how many are known, of an aggregate's argument that is a number and fixed."""
         argument = e.args[0]
         if self.moving & set(argument.atoms) or self.rows.kinds[argument.sql] not in ("number", "bool"):
             return None
-        values, known = self.argument(e)
-        return np.nan_to_num(values), known * self.mask(e)
+        totals, counts = self.amounts(e)
+        return (totals if e.name == "avg" else np.nan_to_num(self.rows.values(argument)[0])), counts
 
     def _mean(self, side: Expr, c: Array, op: str) -> Chance | None:
         """avg(x) op c as Σ (x − c) op 0, where there is a tuple."""
@@ -106,7 +106,7 @@ class GroupConditions(Groups):
         found = self._argument(side) if side.op == "agg" and side.name == "avg" else None
         if found is None:
             return None
-        away = np.where(found[1] > 0, found[0] - c[self.rows.row], 0.0)
+        away = found[0] - c[self.rows.row] * found[1]
         return chance_of_sum(self.outcomes, away, op, np.zeros(self.n), [found[1]], self.given)
 
     def _extreme(self, side: Expr, c: Array, op: str) -> Chance | None:
@@ -138,15 +138,12 @@ class GroupConditions(Groups):
                 return mask, zero
             if self.moving & set(e.args[0].atoms):
                 return None
-            values, known = self.argument(e)
-            if self.rows.kinds[e.args[0].sql] not in ("number", "bool"):
-                if e.name == "sum":
-                    return None
-                known = known & (values > 0)
-            known = known * mask
+            if e.name == "sum" and self.rows.kinds[e.args[0].sql] not in ("number", "bool"):
+                return None
+            total, known = self.amounts(e)
             if e.name == "sum":
                 self._needed.append(known)
-            return (known if e.name == "count" else np.nan_to_num(values) * known), zero
+            return (known if e.name == "count" else total), zero
         if e.op in ("+", "-"):
             one, two = self._linear(e.args[0]), self._linear(e.args[1])
             if one is None or two is None:

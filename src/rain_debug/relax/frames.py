@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rain_debug.errors import SQLError
-from rain_debug.lineage.forest import BlockRows, WindowRows
+from rain_debug.lineage.forest import BlockRows, WindowRows, plain
 from rain_debug.relax.expressions import Expressions
-from rain_debug.relax.relation import Array, Number, Relation, plain
+from rain_debug.relax.relation import Array, Number, Relation
 from rain_debug.relax.windows import peer_range
 from rain_debug.sql import Expr
 

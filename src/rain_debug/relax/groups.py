@@ -7,12 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from rain_debug.lineage.forest import plain
 from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.cells import INFINITE, NULLIF
 from rain_debug.relax.expressions import Expressions
 from rain_debug.relax.moments import around, extreme_variance, mean_variance, spread_variance, sum_variance
-from rain_debug.relax.relation import Array, Number, first_by_row, plain
+from rain_debug.relax.relation import Array, Number, first_by_row
 from rain_debug.relax.rounding import THRESHOLD
 from rain_debug.sql import Expr
 
@@ -98,7 +99,7 @@ class Groups(Expressions):
             return None
         if self.moving & set(e.args[0].atoms) or e.args[0].sql not in self.rows.texts:
             return None
-        found = plain(self.rows.exports, self.rows.texts[e.args[0].sql])[1] * self.mask(e)
+        found = self.amounts(e)[1]
         if self.outcomes.shared or self.on_subqueries:
             self.rules.append("tuples that share predictions as if independent")
             self.loose = True
@@ -109,20 +110,18 @@ class Groups(Expressions):
         return node if self.given is None else self.b.op("given", node, self.given)
 
     def mask(self, e: Expr) -> Array:
-        """1 for alternatives that the aggregate's FILTER lets through."""
-        if e.filter is None:
-            return np.ones(len(self.rows.row))
-        if self.moving & set(e.filter.atoms) or e.filter.sql not in self.rows.texts:
+        """For how many tuples an alternative stands that the aggregate's FILTER lets through: 0 or 1, unless merged."""
+        if e.filter is not None and (self.moving & set(e.filter.atoms) or e.filter.sql not in self.rows.texts):
             raise self.lowering.refuse(e.filter, "this FILTER over numbers that predictions move is not supported")
-        values, known = plain(self.rows.exports, self.rows.texts[e.filter.sql])
-        return np.where(known, values, 0.0)
+        return self.rows.let_through(e)
 
-    def argument(self, e: Expr) -> tuple[Array, Array]:
-        """What an aggregate reads, NaN for NULL, and where it is known; SQLError where it adds up what is infinite."""
-        values, known = plain(self.rows.exports, self.rows.texts[e.args[0].sql])
-        if e.name not in UNADDED and np.isinf(values).any():
+    def amounts(self, e: Expr) -> tuple[Array, Array]:
+        """What an aggregate adds up of each alternative, and how many values; SQLError where one is infinite."""
+        self.mask(e)
+        totals, counts = self.rows.amounts(e)
+        if e.name not in UNADDED and not np.isfinite(totals).all():
             raise self.lowering.refuse(e, f"{e.name.upper()} {INFINITE}", NULLIF)
-        return values, known
+        return totals, counts
 
     # -- aggregates ---------------------------------------------------------------------------------------------
 
@@ -142,10 +141,8 @@ class Groups(Expressions):
         if self.moving & set(argument.atoms):
             return self._moving(e, argument, mask)
         name, kind = self.rows.texts[argument.sql], self.rows.kinds[argument.sql]
-        values, known = self.argument(e)
-        if kind not in ("number", "bool"):
-            known = known & (values > 0)
-        known = known * mask
+        values = self.rows.values(argument)[0]
+        clean, known = self.amounts(e)
         if e.name == "count":
             return self._sum(known, known)
         if e.name != "count_distinct":
@@ -155,7 +152,6 @@ class Groups(Expressions):
             return self._distinct(e, values, known, name)
         if kind not in ("number", "bool"):
             raise self.lowering.refuse(e, f"{e.name.upper()} of what is no number cannot be complained about")
-        clean = np.where(known > 0, np.nan_to_num(values), 0.0) * known
         if e.name == "sum":
             self.rules.append("SUM by linearity")
             number = self._sum(clean, known)

@@ -53,14 +53,10 @@ class Outcomes:
         if len(columns) == 1:
             ids, states = columns[0][:, None], codes[0][:, None]
         elif columns:
-            ids = np.stack(columns, axis=1)
-            states = np.stack(codes, axis=1)
-            order = np.argsort(ids)
-            ids, states = np.take_along_axis(ids, order, axis=1), np.take_along_axis(states, order, axis=1)
+            ids, states = _ordered(np.stack(columns, axis=1), np.stack(codes, axis=1))
             twice = np.diff(ids, prepend=0) == 0
-            ids, states = np.where(twice, 0, ids), np.where(twice, 0, states)
-            again = np.argsort(ids)
-            ids, states = np.take_along_axis(ids, again, axis=1), np.take_along_axis(states, again, axis=1)
+            if twice.any():
+                ids, states = _ordered(np.where(twice, 0, ids), np.where(twice, 0, states))
         else:
             ids = states = np.zeros((n, 0), dtype=np.int64)
         there, key = numbered(place)
@@ -161,12 +157,6 @@ class Outcomes:
             return False
         return bool(np.all(tail_rule(*self._attrs(), self._by_outcome(values), threshold)))
 
-    def tail_rule(self, values: Array, threshold: Array) -> str:
-        """The tail's rule in words."""
-        if self.tail_exact(values, threshold):
-            return "comparison as the tail of a Poisson-binomial"
-        return "comparison as the tail of a sum, as if normal"
-
     def extreme(self, mask: Array, values: Array, sign: float) -> int:
         """E[max] or E[min] of the values of what happens, given that something does, (n_places,)."""
         chosen = np.flatnonzero(mask)
@@ -253,6 +243,15 @@ class Outcomes:
         return b.op("div", whole, self._some(n > 0))
 
 
+def _ordered(ids: Array, states: Array) -> tuple[Array, Array]:
+    """The ids of each alternative in ascending order, and their states in the same."""
+    if ids.shape[1] == 2:
+        swap = (ids[:, 0] > ids[:, 1])[:, None]
+        return np.where(swap, ids[:, ::-1], ids), np.where(swap, states[:, ::-1], states)
+    order = np.argsort(ids)
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(states, order, axis=1)
+
+
 def _refined(key: Array, n_keys: int, columns: Array) -> tuple[Array, int]:
     """Numbers (n,) of the distinct rows of (key, columns…), in their order, and how many; keys are numbers already."""
     for column in columns.T:
@@ -277,6 +276,8 @@ def _shared(place: Array, cluster: Array, ids: Array, n_places: int) -> Array:
     first[cluster] = np.arange(len(cluster))
     there = ids[first] != 0
     distinct, variables = numbered(ids[first][there])
+    if len(distinct) == len(variables):  # none occurs twice anywhere
+        return found
     places = np.broadcast_to(place[first][:, None], there.shape)[there]
     met = np.sort(places * len(distinct) + variables)
     found[met[1:][met[1:] == met[:-1]] // len(distinct)] = True

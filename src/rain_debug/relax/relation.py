@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -94,14 +94,6 @@ class Asked:
     values: Array | None = None
     text: str | None = None
     each: bool = False
-
-
-def plain(table: Any, name: str) -> tuple[Array, Array]:
-    """Numbers with NaN for NULL, and where they are known."""
-    column = table[name]
-    known = np.ones(table.n_rows, dtype=bool) if column.valid is None else np.asarray(column.valid)
-    values = np.where(known, column.values, np.nan).astype(float)
-    return values, known & ~np.isnan(values)
 
 
 def first_by_row(rows: BlockRows, values: Array, n: int) -> Array:

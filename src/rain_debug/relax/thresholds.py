@@ -33,7 +33,9 @@ def chance_of_sum(
     `needed` are those alternatives without which a part of the sum is NULL, and the comparison with it.
     """
     b = o.builder
-    loose = not o.tail_exact(values, threshold)
+    exact = o.tail_exact(values, threshold)
+    rule = "comparison as the tail of a Poisson-binomial" if exact else "comparison as the tail of a sum, as if normal"
+    loose = not exact
     node = o.tail(values, op, threshold)
     some, apart = given, False
     if needed:
@@ -49,7 +51,7 @@ def chance_of_sum(
             at_nothing = holds(op, -threshold).astype(float)
         none = b.op("sub", b.const(np.ones(o.n_places)), some)
         node = b.op("sub", node, b.op("mul", none, b.const(at_nothing)))
-    return Chance(_if_there(o, node, given), o.tail_rule(values, threshold), loose)
+    return Chance(_if_there(o, node, given), rule, loose)
 
 
 def chance_of_extreme(
@@ -111,12 +113,12 @@ def sum_against(values: Array, needed: Sequence[Array]) -> Make:
     return make
 
 
-def mean_against(values: Array, known: Array) -> Make:
-    """How AVG of `values` compares with numbers c: Σ (x − c) with 0."""
+def mean_against(totals: Array, counts: Array) -> Make:
+    """How AVG of `counts` values that make `totals` compares with numbers c: Σ (x − c) with 0."""
 
     def make(o: Outcomes, chosen: Array, place: Array, c: Array, op: str, given: int | None) -> Chance:
-        away = np.where(known[chosen] > 0, values[chosen] - c[place], 0.0)
-        return chance_of_sum(o, away, op, np.zeros(len(c)), [known[chosen]], given)
+        away = totals[chosen] - c[place] * counts[chosen]
+        return chance_of_sum(o, away, op, np.zeros(len(c)), [counts[chosen]], given)
 
     return make
 

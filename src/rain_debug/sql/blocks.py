@@ -87,6 +87,8 @@ class Blocks:
             replace(e, keys=tuple(k.sql(self.scopes.dialect) for k in self._keys.pop(e.name, ()))) for e in events
         ]
         from_sql, where, inner = self._from_text(select)
+        absent = _may_be_absent(select)
+        sources = {alias: replace(s, nullable=alias in absent) for alias, s in sources.items()}
         where += conjuncts(select.args["where"].this) if select.args.get("where") else []
         convert = self.convert
         outputs = tuple(OutputColumn(n, convert(bare(e))) for n, e in zip(names, select.expressions, strict=True))
@@ -121,7 +123,14 @@ class Blocks:
         having = conjuncts(select.args["having"].this) if select.args.get("having") else []
         single = grouped and group is None and not having
         return Block(
-            plan, columns, tuple(below), tuple(events), tuple(convert(h) for h in having), event_table, single, bag
+            plan,
+            columns,
+            tuple(below),
+            tuple(events),
+            tuple(convert(h) for h in having),
+            event_table,
+            single,
+            bag,
         )
 
     def _refuse_moved(self, expressions: Sequence[Expr], numbers: set[int], message: str, hint: str) -> None:
@@ -261,6 +270,16 @@ class Blocks:
 def _is_left(node: exp.Subquery) -> bool:
     """True for the left side of IN."""
     return isinstance(node.parent, exp.In) and node.parent.this is node
+
+
+def _may_be_absent(select: exp.Select) -> set[str]:
+    """The aliases of FROM whose rows an outer join may not find."""
+    before, absent = [select.args["from_"].this.alias_or_name] if select.args.get("from_") else [], set[str]()
+    for join in select.args.get("joins") or []:
+        name, side = join.this.alias_or_name, join.side.upper()
+        absent |= {*(before if side in ("RIGHT", "FULL") else ()), *([name] if side in ("LEFT", "FULL") else ())}
+        before.append(name)
+    return absent
 
 
 def _merged_columns(names: Sequence[str], parts: Sequence[Body]) -> tuple[OutColumn, ...]:
