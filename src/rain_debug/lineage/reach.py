@@ -63,8 +63,10 @@ def bounds(rows: BlockRows, amounts: Array) -> tuple[Array, Array]:
     group, of, total = np.arange(len(place)), place, amounts
     if len(rows.literals) == 1 and rows.literals[0].kind == "class":
         # What one prediction decides happens together, or excludes each other.
-        variable = _refined(place, *(known(rows.exports, n)[0] for n in rows.exports if n.startswith("rid_")))
-        outcome = _refined(variable, rows.literals[0].codes)
+        codes = rows.literals[0].codes
+        ids = (known(rows.exports, name)[0] for name in rows.exports if name.startswith("rid_"))
+        variable = _refined(place, (codes >= 0).astype(np.int64), *ids)  # a row that is not there has no prediction
+        outcome = _refined(variable, codes)
         first = np.zeros(int(outcome.max(initial=-1)) + 1, dtype=np.int64)
         first[outcome] = np.arange(len(outcome))
         total, of = np.bincount(outcome, weights=amounts), place[first]
