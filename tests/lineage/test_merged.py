@@ -9,10 +9,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
+from lineage.twins import same_numbers
 from rain_debug.database.capture import Capture
 from rain_debug.database.cells import all_targets
 from rain_debug.database.nested import NestedQuery
-from rain_debug.engines import Table
 from rain_debug.errors import SQLError
 from rain_debug.lineage import capture, may_fan_out, merged, totals
 from rain_debug.relax import Target
@@ -39,31 +39,6 @@ def test_joins_of_the_sql_files_obey_the_laws_when_merged(monkeypatch: pytest.Mo
             obeys_laws(database(path, "duckdb"), query)
             checked.append(case.title)
     assert len(checked) > 12
-
-
-@pytest.fixture(scope="module")
-def shop() -> Any:
-    """Customers with some ten orders each, and the products in these."""
-    rng = np.random.default_rng(3)
-    n, m = 40, 400
-    customers = {"id": np.arange(n), "x": rng.normal(size=n), "z": rng.normal(size=n), "land": rng.integers(0, 3, n)}
-    orders: dict[str, Any] = {
-        "customer": rng.integers(0, n, m),
-        "month": rng.integers(1, 4, m),
-        "product": rng.integers(0, 5, m),
-        "amount": [None if rng.random() < 0.1 else float(v) for v in rng.normal(5, 2, m)],
-        "note": [None if rng.random() < 0.5 else "n" for _ in range(m)],
-        "gift": rng.random(m) < 0.3,
-    }
-    products = {"id": np.arange(5), "f": rng.normal(size=5), "price": np.arange(5) * 1.5}
-    db = rain.connect({"customers": customers, "orders": Table.of(**orders), "products": products})
-    y = np.array(["no", "yes"])[(rng.random(n) < 0.5).astype(int)]
-    db.create_model("churn", LogisticRegression(), {"x": customers["x"], "z": customers["z"], "y": y}, label="y")
-    words = {"x": customers["x"], "y": np.array(["a", "b", "c"])[customers["land"]]}
-    db.create_model("kind", LogisticRegression(), words, label="y")
-    f = {"f": rng.normal(size=30)}
-    db.create_model("good", LogisticRegression(), {**f, "y": (f["f"] + rng.normal(size=30) > 0).astype(int)}, label="y")
-    return db
 
 
 JOIN = "FROM customers c JOIN orders o ON o.customer = c.id"
@@ -102,22 +77,7 @@ def test_merged_tuples_give_what_they_give_one_by_one(shop: Any, sql: str, monke
 def assert_same(one_by_one: Capture, found: Capture, n_targets: int) -> None:
     """Fewer tuples; the same variables, cells and gradients; bounds that hold them."""
     assert found.merged < found.tuples == one_by_one.merged
-    rng = np.random.default_rng(0)
-    assert [b.rids.tolist() for b in found.blocks] == [b.rids.tolist() for b in one_by_one.blocks]
-    for _ in range(3):
-        shapes = [shape for program, _ in found.program.parts for shape in program.shapes]
-        P = [rng.dirichlet(np.ones(classes), n) for n, classes in shapes]
-        hard = [p.argmax(axis=1) for p in P]
-        want, have = (c.program.exact(P, hard) for c in (one_by_one, found))
-        np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-12)
-        want, have = (c.program.relaxed(P) for c in (one_by_one, found))
-        np.testing.assert_allclose(have, want, rtol=1e-9, atol=1e-9)
-        low, high = found.program.bounds().T
-        inside = np.isnan(have) | ((low - 1e-9 <= have) & (have <= high + 1e-9))
-        assert inside.all()
-        weights = np.where(np.isfinite(want), rng.normal(size=n_targets), 0.0)
-        for a, b in zip(one_by_one.program.gradient(P, weights), found.program.gradient(P, weights), strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-9)
+    same_numbers(one_by_one, found, n_targets, bounds=True)
 
 
 def test_a_server_merges_them_too(monkeypatch: pytest.MonkeyPatch) -> None:

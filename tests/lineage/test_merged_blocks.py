@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
-from lineage.test_merged import shop  # noqa: F401
+from lineage.twins import same_numbers
 from rain_debug.database.capture import Capture
 from rain_debug.database.cells import all_targets
 from rain_debug.engines import Column, Table
@@ -56,7 +56,7 @@ def merge(monkeypatch: pytest.MonkeyPatch, *, all_of_them: bool) -> None:
 
 @pytest.mark.parametrize("title", MERGED)
 def test_blocks_of_merged_tuples_give_what_one_by_one_gives(
-    shop: Any,  # noqa: F811
+    shop: Any,
     title: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -73,20 +73,7 @@ def assert_same(one_by_one: Capture, found: Capture, n_targets: int) -> None:
     """Merged somewhere; no more tuples, the same variables, cells and gradients."""
     assert any("AS copies" in sql for sql in found.lineage)
     assert found.tuples <= one_by_one.tuples
-    assert [b.rids.tolist() for b in found.blocks] == [b.rids.tolist() for b in one_by_one.blocks]
-    rng = np.random.default_rng(0)
-    shapes = [shape for program, _ in found.program.parts for shape in program.shapes]
-    for _ in range(3):
-        P = [rng.dirichlet(np.ones(classes), n) for n, classes in shapes]
-        hard = [p.argmax(axis=1) for p in P]
-        want, have = (c.program.exact(P, hard) for c in (one_by_one, found))
-        np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-12)
-        want, have = (c.program.relaxed(P) for c in (one_by_one, found))
-        np.testing.assert_allclose(have, want, rtol=1e-9, atol=1e-9)
-        weights = np.where(np.isfinite(want), rng.normal(size=n_targets), 0.0)
-        gradients = (c.program.gradient(P, weights) for c in (one_by_one, found))
-        for a, b in zip(*gradients, strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-9)
+    same_numbers(one_by_one, found, n_targets)
 
 
 def test_a_server_merges_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +104,7 @@ def rows_asked(capture: Capture) -> bool:
     return any("__rain_counts_0.row" in sql for sql in capture.lineage)
 
 
-def test_only_counts_that_a_customer_can_have_are_looked_at(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_only_counts_that_a_customer_can_have_are_looked_at(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     query = shop.query(MERGED["how many customers have how many gifts"])
     targets = all_targets(query)
     sizes = {}
@@ -143,7 +130,7 @@ KEPT = {
 
 @pytest.mark.parametrize("title", KEPT)
 def test_what_is_refused_one_by_one_is_refused_merged(
-    shop: Any,  # noqa: F811
+    shop: Any,
     title: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,7 +167,7 @@ def test_bounds_hold_in_every_world(data: st.DataObject) -> None:
     row, variable, code, amount = (np.array(x) for x in zip(*tuples, strict=True))
     literal = Literals("class", ("m",), np.zeros(len(row), dtype=np.int64), code)
     exports = Table({"rid_0": Column(np.where(code < 0, 0, variable * 10), "number", code >= 0)})
-    low, high = bounds(BlockRows(None, "", n_rows, row, [literal], {}, exports, {}, {}, {}, "", {}), amount)  # type: ignore[arg-type]
+    low, high = bounds(BlockRows(cast(Any, None), "", n_rows, row, [literal], {}, exports, {}, {}, {}, "", {}), amount)
     seen: dict[int, set[int]] = {}
     for world in itertools.product(range(classes), repeat=n_variables):
         happens = (code < 0) | (np.array(world)[variable] == code)
