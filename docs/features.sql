@@ -252,6 +252,8 @@ SELECT * FROM (SELECT u.plan, u.fee FROM users u WHERE predict(churn, u) = 'yes'
 ('pro', 'basic'));
 -- TABLESAMPLE
 SELECT count(*) AS n FROM users u TABLESAMPLE 50% WHERE predict(churn, u) = 'yes';
+-- POSITIONAL JOIN
+SELECT count(*) AS n FROM users u POSITIONAL JOIN users v WHERE predict(churn, u) = 'yes';
 -- random()
 SELECT count(*) AS n FROM users u WHERE predict(churn, u) = 'yes' AND random() < 0.5;
 

@@ -19,6 +19,7 @@ from rain_debug.relax.thresholds import (
     holds,
     mean_against,
     sum_against,
+    times,
 )
 from relax.outcomes import expectation
 from relax.test_outcomes import PLACE, clusters, independent, outcomes, read
@@ -139,6 +140,12 @@ def test_places_against_numbers_of_their_own(name: str, op: str, there: bool) ->
         chance = expectation(c, c.w, event(of, o.index))[row] if not np.isnan(number) else 0.0
         expected.append(chance / some[row] if some[row] else 0.0)
     np.testing.assert_allclose(read(b, found.node, len(ROWS)), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_nothing_to_count_times_a_number_that_is_unknown_or_unbounded() -> None:
+    """0, whatever the number is: a row of no group may have none."""
+    found = times(np.array([0.0, 0.0, 0.0, 2.0, 1.0]), np.array([np.nan, np.inf, -np.inf, 1.5, np.inf]))
+    np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, 3.0, np.inf])
 
 
 def test_too_many_pairs_have_no_tails_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

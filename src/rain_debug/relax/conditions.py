@@ -20,6 +20,7 @@ from rain_debug.relax.thresholds import (
     extreme_against,
     mean_against,
     sum_against,
+    times,
 )
 from rain_debug.sql import Expr
 
@@ -106,7 +107,7 @@ class GroupConditions(Groups):
         found = self._argument(side) if side.op == "agg" and side.name == "avg" else None
         if found is None:
             return None
-        away = found[0] - c[self.rows.row] * found[1]
+        away = found[0] - times(found[1], c[self.rows.row])
         return chance_of_sum(self.outcomes, away, op, np.zeros(self.n), [found[1]], self.given)
 
     def _extreme(self, side: Expr, c: Array, op: str) -> Chance | None:
@@ -123,7 +124,7 @@ class GroupConditions(Groups):
         above, below = [self._linear(a) for a in side.args] if side.op == "/" else (None, None)
         if above is None or below is None or np.any(below[1]) or np.any(below[0] < 0):
             return None
-        values, some = above[0] - c[self.rows.row] * below[0], (below[0] > 0).astype(float)
+        values, some = above[0] - times(below[0], c[self.rows.row]), (below[0] > 0).astype(float)
         return chance_of_sum(self.outcomes, values, op, -above[1], [some], self.given)
 
     def _linear(self, e: Expr) -> tuple[Array, Array] | None:

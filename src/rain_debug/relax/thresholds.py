@@ -117,7 +117,7 @@ def mean_against(totals: Array, counts: Array) -> Make:
     """How AVG of `counts` values that make `totals` compares with numbers c: Σ (x − c) with 0."""
 
     def make(o: Outcomes, chosen: Array, place: Array, c: Array, op: str, given: int | None) -> Chance:
-        away = totals[chosen] - c[place] * counts[chosen]
+        away = totals[chosen] - times(counts[chosen], c[place])
         return chance_of_sum(o, away, op, np.zeros(len(c)), [counts[chosen]], given)
 
     return make
@@ -130,6 +130,11 @@ def extreme_against(values: Array, known: Array, name: str) -> Make:
         return chance_of_extreme(o, values[chosen], known[chosen], op, c[place], name, given)
 
     return make
+
+
+def times(counts: Array, c: Array) -> Array:
+    """`counts` · c, 0 where there is nothing to count: c may be unknown or unbounded there."""
+    return counts * np.where(counts != 0, c, 0.0)
 
 
 def _if_there(o: Outcomes, node: int, given: int | None) -> int:

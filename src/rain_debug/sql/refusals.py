@@ -103,6 +103,7 @@ def refuse_nested(tree: exp.Expr, convert: Converter, catalog: Catalog) -> None:
     for kind, word in ((exp.Lateral, "LATERAL"), (exp.Pivot, "PIVOT"), (exp.TableSample, "SAMPLE")):
         for node in tree.find_all(kind):
             raise convert.refuse(node, f"{word} {here}", NESTED, keyword=word)
+    _refuse_positional(tree, convert)
     for random in tree.find_all(exp.Rand, exp.Uuid):
         raise convert.refuse(random, f"a random number {here}: it is another one each time", NESTED)
     for unnest in tree.find_all(exp.Unnest, exp.Explode):
@@ -141,6 +142,7 @@ def _refuse_sources(tree: exp.Select, convert: Converter) -> None:
             if kind is exp.Lateral and node.find_ancestor(exp.Select) is not tree:
                 continue
             raise convert.refuse(node, f"{word} {here}", SUPPORTED, keyword=word)
+    _refuse_positional(tree, convert)
     sources = [j.this for j in tree.args.get("joins") or []] + (
         [tree.args["from_"].this] if tree.args.get("from_") else []
     )
@@ -154,6 +156,14 @@ def _refuse_sources(tree: exp.Select, convert: Converter) -> None:
         raise convert.refuse(unnest, f"UNNEST {here}", "unnest in a CTE without predictions", keyword="UNNEST")
     for random in tree.find_all(exp.Rand, exp.Uuid):
         raise convert.refuse(random, f"a random number {here}: it is another one each time", SUPPORTED)
+
+
+def _refuse_positional(tree: exp.Expr, convert: Converter) -> None:
+    """Rows paired by where they stand: a condition that is moved, or a prediction, would pair others."""
+    for join in tree.find_all(exp.Join):
+        if (join.args.get("method") or "").upper() == "POSITIONAL":
+            what = "POSITIONAL JOIN is not supported in a query with predictions"
+            raise convert.refuse(join, what, "join on row_number(), counted in views", keyword="POSITIONAL")
 
 
 def _own(tree: exp.Select, *kinds: type[exp.Expr]) -> Iterator[exp.Expr]:
