@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 import rain_debug as rain
 from rain_debug.engines import Table
+from servers import Server
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,22 @@ def shop() -> Any:
     f = {"f": rng.normal(size=30)}
     db.create_model("good", LogisticRegression(), {**f, "y": (f["f"] + rng.normal(size=30) > 0).astype(int)}, label="y")
     return db
+
+
+@pytest.fixture
+def served() -> Iterator[Any]:
+    """The like on a PostgreSQL server: some orders are of nobody."""
+    server = Server()
+    server.run(
+        "CREATE TABLE customers AS SELECT i AS id, i % 3 AS land, (i % 7 - 3)::float8 AS x "
+        "FROM generate_series(0, 39) AS g(i)",
+        "CREATE TABLE orders AS SELECT i * 7 % 41 AS customer, i % 3 AS month, i % 5 = 0 AS gift, "
+        "CASE WHEN i % 9 > 0 THEN (i % 11)::numeric / 2 END AS amount, CASE WHEN i % 2 = 0 THEN 'n' END AS note "
+        "FROM generate_series(0, 399) AS g(i)",
+    )
+    db = rain.connect(server.uri)
+    x = np.linspace(-3, 3, 50)
+    training = {"x": x, "y": np.where(x + np.sin(5 * x) > 0, "yes", "no")}
+    db.create_model("churn", LogisticRegression(), training, label="y")
+    yield db
+    db.close()

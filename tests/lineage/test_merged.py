@@ -16,7 +16,6 @@ from rain_debug.database.nested import NestedQuery
 from rain_debug.errors import SQLError
 from rain_debug.lineage import capture, may_fan_out, merged, totals
 from rain_debug.relax import Target
-from servers import Server
 from sql.test_sql_files import ALL, database, obeys_laws
 
 FLAT = [(path, case) for path, case in ALL if path.stem != "nested" and " JOIN " in case.text("query").upper()]
@@ -80,18 +79,8 @@ def assert_same(one_by_one: Capture, found: Capture, n_targets: int) -> None:
     same_numbers(one_by_one, found, n_targets, bounds=True)
 
 
-def test_a_server_merges_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server()
-    server.run(
-        "CREATE TABLE customers AS SELECT i AS id, (i % 7 - 3)::float8 AS x FROM generate_series(0, 39) AS g(i)",
-        "CREATE TABLE orders AS SELECT i * 7 % 40 AS customer, i % 3 AS month, i % 5 = 0 AS gift, "
-        "CASE WHEN i % 9 > 0 THEN (i % 11)::numeric / 2 END AS amount FROM generate_series(0, 399) AS g(i)",
-    )
-    db = rain.connect(server.uri)
-    x = np.linspace(-3, 3, 50)
-    training = {"x": x, "y": np.where(x + np.sin(5 * x) > 0, "yes", "no")}
-    db.create_model("churn", LogisticRegression(), training, label="y")
-    query = db.query(
+def test_a_server_merges_them_too(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = served.query(
         "SELECT o.month, count(*) AS n, sum(o.amount) AS s, avg(o.amount) AS a, count(*) FILTER (WHERE o.gift) AS g "
         f"{JOIN} WHERE predict(churn, c) = 'yes' GROUP BY o.month"
     )
@@ -99,7 +88,6 @@ def test_a_server_merges_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one = query.capture(targets)
     merge_all(monkeypatch)
     assert_same(one_by_one, query.capture(targets), len(targets))
-    db.close()
 
 
 KEPT = [

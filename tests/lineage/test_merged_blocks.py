@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 
-import rain_debug as rain
 from lineage.twins import same_numbers
 from rain_debug.database.capture import Capture
 from rain_debug.database.cells import all_targets
@@ -20,7 +18,6 @@ from rain_debug.errors import SQLError
 from rain_debug.lineage import alternatives, reach
 from rain_debug.lineage.forest import BlockRows, Literals
 from rain_debug.lineage.reach import bounds
-from servers import Server
 
 LEFT = "FROM customers c LEFT JOIN orders o ON o.customer = c.id AND o.gift"
 INNER = "FROM customers c JOIN orders o ON o.customer = c.id"
@@ -76,27 +73,14 @@ def assert_same(one_by_one: Capture, found: Capture, n_targets: int) -> None:
     same_numbers(one_by_one, found, n_targets)
 
 
-def test_a_server_merges_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server()
-    server.run(
-        "CREATE TABLE customers AS SELECT i AS id, i % 3 AS land, (i % 7 - 3)::float8 AS x "
-        "FROM generate_series(0, 39) AS g(i)",
-        "CREATE TABLE orders AS SELECT i * 7 % 41 AS customer, i % 3 AS month, i % 5 = 0 AS gift, "
-        "CASE WHEN i % 9 > 0 THEN (i % 11)::numeric / 2 END AS amount, CASE WHEN i % 2 = 0 THEN 'n' END AS note "
-        "FROM generate_series(0, 399) AS g(i)",
-    )
-    db = rain.connect(server.uri)
-    x = np.linspace(-3, 3, 50)
-    training = {"x": x, "y": np.where(x + np.sin(5 * x) > 0, "yes", "no")}
-    db.create_model("churn", LogisticRegression(), training, label="y")
+def test_a_server_merges_them_too(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for title in ("how many customers have how many gifts", "the mean of counts", "some twice"):
-        query = db.query(MERGED[title])
+        query = served.query(MERGED[title])
         targets = all_targets(query)
         merge(monkeypatch, all_of_them=False)
         one_by_one = query.capture(targets)
         merge(monkeypatch, all_of_them=True)
         assert_same(one_by_one, query.capture(targets), len(targets))
-    db.close()
 
 
 def rows_asked(capture: Capture) -> bool:
