@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from rain_debug.relax import grids, tails
-from rain_debug.relax.ops import FORWARD, GRADIENT
+from rain_debug.relax.ops import EXACT, FORWARD, GRADIENT
 
 OPS = ("<", "<=", ">", ">=", "=", "<>")
 Array = np.ndarray
@@ -166,3 +166,19 @@ def test_which_rule_a_place_follows(
     assert found.size[:, 0].tolist() == size
     assert found.step.tolist() == [abs(value)]
     assert found.base.tolist() == [min(value, 0.0) / abs(value) * n]
+
+
+@pytest.mark.parametrize("n", [3, 40, 9000])
+@pytest.mark.parametrize("step", [1.0, 0.37, None])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_infinite_threshold_is_beyond_every_sum(n: int, step: float | None, sign: float) -> None:
+    """Whichever rule the place follows; NULL stays NULL beside it."""
+    rng = np.random.default_rng(n)
+    value = step * rng.integers(1, 5, n) if step else rng.normal(size=n)
+    w = rng.uniform(0.1, 0.9, n)
+    attrs = (np.arange(n), np.zeros(n, int), 2, value)
+    for op, beside in {"<": sign > 0, "<=": sign > 0, ">": sign < 0, ">=": sign < 0, "=": False, "<>": True}.items():
+        t = np.array([sign * np.inf, np.nan])
+        np.testing.assert_allclose(FORWARD["tail"](w, *attrs, op, t), [beside, 0], atol=1e-12)
+        assert EXACT["tail"](np.round(w), *attrs, op, t).tolist() == [beside, 0]
+        np.testing.assert_allclose(GRADIENT["tail"](np.ones(2), w, *attrs, op, t)[0], 0, atol=1e-12)

@@ -156,3 +156,18 @@ def test_too_many_pairs_have_no_tails_of_their_own(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(thresholds, "MOST_PAIRS", most)
         found = against(o, PLACE, None, sum_against(VALUES, []), rows, numbers, ">")
         assert (found is not None) == is_known
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_means_beside_what_is_infinite(op: str) -> None:
+    """As beside a number that is larger, or smaller, than every mean."""
+    found = []
+    for far in (1e6, np.inf):
+        b = Builder([(7, 3)])
+        o = outcomes(b)
+        chance = against(
+            o, PLACE, None, mean_against(VALUES, KNOWN), np.arange(4), np.array([far, -far, far, -far]), op
+        )
+        assert chance is not None
+        found.append(read(b, chance.node, 4))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-12)

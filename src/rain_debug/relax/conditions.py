@@ -15,6 +15,7 @@ from rain_debug.relax.rounding import is_rounded, rounding_of, unrounded
 from rain_debug.relax.thresholds import (
     Chance,
     against,
+    bounded,
     chance_of_extreme,
     chance_of_sum,
     extreme_against,
@@ -107,8 +108,8 @@ class GroupConditions(Groups):
         found = self._argument(side) if side.op == "agg" and side.name == "avg" else None
         if found is None:
             return None
-        away = found[0] - times(found[1], c[self.rows.row])
-        return chance_of_sum(self.outcomes, away, op, np.zeros(self.n), [found[1]], self.given)
+        away = found[0] - times(found[1], bounded(c, np.abs(found[0]))[self.rows.row])
+        return chance_of_sum(self.outcomes, away, op, np.where(np.isnan(c), c, 0.0), [found[1]], self.given)
 
     def _extreme(self, side: Expr, c: Array, op: str) -> Chance | None:
         """max(x) or min(x) against a number."""
@@ -124,8 +125,10 @@ class GroupConditions(Groups):
         above, below = [self._linear(a) for a in side.args] if side.op == "/" else (None, None)
         if above is None or below is None or np.any(below[1]) or np.any(below[0] < 0):
             return None
+        smallest = np.min(below[0], where=below[0] > 0, initial=1.0)
+        c = bounded(c, np.concatenate([np.abs(above[0]), np.abs(above[1])]) / smallest)
         values, some = above[0] - times(below[0], c[self.rows.row]), (below[0] > 0).astype(float)
-        return chance_of_sum(self.outcomes, values, op, -above[1], [some], self.given)
+        return chance_of_sum(self.outcomes, values, op, np.where(np.isnan(c), c, -above[1]), [some], self.given)
 
     def _linear(self, e: Expr) -> tuple[Array, Array] | None:
         """Values (n_alternatives,) and constants (n_rows,) with e = Σ values of what happens + constant."""

@@ -25,7 +25,8 @@ Args = tuple[Array, Array, int, Array, str, Any]
 def _event(op: str, total: Array, threshold: Array, tolerance: Array) -> Array:
     """total op threshold as 0/1, equal within the tolerance; 0 where the threshold is NULL."""
     off = total - threshold
-    off = where(np.abs(off) <= tolerance + SAME * np.abs(threshold), 0.0, off)
+    near = tolerance + SAME * where(np.isinf(threshold), 0.0, np.abs(threshold))
+    off = where(np.abs(off) <= near, 0.0, off)
     return where(np.isnan(off), 0.0, HARD[op](off, 0.0)).astype(float)
 
 
@@ -152,7 +153,7 @@ def _cuts(op: str, t: Array, step: Array) -> list[tuple[int, Array]]:
     On a lattice the bounds are in the middle between t and the next point.
     """
     unit = where(np.isnan(step), 1.0, step)
-    steps = t / unit
+    steps = where(np.isinf(t), np.copysign(1e200, t), t / unit)
     on = np.abs(steps - np.rint(steps)) <= 1e-9 * np.maximum(1.0, np.abs(steps))
     steps = where(on, np.rint(steps), np.floor(steps))
     below = where(np.isnan(step), t, (steps - where(on, 0.5, -0.5)) * unit)
@@ -175,6 +176,7 @@ def _normal(w: Array, args: Args, o: Layout, t: Array) -> tuple[Array, Array, Ar
     slopes = [np.zeros(n), np.zeros(n)]
     for sign, cut in _cuts(op, t, o.rules.step):
         z = where(np.isnan(cut), 0.0, (cut - mean) / deviation)
+        z = np.clip(z, -1e6, 1e6)  # an infinite bound has a density of 0 as well
         density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) / deviation
         chance += sign * ndtr(z) if op == "=" else ndtr(sign * z)
         slopes[0] -= sign * density

@@ -117,7 +117,7 @@ def mean_against(totals: Array, counts: Array) -> Make:
     """How AVG of `counts` values that make `totals` compares with numbers c: Σ (x − c) with 0."""
 
     def make(o: Outcomes, chosen: Array, place: Array, c: Array, op: str, given: int | None) -> Chance:
-        away = totals[chosen] - times(counts[chosen], c[place])
+        away = totals[chosen] - times(counts[chosen], bounded(c, np.abs(totals))[place])
         return chance_of_sum(o, away, op, np.zeros(len(c)), [counts[chosen]], given)
 
     return make
@@ -135,6 +135,16 @@ def extreme_against(values: Array, known: Array, name: str) -> Make:
 def times(counts: Array, c: Array) -> Array:
     """`counts` · c, 0 where there is nothing to count: c may be unknown or unbounded there."""
     return counts * np.where(counts != 0, c, 0.0)
+
+
+def bounded(c: Array, size: Array) -> Array:
+    """`c` with what is infinite brought to just beyond twice what `size` adds up to: all numbers compare with it alike.
+
+    >>> bounded(np.array([1.5, np.inf, -np.inf, np.nan]), np.array([2.0, 3.5])).tolist()
+    [1.5, 12.0, -12.0, nan]
+    """
+    most = np.ceil(2 * np.nansum(size)) + 1
+    return np.where(np.isinf(c), np.copysign(most, c), c)
 
 
 def _if_there(o: Outcomes, node: int, given: int | None) -> int:
