@@ -110,6 +110,7 @@ DIFFERENT = {
         "nested: a constant of the total of no rows",
         "nested: the total of no rows without an aggregate",
         "nested: ROLLUP",
+        "nested: ROLLUP of one prediction by two names",
         "nested: a window over groups of an empty table",
         "nested: ROLLUP of a class",
         "nested: ROLLUP of a column and a class",
