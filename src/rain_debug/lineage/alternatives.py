@@ -179,7 +179,7 @@ class _Capture:
             n_rows = places.n if places is not None else 0
         else:
             n_rows = 1 if plan.group_by == () else int(row.max(initial=-1)) + 1
-        constants, of = ({}, {}) if n else self._constants(query.constants)
+        constants, of = ({}, {}) if n else self._constants(query)
         return BlockRows(
             block, relation, n_rows, row, literals, numbers, fetched, query.texts, below, events, sql, kinds | of,
             constants,
@@ -195,16 +195,17 @@ class _Capture:
         read += [below[b.name].n_rows for b in query.block.below if not b.single]
         return many >= FAN_OUT * max(read, default=1)
 
-    def _constants(self, texts: list[str]) -> tuple[dict[str, float], dict[str, str]]:
+    def _constants(self, query: BlockQuery) -> tuple[dict[str, float], dict[str, str]]:
         """The numbers and truth values among expressions that read no column, NULL left out; and the kind of each."""
-        if not texts:
+        if not query.constants:
             return {}, {}
-        types = self.engine.types(f"SELECT {', '.join(f'{text} AS c{i}' for i, text in enumerate(texts))}")
-        kinds = {text: kind_of(of) for text, (_, of) in zip(texts, types, strict=True)}
-        numbers = [text for text in texts if kinds[text] in ("number", "bool")]
-        items = ", ".join(f"{as_double(self.engine, text, kinds[text])} AS c{i}" for i, text in enumerate(numbers))
-        found = self.engine.table(f"SELECT {items or '1 AS one'}")
-        columns = {text: found[f"c{i}"] for i, text in enumerate(numbers)}
+        head, texts = f"{query.plan.with_sql} SELECT", query.constants
+        types = self.engine.types(f"{head} {', '.join(f'{text} AS c{i}' for i, text in enumerate(texts.values()))}")
+        kinds = {sql: kind_of(of) for sql, (_, of) in zip(texts, types, strict=True)}
+        numbers = [sql for sql in texts if kinds[sql] in ("number", "bool")]
+        items = ", ".join(f"{as_double(self.engine, texts[sql], kinds[sql])} AS c{i}" for i, sql in enumerate(numbers))
+        found = self.engine.table(f"{head} {items or '1 AS one'}")
+        columns = {sql: found[f"c{i}"] for i, sql in enumerate(numbers)}
         return {t: float(c.values[0]) for t, c in columns.items() if c.valid is None or c.valid[0]}, kinds
 
     def _keep(self, sql: str) -> tuple[str, int]:

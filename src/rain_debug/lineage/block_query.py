@@ -50,7 +50,7 @@ class BlockQuery:
         self.settled: dict[int, tuple[int, str]] = {}
         self.items: dict[str, str] = {}
         self.texts: dict[str, str] = {}
-        self.constants: list[str] = []
+        self.constants: dict[str, str] = {}
         self.is_merged = False
         self.words: dict[str, str] = {}
         self._moving = {a.index for a in plan.atoms if a.kind in NUMBERS}
@@ -200,8 +200,8 @@ class BlockQuery:
         for j, leaf in enumerate(block_leaves(self.block, self._moving)):
             self.texts[leaf.sql] = f"e_{j}"
             self.items[f"e_{j}"] = self._text(leaf.sql)
-            if leaf.op == "const":
-                self.constants.append(leaf.sql)
+            if not leaf.aliases and not leaf.atoms:
+                self.constants[leaf.sql] = self._text(leaf.sql)
 
     # -- places -------------------------------------------------------------------------------------------------
 

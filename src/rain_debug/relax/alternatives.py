@@ -64,6 +64,7 @@ class Alternatives(Expressions):
             found = self.lowering.relation(self.rows.events[literal.source])
             number = self.read(found.number(0), found.nullable)
             self.rules.extend(r for r in found.rules if r != THERE)
+            self.loose = self.loose or found.loose
             self._beside(literal.source)
             return number.at(b, literal.rows)
         name, column = literal.source[0], literal.source[1] if len(literal.source) > 1 else None

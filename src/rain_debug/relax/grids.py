@@ -177,7 +177,7 @@ def _fine(cluster: Array, cluster_place: Array, n_places: int, value: Array, siz
 def layout(cluster: Array, cluster_place: Array, n_places: int, value: Array, threshold: Any) -> Layout:
     """Where everything stands, computed once for the same constants."""
     r = rules(cluster, cluster_place, n_places, value, threshold)
-    chosen = np.flatnonzero((r.exact | r.near) & (r.size[0] > 0))
+    chosen = np.flatnonzero((r.exact | r.near) & (r.size[2] > 1))  # a sum that is always 0 has nothing to compute
     sizes = r.size.T.astype(np.int64)
     kinds, kind = np.unique(_rough(sizes[chosen]), axis=0, return_inverse=True)
     buckets = []

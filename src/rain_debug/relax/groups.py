@@ -49,10 +49,8 @@ class Groups(Expressions):
         if e.op == "const" and e.sql.upper() == "NULL":
             return self.b.const(np.full(1, np.nan))
         values = plain(self.rows.exports, self.rows.texts[e.sql])[0]
-        if not e.has_columns and not e.atoms and len(values):
-            return self.b.const(values[:1])
-        if e.op == "const" and not len(values):
-            return self.b.const(np.full(1, self.rows.constants.get(e.sql, np.nan)))
+        if not e.aliases and not e.atoms:  # it reads no column of the block's own
+            return self.b.const(values[:1] if len(values) else np.full(1, self.rows.constants.get(e.sql, np.nan)))
         return self.b.const(first_by_row(self.rows, values, self.n))
 
     def number(self, e: Expr) -> int:
@@ -245,7 +243,11 @@ class Groups(Expressions):
         if e.name.startswith(("var", "stddev")):
             self.rules.append(f"{e.name.upper()} of numbers that predictions move, by value")
             self.loose = True
-            # From the mean: the difference of two sums would leave what rounding does, and its root much of that.
+            # From the mean, and that from the first: the difference of two sums would leave what rounding does, and its
+            # root much of that.
+            first = first_by_row(self.rows, np.arange(len(row)), self.n)[row].astype(np.int64)
+            filled = b.op("sub", filled, b.op("gather", filled, attrs=(first,)))
+            total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
             mean = b.op("gather", b.op("or_zero", b.op("div", total, count)), attrs=(row,))
             away = b.op("sub", filled, mean)
             inner = b.op("segment_sum", b.op("mul", known, b.op("mul", away, away)), attrs=at)

@@ -9,10 +9,10 @@ from typing import Any
 from sqlglot import exp
 
 from rain_debug.errors import SQLError, nearest
-from rain_debug.sql.convert import ATOM, Converter
+from rain_debug.sql.convert import ATOM, Converter, sources_of
 from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Atom, Catalog, ModelInfo, Source
-from rain_debug.sql.rewrite import enclosing, sources_of
+from rain_debug.sql.rewrite import enclosing
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 

@@ -9,12 +9,12 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql import grouping, outer, rewrite
-from rain_debug.sql.convert import conjuncts, is_atom
+from rain_debug.sql.convert import conjuncts, is_atom, sources_of
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.marks import atom_sources, placed, take_calls, take_comparisons, take_values
 from rain_debug.sql.nodes import add_source, bare, group_by_text, own_windows, quote
 from rain_debug.sql.plan import Atom, OutputColumn, Plan, Source
-from rain_debug.sql.rewrite import has_atoms, sources_of
+from rain_debug.sql.rewrite import has_atoms
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.subqueries import correlated, event_select
 from rain_debug.sql.tree import EVENT, ROW, Below, Block, Body, Event, Merge, OutColumn

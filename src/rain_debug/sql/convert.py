@@ -35,6 +35,23 @@ _AGGREGATES: dict[type[exp.Expr], str] = {exp.Count: "count", exp.Sum: "sum", ex
 _CASES = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\b(?:CASE|END)\b", re.I)
 
 
+def sources_of(select: exp.Select) -> list[exp.Expr]:
+    """The tables and subqueries in FROM."""
+    first = [select.args["from_"].this] if select.args.get("from_") else []
+    return first + [j.this for j in select.args.get("joins") or []]
+
+
+def _is_inner(column: exp.Column, top: exp.Expr) -> bool:
+    """True for a column of a subquery's own FROM, where that subquery stands within `top`."""
+    at: exp.Expr | None = column
+    while at is not None and at is not top:
+        at = at.parent
+        if isinstance(at, exp.Select):
+            if any(source.alias_or_name == column.table for source in sources_of(at)):
+                return True
+    return False
+
+
 def _unopened(text: str) -> int:
     """How many parentheses close in a text that do not open in it.
 
@@ -136,7 +153,7 @@ class Converter:
         text = node.sql(self.dialect)
         start, end = self.extent(node)
         atoms = tuple(sorted({atom_number(n) for n in node.walk() if is_atom(n)}))
-        aliases = tuple(sorted({n.table for n in node.walk() if isinstance(n, exp.Column)}))
+        aliases = tuple(sorted({n.table for n in node.walk() if isinstance(n, exp.Column) and not _is_inner(n, node)}))
         columns = bool(aliases) or node.find(exp.Query) is not None
         aggregate = any(isinstance(n, exp.AggFunc) for n in node.walk(prune=lambda n: isinstance(n, exp.Query)))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from rain_debug.sql.convert import sources_of
 from rain_debug.sql.nodes import add_source, bare, own_windows
-from rain_debug.sql.rewrite import has_atoms, sources_of
+from rain_debug.sql.rewrite import has_atoms
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.tree import Counts
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from rain_debug.errors import SQLError
-from rain_debug.sql.convert import is_atom, span
+from rain_debug.sql.convert import is_atom, sources_of, span
 from rain_debug.sql.nodes import meta_of
-from rain_debug.sql.rewrite import Names, has_atoms, named, sources_of
+from rain_debug.sql.rewrite import Names, has_atoms, named
 
 Refuse = Callable[[exp.Expr, str, str], SQLError]
 

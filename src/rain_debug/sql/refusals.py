@@ -9,10 +9,9 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql.atoms import AtomCall, class_list
-from rain_debug.sql.convert import Converter, atom_number, is_atom
+from rain_debug.sql.convert import Converter, atom_number, is_atom, sources_of
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.plan import Atom, Catalog, Plan
-from rain_debug.sql.rewrite import sources_of
 from rain_debug.sql.tokens import PREDICT, PREDICT_PROBA
 
 NESTED = "docs/sql lists what is exact, approximate and refused"

@@ -8,7 +8,7 @@ from itertools import count
 
 from sqlglot import exp
 
-from rain_debug.sql.convert import branches_of, conjuncts, is_atom, searched
+from rain_debug.sql.convert import branches_of, conjuncts, is_atom, searched, sources_of
 from rain_debug.sql.grouping import key_texts
 
 OUTER = ("LEFT", "RIGHT", "FULL")
@@ -17,12 +17,6 @@ OUTER = ("LEFT", "RIGHT", "FULL")
 def has_atoms(node: exp.Expr) -> bool:
     """True where a prediction stands in it."""
     return any(is_atom(n) for n in node.walk())
-
-
-def sources_of(select: exp.Select) -> list[exp.Expr]:
-    """The tables and subqueries in FROM."""
-    first = [select.args["from_"].this] if select.args.get("from_") else []
-    return first + [j.this for j in select.args.get("joins") or []]
 
 
 def enclosing(node: exp.Expr) -> Iterator[exp.Select]:

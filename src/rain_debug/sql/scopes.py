@@ -13,7 +13,7 @@ from sqlglot.optimizer.qualify import qualify
 from rain_debug.errors import SQLError
 from rain_debug.sql import rewrite
 from rain_debug.sql.atoms import AtomCall, column_named, mark_nested
-from rain_debug.sql.convert import NestedConverter, atom_number, conjuncts, is_atom
+from rain_debug.sql.convert import NestedConverter, atom_number, conjuncts, is_atom, sources_of
 from rain_debug.sql.derived import RID, expose_row_ids, fingerprint
 from rain_debug.sql.dialects import mark_whole_divisions, schema_of
 from rain_debug.sql.expr import Expr
@@ -21,7 +21,7 @@ from rain_debug.sql.nodes import quote
 from rain_debug.sql.plan import Atom, Catalog, Source
 from rain_debug.sql.planner import Planner, group_by_all
 from rain_debug.sql.refusals import NESTED
-from rain_debug.sql.rewrite import has_atoms, sources_of
+from rain_debug.sql.rewrite import has_atoms
 from rain_debug.sql.windows import expand_windows
 
 

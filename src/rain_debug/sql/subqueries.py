@@ -9,11 +9,11 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql import rewrite
-from rain_debug.sql.convert import atom_number, is_atom
+from rain_debug.sql.convert import atom_number, is_atom, sources_of
 from rain_debug.sql.marks import READS, is_placed
 from rain_debug.sql.nodes import add_source, meta_of, quote, without
 from rain_debug.sql.plan import Source
-from rain_debug.sql.rewrite import has_atoms, sources_of
+from rain_debug.sql.rewrite import has_atoms
 from rain_debug.sql.scopes import Scopes
 from rain_debug.sql.tree import EVENT, ROW
 
