@@ -58,17 +58,18 @@ def ln(x: Array) -> Array:
 
 
 def select(cond: Array, a: Array, b: Array) -> Array:
-    """cond · a + (1 − cond) · b; a NaN condition counts as 0, and a branch of weight 0 is not looked at.
+    """cond · a + (1 − cond) · b; a NaN condition counts as 0, one beyond 0 or 1 is there by rounding, and a branch of
+    weight 0 is not looked at.
 
     >>> select(np.array([0.25, 1.0, np.nan]), np.array([4.0, 5.0, 6.0]), np.array([0.0, np.nan, 2.0])).tolist()
     [1.0, 5.0, 2.0]
     """
-    c = np.nan_to_num(cond)
+    c = np.clip(np.nan_to_num(cond), 0.0, 1.0)
     return where(c == 0, 0.0, c * a) + where(c == 1, 0.0, (1 - c) * b)
 
 
 def _select_vjp(g: Array, cond: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    c = np.nan_to_num(cond)
+    c = np.clip(np.nan_to_num(cond), 0.0, 1.0)
     lift = where(np.isnan(cond) | np.isnan(a) | np.isnan(b), 0.0, a - b)
     to_a, to_b = where(np.isnan(a), 0.0, c), where(np.isnan(b), 0.0, 1 - c)
     parts = (scaled(g, lift), scaled(g, to_a), scaled(g, to_b))
