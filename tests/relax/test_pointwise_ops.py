@@ -83,6 +83,13 @@ def test_select() -> None:
     assert all(np.isfinite(g).all() for g in GRADIENT["select"](np.ones(4), cond, a, b))
 
 
+def test_select_takes_a_chance_beyond_0_or_1_for_rounding() -> None:
+    cond = np.array([-1e-16, 1 + 2e-16])
+    a, b = np.array([np.nan, 3.0]), np.array([2.0, np.nan])
+    assert FORWARD["select"](cond, a, b).tolist() == [2.0, 3.0]
+    assert [g.tolist() for g in GRADIENT["select"](np.ones(2), cond, a, b)[1:]] == [[0.0, 1.0], [1.0, 0.0]]
+
+
 def test_nulls() -> None:
     x, y = np.array([1.0, NAN, NAN]), np.array([5.0, 6.0, NAN])
     np.testing.assert_array_equal(FORWARD["null_to"](x, y), [1.0, 6.0, NAN])

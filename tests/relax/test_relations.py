@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rain_debug.errors import SQLError
@@ -171,3 +173,36 @@ def test_a_probability_equals_no_number(condition: str) -> None:
     sql = f"SELECT count(*) AS n FROM t v LEFT JOIN t u ON u.id = v.id + 3 WHERE {condition}"
     with pytest.raises(SQLError, match="a probability is compared by <, <=, > or >= only"):
         database().query(sql).capture([N])
+
+
+@pytest.mark.parametrize(
+    ("condition", "approximate"), [("predict(k, v) = 1", False), ("predict_proba(k, v, 1) > 0.55", True)]
+)
+def test_a_number_read_for_each_row_says_what_approximates_it(condition: str, approximate: bool) -> None:
+    sql = f"SELECT u.id, (SELECT count(*) FROM t v WHERE v.g = u.g AND {condition}) AS n FROM t u"
+    capture = database().query(sql).capture([Target("value", "n", (("id", 1),))])
+    assert capture.program.approximate == (approximate,)
+
+
+@pytest.mark.parametrize("least", ["nullif(1, 1)", "(SELECT max(v.x) FROM t v WHERE v.id > 99)"])
+@pytest.mark.parametrize("number", ["avg(u.x)", "sum(u.x) / count(*)", "sum(u.x)", "max(u.x)", "count(*)"])
+@pytest.mark.parametrize("op", ["<", "<=", "=", "<>", ">=", ">"])
+def test_what_is_compared_with_null_is_left_out(number: str, op: str, least: str) -> None:
+    """In every world, and so in expectation; never mind what the number is."""
+    sql = f"SELECT u.g FROM t u WHERE predict(k, u) = 1 GROUP BY u.g HAVING {number} {op} {least}"
+    program: Any = database().query(sql).capture([Target("present", None, (("g", "a"),))]).program
+    (n, _), *others = program.parts[0][0].shapes
+    assert not others
+    rng = np.random.default_rng(0)
+    P = np.stack([p := rng.uniform(0.1, 0.9, n), 1 - p], axis=1)
+    assert program.relaxed([P]).tolist() == [0.0]
+    for codes in itertools.product((0, 1), repeat=n):
+        assert program.exact([P], [np.array(codes)]).tolist() == [0.0]
+
+
+def test_equal_numbers_have_no_spread() -> None:
+    """Not even what rounding would leave of one, whose root would be much more."""
+    value = "CASE WHEN predict(k, u) = 1 THEN 0.1 * u.id ELSE predict_proba(k, u, 1) END"
+    sql = f"SELECT u.id, predict(k, u) AS c, stddev_pop({value}) > 0 AS n FROM t u GROUP BY 1, 2"
+    targets = [Target("value", "n", (("id", i), ("c", c))) for i in range(6) for c in (0, 1)]
+    assert worth(sql, targets) == [0.0] * 12

@@ -182,3 +182,14 @@ def test_an_infinite_threshold_is_beyond_every_sum(n: int, step: float | None, s
         np.testing.assert_allclose(FORWARD["tail"](w, *attrs, op, t), [beside, 0], atol=1e-12)
         assert EXACT["tail"](np.round(w), *attrs, op, t).tolist() == [beside, 0]
         np.testing.assert_allclose(GRADIENT["tail"](np.ones(2), w, *attrs, op, t)[0], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("op", "expected"), [(">=", 1.0), ("<=", 1.0), ("=", 1.0), (">", 0.0), ("<", 0.0), ("<>", 0.0)]
+)
+def test_a_sum_that_is_always_0_has_no_rounding(op: str, expected: float) -> None:
+    rng = np.random.default_rng(0)
+    w = rng.dirichlet(np.ones(3), 40).ravel()
+    attrs = (np.repeat(np.arange(40), 3), np.arange(40) // 4, 10, np.zeros(120), op, 0.0)
+    assert FORWARD["tail"](w, *attrs).tolist() == [expected] * 10
+    assert GRADIENT["tail"](np.ones(10), w, *attrs)[0].tolist() == [0.0] * 120

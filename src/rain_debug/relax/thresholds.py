@@ -48,7 +48,7 @@ def chance_of_sum(
             node = b.op("mul", node, o.any(part > 0))
     elif some is not None:
         with np.errstate(invalid="ignore"):
-            at_nothing = holds(op, -threshold).astype(float)
+            at_nothing = np.where(np.isnan(threshold), 0.0, holds(op, -threshold))
         none = b.op("sub", b.const(np.ones(o.n_places)), some)
         node = b.op("sub", node, b.op("mul", none, b.const(at_nothing)))
     return Chance(_if_there(o, node, given), rule, loose)
