@@ -121,6 +121,7 @@ DIFFERENT = {
         "nested: HAVING on a key of ROLLUP",
     ),
     "SQLite has no variances, quantiles, modes, correlations, products and approximate counts": (
+        "nested: the spread of one probability a group, with other keys predicted",
         "nested: an approximate count",
         "nested: a correlation",
         "nested: the most frequent class",
@@ -137,6 +138,10 @@ DIFFERENT = {
         "nested: a group whose fees spread",
         "nested: the spread of one row's probability",
         "nested: a quantile beside a count",
+    ),
+    "SQLite has no POSITIONAL JOIN, whose name reads as an alias": (
+        "refused: POSITIONAL JOIN",
+        "refused: POSITIONAL JOIN inside a derived table",
     ),
     "SQLite has no schemas, arrays and functions of tables such as these": (
         "nested: a list as a value of the rows that are complained about",
