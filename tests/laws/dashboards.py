@@ -292,6 +292,7 @@ class _Writer(Values):
             (2, lambda: shape("running", f"{name}({value()}) OVER {over}")),
             (2, lambda: shape("moving", f"{name}({value()}) OVER ({over[1:-1]} ROWS BETWEEN {frame})")),
             (2, lambda: shape("share", f"1.0 * {value()} / nullif(sum({value()}) OVER ({partition.strip()}), 0)")),
+            (0.7, lambda: shape("first_last", f"{self.pick(['first_value', 'last_value'])}({value()}) OVER {over}")),
             (1.5, lambda: shape("rank", f"{self.pick(['rank', 'dense_rank'])}() OVER {ranked}")),
             (1, lambda: shape("row_number", f"row_number() OVER {over}")),
         )
@@ -353,7 +354,25 @@ class _Writer(Values):
             (1, lambda: shape("case", "int", self.steps(a))),
             (1, lambda: shape("cast", "num", f"CAST({a} AS DOUBLE)")),
             (1, lambda: shape("function", "num", f"abs({a} - {self.pick([1, 2])})")),
+            (0.5, lambda: shape("function", "num", f"{self.pick(['greatest', 'least'])}({a}, {b})")),
+            (1, lambda: shape("compared_aggregates", "bool", self.between_aggregates(a, b))),
         )
+
+    def between_aggregates(self, a: str, b: str) -> str:
+        """A condition on two numbers over groups."""
+        op, bound = self.pick([">", ">=", "<", "<="]), self.bound()
+        forms = ["{0} {2} {1}", "{0} {2} {3}", "{0} IS NULL", "({0} {2} {3}) IS NOT TRUE", "({0} {2} {3}) IS NULL",
+                 "{0} {2} {3} OR {1} > 1", "{0} {2} {3} AND {1} > 0", "NOT ({0} {2} {3} AND {1} {2} {3})",
+                 "1.0 * {0} / nullif(count(*), 0) {2} {3}", "coalesce({0}, 2) {2} {3}",
+                 "{0} - {1} {2} {3}"]  # fmt: skip
+        return str(self.pick(forms)).format(a, b, op, bound)
+
+    def bound(self) -> str:
+        """What a number is compared with: seldom NULL."""
+        if self.chance(0.8):
+            return str(self.pick(["0.3", "1.2", "-0.3", "2.3"]))
+        self.tag("null")
+        return str(self.pick(["NULL", "nullif(1, 1)", "(SELECT max(w) FROM d WHERE id > 90)"]))
 
     def steps(self, number: str) -> str:
         """What follows a number in steps, or where it is one of some."""
@@ -469,6 +488,9 @@ class _Writer(Values):
             return text
         if self.chance(0.15):
             return f"{text} > {self.scalar_query([], 'num')}"
+        if self.chance(0.2):
+            self.tag("compared_aggregates")
+            return self.between_aggregates(text if kind != "text" else "count(*)", self.numeric(scope)[1])
         bound = self.pick([0, 1, 1, 2]) if kind == "int" else self.pick([0.7, 1.3, -0.3])
         if kind == "num" and self.chance(0.2):
             text = f"round(1.07 * ({text}){self.pick(['', ', 1'])})"  # no sum of a few values lies at a half

@@ -66,7 +66,7 @@ FEATURES = (
     "moving", "share", "rank", "row_number", "window_over_groups", "window_over_grouped_cte", "window_over_rows",
     "qualify", "date_trunc", "group_by_count", "group_by_position", "group_by_name", "group_by_all", "using", "spine",
     "sum_distinct", "aggregate_of_aggregate", "several_models", "order_by", "limit", "offset", "regressor",
-    "threshold", "probability", "pair_model", "alias", "dialect",
+    "threshold", "probability", "pair_model", "alias", "dialect", "null", "compared_aggregates", "first_last",
 )  # fmt: skip
 """Every feature that a generated query may have; each occurs in at least one case of a hundred."""
 

@@ -253,14 +253,26 @@ class Values:
     def is_class(self, prediction: str, classes: tuple[Any, ...]) -> str:
         """A condition on one prediction."""
         if classes[0] is False:
-            return self.pick([prediction, f"NOT {prediction}", f"{prediction} = true"])
+            forms = [prediction, f"NOT {prediction}", f"{prediction} = true"]
+            return self.pick([*forms, self._oddly(prediction, "true", "false")])
         one, two = (repr(c) for c in self.rng.sample(classes, 2))
+        if self.chance(0.15):
+            return self._oddly(prediction, one, two)
         forms = [f"{prediction} = {one}"] * 3 + [f"{prediction} <> {one}", f"{prediction} IN ({one}, {two})"]
         if isinstance(classes[0], str):
             forms += [f"{prediction} LIKE '{classes[0][0]}%'"]
         else:
             forms += [f"{prediction} > {classes[0]}", f"{prediction} BETWEEN {classes[0]} AND {classes[-2]}"]
         return self.pick(forms)
+
+    def _oddly(self, value: str, one: str, two: str) -> str:
+        """A condition on a value that people write seldom, NULL in most of them."""
+        forms = ["{0} IN ({1}, NULL)", "{0} NOT IN ({1}, NULL)", "{0} IS DISTINCT FROM {1}", "{0} IS NULL",
+                 "nullif({0}, {1}) IS NULL", "coalesce(nullif({0}, {1}), {2}) = {2}", "NOT ({0} = {1} OR {0} = NULL)",
+                 "CASE {0} WHEN {1} THEN NULL WHEN {2} THEN TRUE ELSE FALSE END", "({0} = {1}) IS NOT TRUE",
+                 "({0} = {1}) = ({0} <> {2})", "({0} > {1}) IS NOT NULL", "{0} = nullif({1}, {1})"]  # fmt: skip
+        self.tag("null")
+        return str(self.pick(forms)).format(value, one, two)
 
     def predicted_leaf(self, scope: Scope) -> str | None:
         regressors = any(REGRESSOR in s.relation.models for s in scope)
@@ -298,6 +310,8 @@ class Values:
         column = f"{source.alias}.{name}"
         if name in source.relation.aggregates:
             self.tag("where_on_aggregate")
+        if kind in ("int", "text") and self.chance(0.08):
+            return self._oddly(column, *(("1", "2") if kind == "int" else ("'a'", "'b'")))
         if kind == "bool":
             return self.pick([column, f"NOT {column}", f"{column} IS NOT NULL"])
         if kind == "date":
