@@ -243,6 +243,12 @@ def test_ranks(values: list[Array], ways: tuple[tuple[bool, bool], ...], kind: s
     assert len(FORWARD["rank_by"](*[none] * (len(values) + 1), none.astype(int), ways, kind)) == 0
 
 
+def test_ranks_of_numbers_that_rounding_alone_tells_apart() -> None:
+    x = np.array([0.1 + 0.2, 0.3, -np.inf, np.inf, 0.3 + 1e-9, 1e300, np.inf])
+    found = FORWARD["rank_by"](x, np.ones(7), np.zeros(7, dtype=int), (UP,), "rank")
+    assert found.tolist() == [2, 2, 1, 6, 4, 5, 6]
+
+
 def test_the_tables_go_together() -> None:
     assert set(FORWARD) == set(GRADIENT)
     assert set(EXACT) | BY_ANSWER <= set(FORWARD)

@@ -12,6 +12,7 @@ from rain_debug.errors import SQLError
 from rain_debug.relax import Target
 from relax.test_worth import N, database, worth
 
+N_OF_1 = Target("value", "n", (("id", 1),))
 GROUPED = "SELECT u.g, {} AS s FROM t u WHERE predict(k, u) = 1 GROUP BY u.g"
 YES = "predict(k, u) = 1"
 THERE = "a group is there: 1 − Π(1 − w)"
@@ -180,7 +181,7 @@ def test_a_probability_equals_no_number(condition: str) -> None:
 )
 def test_a_number_read_for_each_row_says_what_approximates_it(condition: str, approximate: bool) -> None:
     sql = f"SELECT u.id, (SELECT count(*) FROM t v WHERE v.g = u.g AND {condition}) AS n FROM t u"
-    capture = database().query(sql).capture([Target("value", "n", (("id", 1),))])
+    capture = database().query(sql).capture([N_OF_1])
     assert capture.program.approximate == (approximate,)
 
 
@@ -206,3 +207,28 @@ def test_equal_numbers_have_no_spread() -> None:
     sql = f"SELECT u.id, predict(k, u) AS c, stddev_pop({value}) > 0 AS n FROM t u GROUP BY 1, 2"
     targets = [Target("value", "n", (("id", i), ("c", c))) for i in range(6) for c in (0, 1)]
     assert worth(sql, targets) == [0.0] * 12
+
+
+@pytest.mark.parametrize("condition", ["stddev_pop(x) > -0.3", "var_pop(x) BETWEEN 0 AND 1", "NOT var_pop(x) > 0"])
+def test_one_value_has_no_spread_to_compare(condition: str) -> None:
+    """Whichever of two values it is: the group is there as often as its one row has one of the classes."""
+    value = "CASE WHEN predict(k, u) = 1 THEN 0.1 * u.id ELSE 3.7 END"
+    sql = f"SELECT u.id FROM t u GROUP BY u.id HAVING {condition.replace('x', value)}"
+    assert worth(sql, [Target("present", None, (("id", i),)) for i in range(6)]) == pytest.approx([1.0] * 6, abs=1e-15)
+
+
+@pytest.mark.parametrize("condition", ["var_samp(x) BETWEEN 0 AND 1", "stddev_samp(x) <= 0", "var_pop(x) < 1e-9"])
+def test_equal_values_have_no_spread_to_compare(condition: str) -> None:
+    sql = f"""SELECT u.id FROM t u CROSS JOIN (VALUES (1), (2), (3)) v(i) WHERE predict(k, u) = 1
+        GROUP BY u.id HAVING {condition.replace("x", "0.1 * u.id + 1.1")}"""
+    chances = worth(sql, [Target("present", None, (("id", i),)) for i in range(6)])
+    assert chances == pytest.approx([0.5, 0.25, 0.75, 0.6, 0.9, 0.4], abs=1e-15)
+
+
+@pytest.mark.parametrize("bound", ["NULL", "nullif(1, 1)", "(SELECT max(w.x) FROM t w WHERE w.id > 99)"])
+def test_a_probability_beside_null_is_neither_above_nor_below(bound: str) -> None:
+    inner = f"SELECT count(*) FROM t v WHERE v.g = u.g AND predict_proba(k, v, 1) > {bound}"
+    program: Any = database().query(f"SELECT u.id, ({inner}) AS n FROM t u").capture([N_OF_1]).program
+    P = [np.tile([0.3, 0.7], (n, 1)) for part, _ in program.parts for n, _ in part.shapes]
+    assert program.relaxed(P).tolist() == [0.0]
+    assert not any(g.any() for g in program.gradient(P, np.ones(1)))

@@ -42,6 +42,10 @@ def test_places_by_their_size(small: None) -> None:
     c, s, q = places(0)
     found = variance._samples(*c.where, c.n, s, q)
     count = np.bincount(c.cluster_place, minlength=c.n_places)
+
+    def most(place: int) -> float:
+        return sum(max(c.n[c.cluster == k]) for k in np.flatnonzero(c.cluster_place == place))
+
     for sample, here in zip(found, (count <= 2, (count > 2) & (count <= 4), count > 4), strict=True):
         rows = [i for i in range(len(c.n)) if here[c.cluster_place[c.cluster[i]]]]
         mine = sorted({int(c.cluster[i]) for i in rows})
@@ -53,7 +57,8 @@ def test_places_by_their_size(small: None) -> None:
             s=np.array([s[i] - c.n[i] * m for i, m in zip(rows, middle, strict=True)]),
             q=np.array([q[i] - 2 * m * s[i] + c.n[i] * m * m for i, m in zip(rows, middle, strict=True)]),
             here=here,
-            tall=max([sum(max(c.n[c.cluster == k]) for k in mine if c.cluster_place[k] == p) for p in range(6)] + [1]),
+            alone=np.array([most(p) <= 1 for p in range(6)]),
+            tall=max([most(p) for p in range(6) if here[p]] + [1]),
         )  # fmt: skip
         for field in fields(variance.Sample):
             values = (getattr(x, field.name) for x in (sample, expected))

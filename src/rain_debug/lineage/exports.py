@@ -8,6 +8,7 @@ is logic, comparison or arithmetic on numbers; anything else is one column for e
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,9 @@ class Exports:
         for left, right, op in ((e.args[0], e.args[1], e.op), (e.args[1], e.args[0], _FLIP[e.op])):
             if left.op == "atom" and self.plan.atoms[left.atoms[0]].kind == "proba" and right.op == "const":
                 value = self.scalar(right)
-                return None if value is None else (left.atoms[0], op, float(value))
+                if value is None:
+                    return None
+                return left.atoms[0], op, math.inf if math.isnan(value) else float(value)  # NaN is above all numbers
         return None
 
     def axis(self, atom: int, kind: str = "class") -> int | None:

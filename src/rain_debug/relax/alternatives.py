@@ -215,6 +215,8 @@ class Alternatives(Expressions):
                 if bound is None:
                     break
                 self.rules.append("threshold on a probability by its odds")
+                if np.isnan(bound):
+                    return b.const(np.zeros(self.n))
                 there = self.rows.numbers[side.atoms[0]].codes >= 0
                 x = self.number(side) if there.all() else b.op("null_to", self.number(side), b.const(np.zeros(1)))
                 both = b.op("bins", x, attrs=(((bound, op in (">", "<=")),),))

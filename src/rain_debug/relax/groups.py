@@ -12,7 +12,7 @@ from rain_debug.lineage.numbering import numbered
 from rain_debug.relax.alternatives import Alternatives
 from rain_debug.relax.cells import INFINITE, NULLIF
 from rain_debug.relax.expressions import Expressions
-from rain_debug.relax.moments import around, extreme_variance, mean_variance, spread_variance, sum_variance
+from rain_debug.relax.moments import around, extreme_variance, from_first, mean_variance, spread_variance, sum_variance
 from rain_debug.relax.relation import Array, Number, first_by_row
 from rain_debug.relax.rounding import THRESHOLD
 from rain_debug.sql import Expr
@@ -245,8 +245,7 @@ class Groups(Expressions):
             self.loose = True
             # From the mean, and that from the first: the difference of two sums would leave what rounding does, and its
             # root much of that.
-            first = first_by_row(self.rows, np.arange(len(row)), self.n)[row].astype(np.int64)
-            filled = b.op("sub", filled, b.op("gather", filled, attrs=(first,)))
+            filled = from_first(b, row, n, filled)
             total = b.op("segment_sum", b.op("mul", known, filled), attrs=at)
             mean = b.op("gather", b.op("or_zero", b.op("div", total, count)), attrs=(row,))
             away = b.op("sub", filled, mean)

@@ -195,6 +195,10 @@ class Builder:
         array: Array = self.nodes[node].attrs[0]
         return array
 
+    def constant(self, node: int) -> Array | None:
+        """The value of a node that is constant; None for others."""
+        return self.value(node) if self.nodes[node].op == "const" else None
+
     def program(
         self,
         outputs: Sequence[tuple[int, int]] | Array,

@@ -61,6 +61,16 @@ def _segment_extreme_vjp(g: Array, x: Array, there: Array, segments: Array, n: i
     return out
 
 
+def _steps(v: Array) -> Array:
+    """The place (n,) of each value in ascending order; values that differ by rounding alone share theirs."""
+    order = np.argsort(v, kind="stable")
+    low, high = v[order][:-1], v[order][1:]
+    gaps = (high > low) & ~(high - low <= 1e-12 * np.abs(np.where(np.isinf(high), 0.0, high)))
+    out = np.zeros(len(v), dtype=np.int64)
+    out[order[1:]] = np.cumsum(gaps)
+    return out
+
+
 def rank_by(*operands: Any) -> Array:
     """Ranks (n,) of the rows that are there inside each partition, by values in turn; ties as `kind` says.
 
@@ -77,7 +87,7 @@ def rank_by(*operands: Any) -> Array:
     signed = []
     for v, (descends, nulls_first) in zip(values, ways, strict=True):
         null = np.isnan(v)
-        signed += [null != nulls_first, np.where(null, 0.0, -v if descends else v)]
+        signed += [null != nulls_first, np.where(null, 0, _steps(-v if descends else v))]
     absent = there < 0.5
     order = np.lexsort((np.arange(n), *signed[::-1], absent, partition))
     part = np.asarray(partition)[order]

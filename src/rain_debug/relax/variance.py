@@ -28,13 +28,15 @@ FEW_TUPLES = 1000
 MANY_CLUSTERS = 20_000
 STEP = 1e-30
 LEAST = 1e-280
+ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """The constants of some places' outcomes: which they are, clusters numbered anew, values from the place's mean.
 
-    `here` (n_places,) says which places these are, `tall` how many tuples one of them can have.
+    `here` (n_places,) says which places these are, `tall` how many tuples one of them can have, and `alone`
+    (n_places,) where that is one at most, whose VAR_POP is 0.
     """
 
     outcomes: Array
@@ -46,6 +48,7 @@ class Sample:
     s: Array
     q: Array
     here: Array
+    alone: Array
     tall: float
 
 
@@ -55,7 +58,11 @@ def _samples(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: A
     place = cluster_place[cluster]
     count = np.bincount(place, weights=n, minlength=n_places)
     middle = (np.bincount(place, weights=s, minlength=n_places) / np.maximum(count, 1))[place]
+    away, size = s - n * middle, n * np.abs(middle)
     from_middle = np.maximum(q - 2 * middle * s + n * middle**2, 0.0)
+    # What rounding leaves of equal values would have a root that is much more.
+    away = where(np.abs(away) <= ROUNDING * size, 0.0, away)
+    from_middle = where(from_middle <= ROUNDING * size * np.abs(middle), 0.0, from_middle)
     most = np.zeros(len(cluster_place))
     np.maximum.at(most, cluster, n)
     tall = np.bincount(cluster_place, weights=most, minlength=n_places)
@@ -73,9 +80,10 @@ def _samples(cluster: Array, cluster_place: Array, n_places: int, n: Array, s: A
             n_places,
             place[chosen],
             n[chosen],
-            (s - n * middle)[chosen],
+            away[chosen],
             from_middle[chosen],
             here,
+            tall <= 1,
             float(min(tall[here].max(initial=1), FEW_TUPLES)),
         )
 
@@ -147,13 +155,13 @@ def _small(w: Array, sample: Sample, kind: str, g: Array | None) -> tuple[Array,
     most = np.zeros(k)
     np.maximum.at(most, sample.cluster, where(w > 0, sample.n, 0.0))
     possible = np.bincount(cp, weights=most, minlength=m) >= (2 if pairs else 1)
-    under = where(possible, under, 0.0)
+    under, over = where(possible, under, 0.0), where(sample.alone, 0.0, over)
     safe = where(under > 0, under, 1.0)
     value = where(under > 0, over / safe, np.nan)
     out = np.zeros(len(w))
     if g is None:
         return value, out
-    g_over = where(under > 0, g / safe, 0.0)
+    g_over = where((under > 0) & ~sample.alone, g / safe, 0.0)
     g_under = where(under > 0, -g * over / safe**2, 0.0)
     for x, c_over, c_under in nodes:
         at = _at(x, w, idle, sample, pairs)
