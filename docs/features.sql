@@ -216,6 +216,12 @@ count(*) AS m FROM p WHERE n > 1;
 SELECT o.id FROM orders o WHERE EXISTS (SELECT 1 FROM users u WHERE u.id = o.uid AND predict(churn, u) = 'yes');
 -- NOT EXISTS
 SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = o.uid AND predict(churn, u) = 'yes');
+-- EXISTS in HAVING, alone or joined by AND
+SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan
+HAVING count(*) > 1 AND EXISTS (SELECT 1 FROM users v WHERE v.plan = u.plan AND predict(churn, v) = 'yes');
+-- EXISTS beside an aggregate: OR, CASE
+SELECT u.plan, count(*) AS n FROM users u GROUP BY u.plan
+HAVING count(*) > 1 OR EXISTS (SELECT 1 FROM users v WHERE v.plan = u.plan AND predict(churn, v) = 'yes');
 -- EXISTS over several rows
 SELECT count(*) AS n FROM users u WHERE EXISTS (SELECT 1 FROM orders o WHERE o.uid = u.id AND predict(grade, o) = 2);
 -- IN (SELECT …)

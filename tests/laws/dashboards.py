@@ -356,6 +356,7 @@ class _Writer(Values):
             (1, lambda: shape("function", "num", f"abs({a} - {self.pick([1, 2])})")),
             (0.5, lambda: shape("function", "num", f"{self.pick(['greatest', 'least'])}({a}, {b})")),
             (1, lambda: shape("compared_aggregates", "bool", self.between_aggregates(a, b))),
+            (0.5, lambda: ("num", f"{a} {self.pick('+-')} {self.scalar_query([], 'num')}")),
         )
 
     def between_aggregates(self, a: str, b: str) -> str:
@@ -488,6 +489,8 @@ class _Writer(Values):
             return text
         if self.chance(0.15):
             return f"{text} > {self.scalar_query([], 'num')}"
+        if self.chance(0.08):
+            return f"{self.exists([])} {self.pick(['AND', 'OR'])} count(*) > 1"
         if self.chance(0.2):
             self.tag("compared_aggregates")
             return self.between_aggregates(text if kind != "text" else "count(*)", self.numeric(scope)[1])
@@ -543,9 +546,26 @@ class _Writer(Values):
 
     def arm(self, depth: int, kinds: list[str], number: int | None) -> str:
         text, source = self.source(max(0, depth - 1), plain=0.1)
+        if number is None and all(source.of(kind) for kind in kinds) and self.chance(0.3):
+            return self.grouped_arm(text, source, kinds)
         items = [f"{self.expression(kind, [source], 1)} AS u{i}" for i, kind in enumerate(kinds)]
         if number is not None:
             at = f"{source.alias}.id" if "id" in source.relation.columns else "0"
             items += [f"'arm {number}' AS arm", f"{at} AS id"]
         where = f" WHERE {self.condition([source], 1)}" if self.chance(0.8) else ""
         return f"SELECT {', '.join(items)} FROM {text}{where}"
+
+    def grouped_arm(self, text: str, source: Source, kinds: list[str]) -> str:
+        """Groups as one side of a set operation: keys, and a count where a number is wanted beside one."""
+        items, keys = [], []
+        for i, kind in enumerate(kinds):
+            key = not keys or kind == "text"
+            value = self.expression(kind, [source], 0) if key else "count(*)"
+            if key and not re.search(r"q\d", value):
+                value = self.column([source], kind) or value
+            items.append(f"{value} AS u{i}")
+            keys += [value] if key else []
+        where = f" WHERE {self.condition([source], 1)}" if self.chance(0.6) else ""
+        having = f" HAVING {self.having([source])}" if self.chance(0.4) else ""
+        self.tag("group_by")
+        return f"SELECT {', '.join(items)} FROM {text}{where} GROUP BY {', '.join(dict.fromkeys(keys))}{having}"

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from rain_debug.errors import SQLError
 from rain_debug.sql import grouping, outer, rewrite
-from rain_debug.sql.convert import conjuncts, is_atom, sources_of
+from rain_debug.sql.convert import atom_number, conjuncts, is_atom, sources_of
 from rain_debug.sql.expr import Expr
 from rain_debug.sql.marks import atom_sources, placed, take_calls, take_comparisons, take_values
 from rain_debug.sql.nodes import add_source, bare, group_by_text, own_windows, quote
@@ -90,9 +90,16 @@ class Blocks:
         absent = _may_be_absent(select)
         sources = {alias: replace(s, nullable=alias in absent) for alias, s in sources.items()}
         where += conjuncts(select.args["where"].this) if select.args.get("where") else []
+        having = conjuncts(select.args["having"].this) if select.args.get("having") else []
+        held = {a.index for a in atoms if a.kind == "event"}
+        group = select.args.get("group")
+        if group is not None and group.expressions:
+            # What subqueries hold for a group, they hold for each of its rows.
+            of_rows = [h for h in having if _reads(h, held) and h.find(exp.AggFunc) is None]
+            where += of_rows
+            having = [h for h in having if not any(h is moved for moved in of_rows)]
         convert = self.convert
         outputs = tuple(OutputColumn(n, convert(bare(e))) for n, e in zip(names, select.expressions, strict=True))
-        group = select.args.get("group")
         grouped = group is not None or any(o.expr.has_aggregate for o in outputs) or bool(select.args.get("having"))
         grouped = grouped or bool(select.meta.get("total"))
         keys: tuple[Expr, ...] | None = None
@@ -115,19 +122,22 @@ class Blocks:
         conditions = tuple(convert(c) for c in where)
         what = "this condition on a number that predictions move is not supported"
         self._refuse_moved(conditions, numbers, what, "compare it with <, <=, > or >=")
+        of_groups = tuple(convert(h) for h in having)
+        if grouped:
+            over_groups = [o.expr for o in outputs if o.expr.has_aggregate]
+            self._refuse_beside((*of_groups, *over_groups), held, {k.sql for k in keys or ()})
         plan = Plan(
             sql=self.scopes.sql, with_sql=self.scopes.with_sql(select), from_sql=from_sql,
             sources=tuple(sources.values()), atoms=tuple(atoms), conjuncts=conditions, outputs=outputs, group_by=keys,
             order_by=(), limit_sql="", inner=inner,
         )  # fmt: skip
-        having = conjuncts(select.args["having"].this) if select.args.get("having") else []
         single = grouped and group is None and not having
         return Block(
             plan,
             columns,
             tuple(below),
             tuple(events),
-            tuple(convert(h) for h in having),
+            of_groups,
             event_table,
             single,
             bag,
@@ -138,6 +148,20 @@ class Blocks:
         for e in expressions:
             if numbers & set(e.atoms):
                 raise SQLError(message, sql=self.scopes.sql, start=e.start, end=e.end, hint=hint)
+
+    def _refuse_beside(self, expressions: Sequence[Expr], held: set[int], keys: set[str]) -> None:
+        """SQLError where an expression over groups reads what a subquery holds outside of an aggregate and of a key."""
+        for e in expressions:
+            if e.op == "agg" or e.sql in keys or not held & set(e.atoms):
+                continue
+            if e.args and e.op != "atom":
+                self._refuse_beside(e.args, held, keys)
+                continue
+            raise SQLError(
+                "EXISTS and IN (SELECT …) over predictions are not supported beside aggregates",
+                sql=self.scopes.sql, start=e.start, end=e.end,
+                hint="write it in WHERE, inside the aggregates, or as a condition of HAVING joined by AND",
+            )  # fmt: skip
 
     def _tuple_keys(
         self, select: exp.Select, outputs: Sequence[OutputColumn], sources: dict[str, Source]
@@ -265,6 +289,11 @@ class Blocks:
     def _source_text(self, node: exp.Expr) -> str:
         made = self.scopes.materialised.get(node.alias_or_name)
         return f"{made} AS {quote(node.alias_or_name)}" if made is not None else str(node.sql(self.scopes.dialect))
+
+
+def _reads(node: exp.Expr, atoms: set[int]) -> bool:
+    """True where one of the atoms stands in `node`."""
+    return any(is_atom(n) and atom_number(n) in atoms for n in node.walk())
 
 
 def _is_left(node: exp.Subquery) -> bool:
