@@ -14,7 +14,7 @@ from laws.worlds import fixed
 from rain_debug.relax import Target
 from rain_debug.relax.rounding import Rounding, is_rounded, unrounded
 
-VALUES = [("a", 1.3), ("a", 2.4), ("b", -0.75), ("b", 1.625), ("c", 2.5), ("a", 1.0)]
+VALUES = [("a", 1.5), ("a", 2.5), ("b", -0.75), ("b", 1.625), ("c", 2.5), ("a", 1.0)]
 CHANCE = np.array([0.5, 0.25, 0.75, 0.6, 0.9, 0.4])
 GROUPS = """SELECT u.g, sum(u.v) AS s, avg(u.v) AS m, count(*) AS n, max(u.v) AS top FROM u
 WHERE predict(k, u) = 1 GROUP BY u.g"""
