@@ -44,7 +44,7 @@ def verdict_of(twins: Twins, case: Case, law: str, seed: int = 0) -> Verdict | N
     """The case's verdict; None where it has too many worlds, or only one."""
     try:
         return _verdict_of(twins, case, law, seed)
-    except duckdb.InternalException as error:  # DuckDB's own defect, met without Rain
+    except (duckdb.InternalException, duckdb.InvalidInputException) as error:  # DuckDB's own defects, without Rain
         return Verdict("refused", f"DuckDB: {str(error).splitlines()[0]}")
 
 
